@@ -1,0 +1,152 @@
+"""What flows between the slots. Read this first.
+
+    N  items in a call (the distinct real items of a batch)   L  tokens of an item
+    B  users in a call (one impression each)                  S  history slots
+    C  candidates of a user                                   M  interests of a user
+    D  width of an item or user vector                        W  width of a token vector
+
+    stage       gets                                                      gives
+    content     tokens (N, L) or token vectors (N, L, W), mask (N, L)     items (N, D)
+    behavior    history (B, S, D), mask (B, S)                            the user, in a form
+    predictor   user in a form it takes, candidates (B, C, D)             scores (B, C), float32
+    task        scores (B, C), labels (B, C), candidate mask (B, C)       a loss
+
+A mask is bool: True marks a real entry, False marks padding. Real entries come first: a row of a mask is a run of True
+followed by a run of False, and a row may be all padding (an item without text, a user without history). Padding never
+reaches a result, nor a normalisation's statistics; an all-padding row gives a learned or a zero vector, never NaN.
+
+Scores are what a predictor gives, before any softmax or sigmoid. Labels are 1.0 (clicked) or 0.0.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Form(enum.Flag):
+    """The axes of a user beside (B, D). Forms are compared and looked up in sets, never tested as flags."""
+
+    VECTOR = 0
+    """(B, D)"""
+    INTERESTS = enum.auto()
+    """adds M: (B, M, D)"""
+    SEQUENCE = enum.auto()
+    """adds S, with its mask: (B, S, D)"""
+    PER_CANDIDATE = enum.auto()
+    """adds C, the user as seen from each candidate: (B, C, D)"""
+
+    @property
+    def shape(self) -> str:
+        """The shape in the letters of this module: `(B, C, M, D)`."""
+        axes = ["B"]
+        axes += ["C"] if self & Form.PER_CANDIDATE else []
+        axes += ["M"] if self & Form.INTERESTS else []
+        axes += ["S"] if self & Form.SEQUENCE else []
+        return f"({', '.join([*axes, 'D'])})"
+
+    @property
+    def label(self) -> str:
+        """The name in words: `interests per candidate (B, C, M, D)`."""
+        words = [flag.name.lower().replace("_", " ") for flag in Form if flag and flag & self and flag.name]
+        return f"{' '.join(words) or 'vector'} {self.shape}"
+
+
+class Need(enum.Enum):
+    """What an operator may ask for beyond its tensor. The compiler gathers just what is declared."""
+
+    USER = "the user's row"
+    ATTRIBUTES = "attributes of the history's items or of the candidates"
+    TIMES = "times of the history and of the impression"
+    TOKENS = "the tokens of the history's items"
+    IMPRESSION = "context columns of the impression"
+    CANDIDATES = "the candidates, before the user is made"
+    STATES = "hidden states of the frozen lower layers, made once and cached"
+
+
+class Reads(enum.Enum):
+    """What feeds a content operator."""
+
+    VECTORS = "token vectors (N, L, W) of the Recommender's `tokens`"
+    TOKENS = "token ids (N, L) of the operator's own tokenizer"
+    ROWS = "item rows (N, 1)"
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Needs:
+    """What was asked for beyond the tensor; None where nobody did.
+
+    user (B,) int64; times (B, S) int64 seconds before the impression; states (N, L, W) floating point.
+    """
+
+    user: Tensor | None = None
+    times: Tensor | None = None
+    states: Tensor | None = None
+
+
+@attrs.frozen(eq=False)
+class Out:
+    """What a stage gives: a tensor, its mask where the form has one, and named auxiliary losses (scalars)."""
+
+    tensor: Tensor
+    mask: Tensor | None = None
+    losses: Mapping[str, Tensor] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Candidates:
+    """Which candidates a task asks the training batches for.
+
+    `negatives=K`: a row for each positive, with K negatives from `source`. `negatives=None`: all candidates of an impression.
+    """
+
+    negatives: int | None
+    source: str = "impression"
+
+
+class SequenceModule(Protocol):
+    """Torch of a Sequence operator; also of a behavior operator that does not look at candidates."""
+
+    def __call__(self, sequence: Tensor, mask: Tensor, needs: Needs) -> Out:
+        """sequence (B, S, W), mask (B, S) -> (B, D), or (B, S, D) with its mask."""
+        ...
+
+
+class ContentModule(Protocol):
+    """Torch of a content operator. `tokens` is what `Reads` says: (N, L) ids, (N, L, W) vectors or (N, 1) rows."""
+
+    def __call__(self, tokens: Tensor, mask: Tensor, needs: Needs) -> Out:
+        """tokens (N, L[, W]), mask (N, L) -> (N, D)."""
+        ...
+
+
+class CandidateAwareModule(Protocol):
+    """Torch of a behavior operator that needs the candidates; it runs inside `score` and is never cached per user."""
+
+    def __call__(
+        self, history: Tensor, mask: Tensor, candidates: Tensor, candidate_mask: Tensor, needs: Needs
+    ) -> Out:
+        """history (B, S, D), mask (B, S), candidates (B, C, D), candidate_mask (B, C) -> (B, C, D)."""
+        ...
+
+
+class PredictorModule(Protocol):
+    """Torch of a predictor."""
+
+    def __call__(self, user: Out, candidates: Tensor, candidate_mask: Tensor, needs: Needs) -> Tensor | Out:
+        """user in a form it takes, candidates (B, C, D), candidate_mask (B, C) -> scores (B, C)."""
+        ...
+
+
+class TaskModule(Protocol):
+    """Torch of a task."""
+
+    def __call__(self, scores: Tensor, labels: Tensor, candidate_mask: Tensor) -> Tensor:
+        """scores (B, C), labels (B, C), candidate_mask (B, C) -> loss, a scalar."""
+        ...

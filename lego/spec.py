@@ -1,0 +1,551 @@
+"""Specs: what an experiment says, as frozen values. They compare, hash, print as the code that made them, and hold no tensor.
+
+A spec class is written with `@operator`, below one of the slots of this module, and has one bridge to torch: `build(context)`.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache, wraps
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, dataclass_transform
+
+import attrs
+
+from lego.contract import Candidates, Form, Need, Reads
+from lego.errors import SpecError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pyarrow as pa
+    import torch
+    from torch import nn
+
+    from lego.data.store import Store
+    from lego.ragged import Ragged
+
+T = TypeVar("T")
+
+
+class FrozenMap(Mapping[str, Any]):
+    """A mapping that hashes. Order counts (attributes are joined in the order they are written), so it counts in equality."""
+
+    __slots__ = ("_items",)
+
+    def __init__(self, mapping: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
+        self._items = dict(mapping)
+
+    def __getitem__(self, key: str) -> Any:
+        return self._items[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._items.items()))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Mapping) and list(self.items()) == list(other.items())
+
+    def __repr__(self) -> str:
+        return repr(self._items)
+
+
+class Choice:
+    """Several values where one stands: made by `any_of` and `cases`, legal in every field, resolved by a sweep."""
+
+    __slots__ = ("tied", "values")
+
+    def __init__(self, values: tuple[Any, ...], *, tied: bool) -> None:
+        if not values:
+            name = "cases" if tied else "any_of"
+            raise SpecError.wrong_call(name, "no value is given", f"{name}(first, second, …)")
+        self.values = tuple(_normal_container(value) for value in values)
+        self.tied = tied
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Choice) and (self.values, self.tied) == (other.values, other.tied)
+
+    def __hash__(self) -> int:
+        return hash((self.values, self.tied))
+
+    def __repr__(self) -> str:
+        return f"{'cases' if self.tied else 'any_of'}({', '.join(map(repr, self.values))})"
+
+
+def any_of(*values: T) -> T:
+    """One of these, in every combination with the other choices of the experiment."""
+    return typing.cast("T", Choice(values, tied=False))
+
+
+def cases(*values: T) -> T:
+    """One of these, tied: the first case of each `cases` of an experiment goes with the first of the others, and so on."""
+    return typing.cast("T", Choice(values, tied=True))
+
+
+def choices(value: object) -> Iterator[Choice]:
+    """Every choice inside a value, in the order of the fields."""
+    if isinstance(value, Choice):
+        yield value
+        for each in value.values:
+            yield from choices(each)
+    elif isinstance(value, Spec):
+        for name in field_names(type(value)):
+            yield from choices(getattr(value, name))
+    elif isinstance(value, tuple):
+        for each in value:
+            yield from choices(each)
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from choices(each)
+
+
+# --- validators ---------------------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class _Rule:
+    """A validator that can say what it expects."""
+
+    holds: Callable[[Any], bool]
+    expected: str
+
+    def __call__(self, instance: object, attribute: Any, value: object) -> None:
+        if not self.holds(value):
+            raise SpecError.wrong_value(type(instance).__name__, attribute.name, value, self.expected)
+
+
+def ge(bound: float) -> Any:
+    """At least `bound`."""
+    return _Rule(lambda value: value is None or value >= bound, f"at least {bound}")
+
+
+def gt(bound: float) -> Any:
+    """More than `bound`."""
+    return _Rule(lambda value: value is None or value > bound, f"more than {bound}")
+
+
+def between(low: float, high: float) -> Any:
+    """From `low` up to, not including, `high`: what a dropout rate is."""
+    return _Rule(lambda value: value is None or low <= value < high, f"from {low} up to, not including, {high}")
+
+
+def one_of(*values: object) -> Any:
+    """One of the listed values."""
+    return _Rule(lambda value: value in values, "one of " + ", ".join(map(repr, values)))
+
+
+# --- the decorator ------------------------------------------------------------------------------------------------------------
+
+
+def _admit_choice(validator: Callable[..., Any]) -> Callable[..., None]:
+    """The validator, asked about each value of a choice."""
+
+    @wraps(validator, assigned=(), updated=())
+    def validate(instance: object, attribute: Any, value: object) -> None:
+        for each in value.values if isinstance(value, Choice) else (value,):
+            validator(instance, attribute, each)
+
+    return validate
+
+
+def _transform(cls: type, fields: list[Any]) -> list[Any]:
+    return [
+        field.evolve(validator=_admit_choice(field.validator)) if field.validator is not None else field
+        for field in fields
+    ]
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(attrs.field,))
+def operator(cls: type[T]) -> type[T]:
+    """Makes a spec class: frozen, keyword-only but for fields marked `kw_only=False`, checked, printed as code.
+
+    On top of attrs, a spec refuses unknown options with a suggestion, checks every value against the field's annotation, turns lists
+    and dicts into tuples and `FrozenMap`, and admits `any_of(…)` and `cases(…)` in every field.
+    """
+    made = attrs.frozen(kw_only=True, repr=False, field_transformer=_transform, slots=False)(cls)
+    initialise = made.__init__
+
+    @wraps(initialise)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        if type(self) is made:
+            _check_call(made, args, kwargs)
+            args, kwargs = _normal_call(made, args, kwargs)
+        initialise(self, *args, **kwargs)
+
+    made.__init__ = __init__  # type: ignore[method-assign]
+    return made
+
+
+def field_names(cls: type) -> tuple[str, ...]:
+    """The options of a spec class, in order."""
+    return tuple(field.name for field in attrs.fields(cls) if field.init)
+
+
+def positional_names(cls: type) -> tuple[str, ...]:
+    """The options that may be given without their name."""
+    return tuple(field.name for field in attrs.fields(cls) if field.init and not field.kw_only)
+
+
+def signature(cls: type) -> str:
+    """`GRU(hidden=64, layers=1)`: every option with its default, `…` where it has none."""
+    parts = []
+    for field in attrs.fields(cls):
+        if field.default is attrs.NOTHING:
+            parts.append(f"{field.name}=…")
+        elif isinstance(field.default, attrs.Factory):  # type: ignore[arg-type]
+            parts.append(f"{field.name}={field.default.factory()!r}")
+        else:
+            parts.append(f"{field.name}={field.default!r}")
+    return f"{cls.__name__}({', '.join(parts)})"
+
+
+def _check_call(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    names, positional = field_names(cls), positional_names(cls)
+    for name in kwargs:
+        if name not in names:
+            raise SpecError.unknown_option(cls.__name__, name, names)
+    if len(args) > len(positional):
+        what = f"{len(args)} arguments are given without a name, at most {len(positional)} may be"
+        raise SpecError.wrong_call(cls.__name__, what, signature(cls))
+    given = {*positional[: len(args)], *kwargs}
+    missing = [f.name for f in attrs.fields(cls) if f.default is attrs.NOTHING and f.name not in given]
+    if missing:
+        raise SpecError.wrong_call(cls.__name__, f"{', '.join(missing)} is missing", signature(cls))
+
+
+def _normal_call(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments as the annotations want them; raises where they cannot be made so."""
+    hints = _hints(cls)
+    converted = {field.name for field in attrs.fields(cls) if field.converter is not None}
+
+    def normal(name: str, value: Any) -> Any:
+        value = _normal_container(value)
+        if name in converted or name not in hints:
+            return value
+        return normalise(cls.__name__, name, value, hints[name])
+
+    positional = positional_names(cls)
+    return (
+        tuple(normal(name, value) for name, value in zip(positional, args, strict=False)),
+        {name: normal(name, value) for name, value in kwargs.items()},
+    )
+
+
+@lru_cache(maxsize=None)
+def _hints(cls: type) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(cls)
+    except NameError as problem:
+        raise SpecError.unresolved(cls.__name__, problem) from problem
+
+
+def _normal_container(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return tuple(_normal_container(each) for each in value)
+    if isinstance(value, dict | FrozenMap):
+        return FrozenMap({key: _normal_container(each) for key, each in value.items()})
+    return value
+
+
+def normalise(spec: str, option: str, value: Any, hint: Any) -> Any:
+    """The value as `hint` wants it (an int where a float is wanted becomes one); SpecError where it does not fit."""
+    if isinstance(value, Choice):
+        return Choice(tuple(normalise(spec, option, each, hint) for each in value.values), tied=value.tied)
+    fitted = _fit(value, hint)
+    if fitted is _MISFIT:
+        raise SpecError.wrong_value(spec, option, value, _words(hint))
+    return fitted
+
+
+_MISFIT: Any = object()
+
+
+def _fit(value: Any, hint: Any) -> Any:
+    """`value`, converted where that loses nothing, or _MISFIT."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any or isinstance(hint, TypeVar):
+        return value
+    if origin in (typing.Union, types.UnionType):
+        fits = (_fit(value, each) for each in sorted(arguments, key=lambda each: each is float))
+        return next((fitted for fitted in fits if fitted is not _MISFIT), _MISFIT)
+    if origin is Literal:
+        return value if value in arguments else _MISFIT
+    if origin is tuple:
+        if not isinstance(value, tuple):
+            return _MISFIT
+        wanted = arguments[:1] * len(value) if arguments[-1:] == (...,) else arguments
+        parts = [_fit(each, want) for each, want in zip(value, wanted, strict=False)]
+        return _MISFIT if len(wanted) != len(value) or _MISFIT in parts else tuple(parts)
+    if origin in (Mapping, FrozenMap):
+        if not isinstance(value, FrozenMap):
+            return _MISFIT
+        parts = [_fit(each, arguments[1]) for each in value.values()] if arguments else list(value.values())
+        return _MISFIT if _MISFIT in parts else FrozenMap(zip(value, parts, strict=True))
+    if hint in (None, type(None)):
+        return None if value is None else _MISFIT
+    if hint is float:
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else _MISFIT
+    if hint is int:
+        return value if isinstance(value, int) and not isinstance(value, bool) else _MISFIT
+    plain = origin or hint
+    return value if not isinstance(plain, type) or isinstance(value, plain) else _MISFIT
+
+
+def _words(hint: Any) -> str:
+    """An annotation in words."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_words(each) for each in arguments)
+    if origin is Literal:
+        return "one of " + ", ".join(map(repr, arguments))
+    if origin is tuple:
+        return "a tuple of " + " and ".join(_words(each) for each in arguments if each is not ...)
+    if origin in (Mapping, FrozenMap):
+        return "a dict"
+    if hint in (None, type(None)):
+        return "None"
+    known = {int: "a whole number", float: "a number", str: "a text", bool: "True or False"}
+    if hint in known:
+        return known[hint]
+    if isinstance(hint, type) and issubclass(hint, Spec):
+        return f"a {hint.__name__} (one of `lego catalog {hint.slot}`)" if hint.slot else f"a {hint.__name__}"
+    return getattr(hint, "__name__", str(hint))
+
+
+# --- the specs ----------------------------------------------------------------------------------------------------------------
+
+
+class Spec:
+    """A value of the language. The classes below it are the slots; a slot is never built, an operator never subclassed."""
+
+    slot: ClassVar[str] = ""
+    """The group of entry points that lists it, without `lego.`; empty where it is part of another spec."""
+
+    def text(self, *, full: bool = False) -> str:
+        """The expression that makes this value; `full` spells every option out."""
+        from lego.expression import write
+
+        return write(self, full=full)
+
+    def __repr__(self) -> str:
+        return self.text()
+
+    @classmethod
+    def examples(cls) -> Iterable[Self]:
+        """Small instances, for the conformance suite and the matrix of valid models."""
+        return (cls(),)
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Context:
+    """What an operator is told when it is built: plain values, and chance."""
+
+    width: int
+    """D, the width of items and users; what the operator gives."""
+    input_width: int
+    """Width of the vectors it reads: of the tokens in the content slot, D behind it."""
+    length: int
+    """The longest sequence it will read: tokens of an item, or history slots."""
+    items: int = 0
+    """Rows of the item table, row 0 (never an item) included."""
+    users: int = 0
+    """Rows of the user table."""
+    store: Store | None = None
+    """The prepared data, for operators that read more of it than tokens (ready-made vectors)."""
+    encoder: Encoder | None = None
+    """The tokenizer that made the token ids, where there is one."""
+    generator: torch.Generator | None = None
+    """Chance for what is drawn by hand; torch's own initialisers draw from a stream that the compiler seeds."""
+    weights: bool = True
+    """False where only shapes are wanted: a pretrained operator then makes its module without loading weights."""
+
+
+class Content(Spec):
+    """Attributes of an item → item vector. Its module is a `ContentModule`."""
+
+    slot: ClassVar[str] = "content"
+
+    @property
+    def reads(self) -> Reads:
+        """What its module is fed with."""
+        return Reads.VECTORS
+
+    @property
+    def item_needs(self) -> frozenset[Need]:
+        """What it needs beyond its tokens: STATES where frozen lower layers are made once and cached."""
+        return frozenset()
+
+    @property
+    def tokens(self) -> Tokens | None:
+        """The tokenizer it brings along, where `reads` is `Reads.TOKENS`."""
+        return None
+
+    @property
+    def item_form(self) -> Form:
+        """VECTOR, or INTERESTS for several vectors an item."""
+        return Form.VECTOR
+
+    def build(self, context: Context) -> nn.Module:
+        """The torch of it."""
+        raise NotImplementedError
+
+
+class Behavior(Spec):
+    """History → user. Its module is a `SequenceModule`, or a `CandidateAwareModule` where it needs the candidates."""
+
+    slot: ClassVar[str] = "behavior"
+    needs: ClassVar[frozenset[Need]] = frozenset()
+
+    @property
+    def gives(self) -> Form:
+        """The form of the user."""
+        return Form.VECTOR
+
+    def build(self, context: Context) -> nn.Module:
+        """The torch of it."""
+        raise NotImplementedError
+
+
+class Sequence(Content, Behavior):
+    """A masked sequence → one vector, or a sequence: fits the content slot (tokens) and the behavior slot (history) alike."""
+
+    slot: ClassVar[str] = "content"
+
+    def __rshift__(self, after: Sequence) -> Sequence:
+        """`Attention(pool=None) >> GRU()`: the second reads what the first gives."""
+        from lego.sequence.chain import Chain
+
+        return Chain(parts=(self, after))
+
+
+class Pool(Sequence):
+    """A Sequence operator without a sequence of its own to give: what `pool=` takes."""
+
+
+class Predictor(Spec):
+    """User and candidates → scores. Its module is a `PredictorModule`."""
+
+    slot: ClassVar[str] = "predictor"
+    takes: ClassVar[frozenset[Form]] = frozenset({Form.VECTOR})
+    needs: ClassVar[frozenset[Need]] = frozenset()
+
+    def build(self, context: Context) -> nn.Module:
+        """The torch of it."""
+        raise NotImplementedError
+
+
+class Task(Spec):
+    """Scores and labels → a loss. Its module is a `TaskModule`."""
+
+    slot: ClassVar[str] = "task"
+
+    @property
+    def candidates(self) -> Candidates:
+        """What the training batches must bring."""
+        raise NotImplementedError
+
+    def build(self, context: Context) -> nn.Module:
+        """The torch of it."""
+        raise NotImplementedError
+
+
+class Metric(Spec):
+    """Scores and labels per group → one number, over all groups at once."""
+
+    slot: ClassVar[str] = "metric"
+    larger_is_better: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        """How it is asked for and printed: `ndcg@5`."""
+        raise NotImplementedError
+
+    def measure(self, ranking: Any) -> float:
+        """The value over a `lego.metric.ranking.Ranking`."""
+        raise NotImplementedError
+
+
+class Source(Spec):
+    """Raw files of one data set → tables."""
+
+    slot: ClassVar[str] = "source"
+    reads: ClassVar[Mapping[str, int]] = {}
+    """The attributes a model reads unless it says otherwise, with their token budgets."""
+    protocol: ClassVar[str] = "mind"
+    """How results on this data are read unless the experiment says otherwise."""
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """What the prepared tables depend on: the options that change them (not `history`)."""
+        raise NotImplementedError
+
+    def files(self) -> Iterable[Path]:
+        """The raw files it reads; DataError with the ways out where one is missing."""
+        raise NotImplementedError
+
+    def tables(self) -> Any:
+        """The `lego.data.table.Tables` of it, checked."""
+        raise NotImplementedError
+
+
+class Tokens(Spec):
+    """Text → token ids and first vectors. Its module maps ids (N, L) to vectors (N, L, W)."""
+
+    slot: ClassVar[str] = "tokens"
+
+    def fit(self, columns: Mapping[str, pa.ChunkedArray]) -> Encoder:
+        """An encoder for these attributes (a vocabulary from the corpus, or one that stands already)."""
+        raise NotImplementedError
+
+    def load(self, folder: Path) -> Encoder:
+        """The encoder that `Encoder.save` wrote."""
+        raise NotImplementedError
+
+    def width(self, width: int) -> int:
+        """W, the width of its vectors, in a model of the given width."""
+        raise NotImplementedError
+
+    def build(self, context: Context) -> nn.Module:
+        """The torch of it: ids (N, L) → vectors (N, L, W). `context.encoder` is what `fit` gave."""
+        raise NotImplementedError
+
+
+class Encoder(typing.Protocol):
+    """A fitted tokenizer: plain data, saved with a run."""
+
+    @property
+    def vocab_size(self) -> int:
+        """Ids are below this; 0 is padding."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """A hash of all that can change an id."""
+        ...
+
+    def encode(self, attribute: str, values: pa.ChunkedArray) -> Ragged:
+        """Ids (int32) of each value, untruncated and without special tokens; a null value has none."""
+        ...
+
+    def join(self, parts: list[Ragged]) -> Ragged:
+        """Attributes of each item put together in order, with separators and special tokens."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Writes plain files (JSON, text) that `Tokens.load` reads."""
+        ...
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Checkpoint:
+    """Where the files of a language model are, on this machine."""
+
+    name: str
+    folder: Path
+    origin: str
+    """`folder`, `package NAME VERSION` or `hub cache`."""
