@@ -1,1 +1,143 @@
-"""Content-based recommendation: models that read what an item says, written as short expressions."""
+"""Content-based recommendation: models that read what an item says, written as short expressions.
+
+The public names, loaded on first use, so that `import lego` imports neither torch nor an operator.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lego.behavior.history import History
+    from lego.behavior.poly_attention import PolyAttention
+    from lego.compiler import compile  # noqa: A004 - the verb of the language
+    from lego.content.embedding import Embedding
+    from lego.content.item_id import ItemID
+    from lego.content.pretrained import BERT, Pretrained
+    from lego.data.source.movielens import MovieLens
+    from lego.data.source.prepared import Prepared
+    from lego.experiment import Evaluation, Experiment, Training
+    from lego.expression import parse
+    from lego.predictor.dcn import DCN
+    from lego.predictor.din import DIN
+    from lego.predictor.dnn import DNN
+    from lego.predictor.dot import Dot
+    from lego.predictor.interest_attention import InterestAttention
+    from lego.pretrained.layers import frozen, full, split
+    from lego.recommender import Recommender
+    from lego.runtime.run import load
+    from lego.scorer import Popularity, Random
+    from lego.sequence.additive import Additive
+    from lego.sequence.attention import Attention
+    from lego.sequence.chain import Chain
+    from lego.sequence.cnn import CNN
+    from lego.sequence.gru import GRU
+    from lego.sequence.last import Last
+    from lego.sequence.maximum import Max
+    from lego.sequence.mean import Mean
+    from lego.spec import any_of, cases
+    from lego.task.matching import Matching
+    from lego.task.ranking import Ranking
+    from lego.tokens.glove import GloVe
+    from lego.tokens.pretrained import PretrainedTokens
+    from lego.tokens.words import Words
+
+_HOME = {
+    "Additive": "lego.sequence.additive",
+    "Attention": "lego.sequence.attention",
+    "BERT": "lego.content.pretrained",
+    "CNN": "lego.sequence.cnn",
+    "Chain": "lego.sequence.chain",
+    "DCN": "lego.predictor.dcn",
+    "DIN": "lego.predictor.din",
+    "DNN": "lego.predictor.dnn",
+    "Dot": "lego.predictor.dot",
+    "Embedding": "lego.content.embedding",
+    "Evaluation": "lego.experiment",
+    "Experiment": "lego.experiment",
+    "GRU": "lego.sequence.gru",
+    "GloVe": "lego.tokens.glove",
+    "History": "lego.behavior.history",
+    "InterestAttention": "lego.predictor.interest_attention",
+    "ItemID": "lego.content.item_id",
+    "Last": "lego.sequence.last",
+    "Matching": "lego.task.matching",
+    "Max": "lego.sequence.maximum",
+    "Mean": "lego.sequence.mean",
+    "MovieLens": "lego.data.source.movielens",
+    "PolyAttention": "lego.behavior.poly_attention",
+    "Popularity": "lego.scorer",
+    "Prepared": "lego.data.source.prepared",
+    "Pretrained": "lego.content.pretrained",
+    "PretrainedTokens": "lego.tokens.pretrained",
+    "Random": "lego.scorer",
+    "Ranking": "lego.task.ranking",
+    "Recommender": "lego.recommender",
+    "Training": "lego.experiment",
+    "Words": "lego.tokens.words",
+    "any_of": "lego.spec",
+    "cases": "lego.spec",
+    "compile": "lego.compiler",
+    "frozen": "lego.pretrained.layers",
+    "full": "lego.pretrained.layers",
+    "load": "lego.runtime.run",
+    "parse": "lego.expression",
+    "split": "lego.pretrained.layers",
+}
+
+__all__ = [
+    "BERT",
+    "CNN",
+    "DCN",
+    "DIN",
+    "DNN",
+    "GRU",
+    "Additive",
+    "Attention",
+    "Chain",
+    "Dot",
+    "Embedding",
+    "Evaluation",
+    "Experiment",
+    "GloVe",
+    "History",
+    "InterestAttention",
+    "ItemID",
+    "Last",
+    "Matching",
+    "Max",
+    "Mean",
+    "MovieLens",
+    "PolyAttention",
+    "Popularity",
+    "Prepared",
+    "Pretrained",
+    "PretrainedTokens",
+    "Random",
+    "Ranking",
+    "Recommender",
+    "Training",
+    "Words",
+    "any_of",
+    "cases",
+    "compile",
+    "frozen",
+    "full",
+    "load",
+    "parse",
+    "split",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    from lego.errors import did_you_mean
+
+    message = f"lego has no {name!r}. {did_you_mean(name, __all__)}See `lego catalog` for all operators."
+    raise AttributeError(message)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -105,6 +105,13 @@ def choices(value: object) -> Iterator[Choice]:
             yield from choices(each)
 
 
+PATH: Mapping[str, str] = {"lego.path": "always"}
+"""Metadata of a field that holds a path: in a script it is relative to the script, elsewhere to the working directory."""
+
+PATH_IF_THERE: Mapping[str, str] = {"lego.path": "if there"}
+"""Metadata of a field that may hold a path or a name: it is a path where a file of that name is there."""
+
+
 # --- validators ---------------------------------------------------------------------------------------------------------------
 
 
@@ -469,6 +476,12 @@ class Metric(Spec):
     def measure(self, ranking: Any) -> float:
         """The value over a `lego.metric.ranking.Ranking`."""
         raise NotImplementedError
+
+
+class Scorer(Spec):
+    """Whatever scores impressions: a Recommender, a baseline, a system from outside."""
+
+    slot: ClassVar[str] = "scorer"
 
 
 class Source(Spec):

@@ -1,0 +1,154 @@
+"""An experiment = data + model + task + training + evaluation: plain values, read from a script, edited by `set`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import attrs
+
+from lego.errors import ExpressionError, SpecError, did_you_mean
+from lego.spec import (
+    Choice,
+    FrozenMap,
+    Metric,
+    Scorer,
+    Source,
+    Spec,
+    Task,
+    between,
+    field_names,
+    ge,
+    gt,
+    operator,
+)
+from lego.task.matching import Matching
+
+if TYPE_CHECKING:
+    from lego.runtime.run import Run
+
+
+@operator
+class Training(Spec):
+    """How a model is fitted.
+
+    `pretrained_lr` is the rate of language model weights (`lr` unless given); `warmup` a share of all steps; `clip` the largest norm of
+    the gradient; `monitor` the metric on the dev part that decides which epoch is kept, `patience` how many epochs without a better one
+    are waited for; `accumulate` how many batches make a step; `precision="bf16"` runs the forward pass in autocast, which rounds.
+    `deduplicate=False` encodes every slot of a batch instead of every distinct item: slower, the same gradients where dropout is 0.
+    """
+
+    epochs: int = attrs.field(default=5, validator=ge(0))
+    batch_size: int = attrs.field(default=64, validator=ge(1))
+    lr: float = attrs.field(default=1e-3, validator=gt(0))
+    pretrained_lr: float | None = attrs.field(default=None, validator=gt(0))
+    weight_decay: float = attrs.field(default=0.0, validator=ge(0))
+    warmup: float = attrs.field(default=0.0, validator=between(0, 1))
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    clip: float | None = attrs.field(default=None, validator=gt(0))
+    accumulate: int = attrs.field(default=1, validator=ge(1))
+    monitor: str = "gauc"
+    patience: int = attrs.field(default=5, validator=ge(1))
+    precision: Literal["fp32", "bf16"] = "fp32"
+    deduplicate: bool = True
+    seed: int = attrs.field(default=0, validator=ge(0))
+
+
+@operator
+class Evaluation(Spec):
+    """How scores are read: by which protocol (the data set's own unless given), in which metrics, with ties counted how."""
+
+    protocol: Literal["mind"] | None = None
+    metrics: tuple[str | Metric, ...] = ("gauc", "auc", "mrr", "mrr_all", "ndcg@5", "ndcg@10", "hit@5", "recall@10", "logloss")
+    ties: Literal["average", "argsort", "pessimistic", "optimistic"] = "average"
+
+
+@operator
+class Experiment(Spec):
+    """What `lego run` runs."""
+
+    data: Source
+    model: Scorer
+    task: Task = attrs.field(factory=Matching)
+    training: Training = attrs.field(factory=Training)
+    evaluation: Evaluation = attrs.field(factory=Evaluation)
+
+    def set(self, *changes: str, names: Any = None) -> Experiment:
+        """Another experiment, with `model.behavior=GRU()` or `training.lr=3e-4` replaced. A path that does not exist is an error."""
+        made: Any = self
+        for change in changes:
+            path, sign, text = change.partition("=")
+            if not sign or not path.strip() or not text.strip():
+                raise ExpressionError.at(change, len(path), "A change is written PATH=VALUE, as in training.lr=3e-4.")
+            made = _replaced(made, path.strip().split("."), _value(text.strip(), names), path.strip())
+        return made
+
+    def rebased(self, folder: Path) -> Experiment:
+        """Another experiment, whose relative paths are relative to `folder`."""
+        return _rebased(self, folder)
+
+    def run(self, **options: Any) -> Run:
+        """The same as `lego run`: compile, prepare, train, test. See `lego.runtime.run.run_experiment` for the options."""
+        from lego.runtime.run import run_experiment
+
+        return run_experiment(self, **options)
+
+
+def _value(text: str, names: Any) -> Any:
+    from lego import expression
+
+    return expression.parse(text, names or expression.resolve)
+
+
+def _replaced(spec: Any, path: list[str], value: Any, whole: str) -> Any:
+    name, *rest = path
+    if isinstance(spec, Choice):
+        raise SpecError(f"--set {whole}: the place is any_of(…) or cases(…). Replace the whole of it, or choose one.")
+    if isinstance(spec, FrozenMap):
+        known: tuple[str, ...] = tuple(spec)
+        if rest:
+            raise SpecError(f"--set {whole}: {name!r} has no parts. Write the path up to it.")
+        return FrozenMap({**spec, name: value})
+    if not isinstance(spec, Spec):
+        raise SpecError(f"--set {whole}: {spec!r} has no parts, so nothing is called {name!r} in it.")
+    known = field_names(type(spec))
+    if name not in known:
+        kind = type(spec).__name__
+        raise SpecError(f"--set {whole}: {kind} has no option {name!r}. {did_you_mean(name, known)}Its options: {', '.join(known)}.")
+    if rest:
+        value = _replaced(getattr(spec, name), rest, value, whole)
+    return attrs.evolve(spec, **{name: value})
+
+
+def _rebased(value: Any, folder: Path) -> Any:
+    if isinstance(value, Choice):
+        return Choice(tuple(_rebased(each, folder) for each in value.values), tied=value.tied)
+    if isinstance(value, tuple):
+        return tuple(_rebased(each, folder) for each in value)
+    if isinstance(value, Mapping):
+        return FrozenMap({key: _rebased(each, folder) for key, each in value.items()})
+    if not isinstance(value, Spec):
+        return value
+    changes = {}
+    for field in attrs.fields(type(value)):
+        if not field.init:
+            continue
+        old = getattr(value, field.name)
+        kind = field.metadata.get("lego.path")
+        new = _rebased(old, folder) if kind is None else _rebased_path(old, folder, kind)
+        if new is not old and new != old:
+            changes[field.name] = new
+    return attrs.evolve(value, **changes) if changes else value
+
+
+def _rebased_path(value: Any, folder: Path, kind: str) -> Any:
+    if isinstance(value, Choice):
+        return Choice(tuple(_rebased_path(each, folder, kind) for each in value.values), tied=value.tied)
+    if not isinstance(value, str):
+        return value
+    path = Path(value).expanduser()
+    if path.is_absolute():
+        return str(path)
+    whole = (folder / path).resolve()
+    return str(whole) if kind == "always" or whole.exists() else value

@@ -1,0 +1,212 @@
+"""The text and JSON forms of specs. `GRU(hidden=128)` is parsed with `ast`; nothing is ever evaluated.
+
+The language: calls of names of the catalogue with keyword arguments, literals, tuples, lists, dicts, `>>` and `|`.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+
+from lego import catalog
+from lego.errors import CatalogError, ExpressionError, SpecError, did_you_mean
+from lego.spec import Choice, FrozenMap, Spec, field_names
+
+CORE: Mapping[str, str] = {
+    "Evaluation": "lego.experiment:Evaluation",
+    "Experiment": "lego.experiment:Experiment",
+    "Recommender": "lego.recommender:Recommender",
+    "Training": "lego.experiment:Training",
+    "any_of": "lego.spec:any_of",
+    "cases": "lego.spec:cases",
+    "frozen": "lego.pretrained.layers:frozen",
+    "full": "lego.pretrained.layers:full",
+    "split": "lego.pretrained.layers:split",
+}
+"""The words of the language that are not operators."""
+
+SKIPPED = ("command", "checkpoint", "tracker")
+"""Slots whose entries are not words of the language."""
+
+Resolve = Callable[[str], Any]
+
+
+def resolve(name: str) -> Any:
+    """What a name of the language stands for; CatalogError with a suggestion where nothing does."""
+    if name in CORE:
+        module, _, attribute = CORE[name].partition(":")
+        return getattr(importlib.import_module(module), attribute)
+    for entry in catalog.entries():
+        if entry.slot not in SKIPPED and name in (entry.name, entry.qualified):
+            return catalog.load_entry(catalog.find(name, entry.slot))
+    raise CatalogError.unknown("operator", name, words())
+
+
+def words() -> set[str]:
+    """Every bare name of the language."""
+    return {*CORE, *(entry.name for entry in catalog.entries() if entry.slot not in SKIPPED)}
+
+
+# --- text → value -------------------------------------------------------------------------------------------------------------
+
+
+def parse(text: str, names: Resolve = resolve) -> Any:
+    """The value of an expression; ExpressionError or CatalogError with the place and a suggestion."""
+    try:
+        tree = ast.parse(text.strip(), mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as problem:
+        column = (getattr(problem, "offset", None) or 1) - 1
+        reason = getattr(problem, "msg", None) or str(problem)
+        raise ExpressionError.at(text.strip(), column, f"This is not an expression: {reason}.") from None
+    return _Reader(text.strip(), names).value(tree.body)
+
+
+_BINARY: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {ast.RShift: operator.rshift, ast.BitOr: operator.or_}
+
+
+@attrs.frozen
+class _Reader:
+    text: str
+    names: Resolve
+
+    def value(self, node: ast.expr) -> Any:
+        match node:
+            case ast.Constant(value=value) if value is None or isinstance(value, bool | int | float | str):
+                return value
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=value)) if isinstance(value, int | float):
+                return -value
+            case ast.Tuple(elts=parts) | ast.List(elts=parts):
+                return tuple(self.value(each) for each in parts)
+            case ast.Dict(keys=keys, values=values) if None not in keys:
+                return FrozenMap({self.value(k): self.value(v) for k, v in zip(keys, values, strict=True) if k})
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
+                return self._binary(node, self.value(left), self.value(right), _BINARY[type(op)])
+            case ast.Call(func=function, args=arguments, keywords=keywords):
+                return self._call(node, function, arguments, keywords)
+            case ast.Name(id=name):
+                raise self._bare(node, name)
+        raise self._error(node, "Only calls of operators, literals, tuples, lists, dicts, `>>` and `|` are understood here")
+
+    def _binary(self, node: ast.expr, left: Any, right: Any, combine: Callable[[Any, Any], Any]) -> Any:
+        if isinstance(left, Spec) and isinstance(right, Spec):
+            try:
+                return combine(left, right)
+            except TypeError:
+                pass
+        raise self._error(node, f"{left!r} and {right!r} cannot be joined this way")
+
+    def _call(self, node: ast.expr, function: ast.expr, arguments: list[ast.expr], keywords: list[ast.keyword]) -> Any:
+        made = self.names(self._name(function))
+        if any(isinstance(each, ast.Starred) for each in arguments) or any(each.arg is None for each in keywords):
+            raise self._error(node, "* and ** are not understood here; write the arguments out")
+        positional = [self.value(each) for each in arguments]
+        named = {str(each.arg): self.value(each.value) for each in keywords}
+        try:
+            return made(*positional, **named)
+        except SpecError:
+            raise
+        except TypeError as problem:
+            raise self._error(node, f"{self._name(function)}: {problem}") from None
+
+    def _name(self, node: ast.expr) -> str:
+        match node:
+            case ast.Name(id=name):
+                return name
+            case ast.Attribute(value=ast.Name(id=first), attr=second):
+                return f"{first}.{second}"
+        raise self._error(node, "Only a name of the catalogue can be called")
+
+    def _bare(self, node: ast.expr, name: str) -> Exception:
+        known = words()
+        if name in known:
+            return self._error(node, f"{name} needs its brackets: {name}()")
+        return self._error(node, f"{name} is not known. {did_you_mean(name, known)}A text needs quotes: {name!r}")
+
+    def _error(self, node: ast.expr, what: str) -> ExpressionError:
+        return ExpressionError.at(self.text, node.col_offset, what + ".")
+
+
+# --- value → text -------------------------------------------------------------------------------------------------------------
+
+
+def write(value: Any, *, full: bool = False) -> str:
+    """The expression that makes a value; options at their default are left out unless `full`."""
+    if isinstance(value, Spec):
+        return _write_spec(value, full=full)
+    if isinstance(value, Choice):
+        name = "cases" if value.tied else "any_of"
+        return f"{name}({', '.join(write(each, full=full) for each in value.values)})"
+    if isinstance(value, tuple):
+        inner = ", ".join(write(each, full=full) for each in value)
+        return f"({inner},)" if len(value) == 1 else f"({inner})"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key!r}: {write(each, full=full)}" for key, each in value.items()) + "}"
+    return repr(value)
+
+
+def _write_spec(spec: Spec, *, full: bool) -> str:
+    cls = type(spec)
+    infix = getattr(cls, "infix", None)
+    if infix:
+        return f" {infix} ".join(write(each, full=full) for each in getattr(spec, field_names(cls)[0]))
+    name = getattr(cls, "helper", None) or catalog.name_of(cls)
+    fields = [field for field in attrs.fields(cls) if field.init]
+    mandatory = [field for field in fields if not field.kw_only and field.default is attrs.NOTHING]
+    parts = []
+    for field in fields:
+        value = getattr(spec, field.name)
+        if not full and field.default is not attrs.NOTHING and value == _default(field):
+            continue
+        written = write(value, full=full)
+        parts.append(written if mandatory == [field] else f"{field.name}={written}")
+    return f"{name}({', '.join(parts)})"
+
+
+def _default(field: Any) -> Any:
+    """The default as a made spec holds it."""
+    default = field.default
+    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+        default = default.factory()
+    return FrozenMap(default) if isinstance(default, dict) else default
+
+
+# --- value ↔ JSON -------------------------------------------------------------------------------------------------------------
+
+KIND = "$"
+"""The key under which a record names its class."""
+
+
+def to_json(value: Any) -> Any:
+    """A value of plain JSON types, every option spelled out."""
+    if isinstance(value, Spec):
+        cls = type(value)
+        core = cls.__name__ in CORE or getattr(cls, "helper", None) or catalog.is_listed(cls)
+        kind = getattr(cls, "helper", None) or (catalog.name_of(cls) if core else f"{cls.__module__}:{cls.__qualname__}")
+        return {KIND: kind, **{name: to_json(getattr(value, name)) for name in field_names(cls)}}
+    if isinstance(value, Choice):
+        return {KIND: "cases" if value.tied else "any_of", "values": [to_json(each) for each in value.values]}
+    if isinstance(value, tuple):
+        return [to_json(each) for each in value]
+    if isinstance(value, Mapping):
+        return {key: to_json(each) for key, each in value.items()}
+    return value
+
+
+def from_json(record: Any, names: Resolve = resolve) -> Any:
+    """The value that `to_json` recorded."""
+    if isinstance(record, list):
+        return tuple(from_json(each, names) for each in record)
+    if not isinstance(record, dict):
+        return record
+    fields = {key: from_json(each, names) for key, each in record.items() if key != KIND}
+    if KIND not in record:
+        return FrozenMap(fields)
+    made = names(record[KIND])
+    if record[KIND] in ("any_of", "cases"):
+        return made(*fields["values"])
+    return made(**fields)
