@@ -1,0 +1,218 @@
+"""Which candidates a training row holds: negatives for each positive, or whole impressions dealt into short rows.
+
+Negatives are drawn without replacement by inverting a distribution from which the items that may not be drawn are cut out, so nothing
+is drawn twice and thrown away: a draw ends even where a user has clicked nearly everything. Row 0, never an item, fills what is short.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from lego.errors import SpecError
+from lego.ragged import Ragged, flat_positions, offsets_of
+
+if TYPE_CHECKING:
+    from lego.contract import Candidates
+    from lego.data.store import Impressions, Users
+
+Ints = NDArray[np.int64]
+
+SOURCES = ("impression", "user", "uniform", "popularity")
+"""Where negatives may come from."""
+
+WIDEST = 8
+"""Candidates in a row where whole impressions are dealt out: enough to share the user's vector, too few for much padding."""
+
+
+@attrs.frozen(eq=False)
+class Rows:
+    """Training rows: R of them, C candidates each."""
+
+    impression: Ints
+    """(R,) which impression of the part."""
+    items: NDArray[np.int32]
+    """(R, C) item rows, real ones first; 0 where there is none."""
+    labels: NDArray[np.float32]
+    """(R, C) 1.0 clicked, 0.0 not, and 0.0 where there is no item."""
+    left_out: Mapping[str, int] = attrs.field(factory=dict)
+    """Impressions that gave no row at all, counted by reason."""
+
+    def __len__(self) -> int:
+        return len(self.impression)
+
+
+def draw(
+    impressions: Impressions, want: Candidates, users: Users, item_count: int, generator: np.random.Generator
+) -> Rows:
+    """The rows of one pass over a part, in its order; the same state of `generator` gives the same rows.
+
+    `want.negatives=K`: a row for each positive, which stands first, and up to K different negatives from `want.source`:
+
+    - `impression`: the same impression's candidates that were not clicked.
+    - `user`: what the user was shown in any impression of the part and did not click.
+    - `uniform`: all `item_count` items (rows 1 to `item_count`) alike.
+    - `popularity`: items clicked in the part, in proportion to their clicks.
+
+    The last three never give an item that the user clicked: in the part, or in the history as it stands at the user's last impression
+    of the part (what comes later belongs to another part). Where fewer than K are left, a row holds fewer.
+
+    `want.negatives=None`: every candidate of every impression once, dealt in random order into rows of at most `WIDEST`, as even as can be.
+    """
+    if want.negatives is None:
+        return _dealt(impressions, generator)
+    if want.source not in SOURCES:
+        raise SpecError.wrong_value("Candidates", "source", want.source, "one of " + ", ".join(map(repr, SOURCES)))
+    owner = np.repeat(np.arange(len(impressions.candidates)), impressions.candidates.lengths)
+    shown, clicked = _flat(impressions)
+    impression = owner[clicked]
+    if want.source == "impression":
+        pool = _rows_of(owner[~clicked], shown[~clicked], len(impressions.candidates))
+        negatives = _from_pool(pool, impression, want.negatives, generator)
+    else:
+        taken = _clicked_by_user(impressions, users, owner[clicked], shown[clicked], item_count)
+        user = impressions.user[impression]
+        if want.source == "user":
+            pairs = np.unique(impressions.user[owner[~clicked]].astype(np.int64) * (item_count + 1) + shown[~clicked])
+            pairs = pairs[~np.isin(pairs, taken.keys, assume_unique=True)]
+            pool = _rows_of(pairs // (item_count + 1), pairs % (item_count + 1), len(users.user_ids))
+            negatives = _from_pool(pool, user, want.negatives, generator)
+        else:
+            counts = np.bincount(shown[clicked], minlength=item_count + 1)
+            weights = np.ones_like(counts) if want.source == "uniform" else counts
+            weights[0] = 0
+            negatives = _from_all(weights, taken, user, want.negatives, generator)
+    return _with_positives(impression, shown[clicked], negatives, len(impressions.candidates))
+
+
+def _flat(impressions: Impressions) -> tuple[Ints, NDArray[np.bool_]]:
+    """The candidates of all impressions one after the other, and which of them were clicked."""
+    offsets = impressions.candidates.offsets
+    real = slice(int(offsets[0]), int(offsets[-1]))
+    return impressions.candidates.values[real].astype(np.int64), impressions.labels[real] > 0
+
+
+def _rows_of(owner: Ints, values: Ints, count: int) -> Ragged:
+    """Values grouped by owner; `owner` is sorted already."""
+    return Ragged.from_lengths(values, np.bincount(owner, minlength=count))
+
+
+def _with_positives(impression: Ints, positives: Ints, negatives: Ints, count: int) -> Rows:
+    """Rows of a positive and its negatives, without those that have no negative."""
+    usable = (negatives > 0).any(1)
+    items = np.concatenate([positives[:, None], negatives], axis=1).astype(np.int32)[usable]
+    labels = np.zeros(items.shape, np.float32)
+    labels[:, 0] = 1
+    with_positive, with_row = len(np.unique(impression)), len(np.unique(impression[usable]))
+    left_out = {"without positive": count - with_positive, "without negative": with_positive - with_row}
+    return Rows(impression[usable], items, labels, left_out)
+
+
+def _dealt(impressions: Impressions, generator: np.random.Generator) -> Rows:
+    """Every candidate once, in rows of at most `WIDEST`."""
+    shown, clicked = _flat(impressions)
+    lengths = impressions.candidates.lengths
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+    order = np.lexsort((generator.random(len(shown)), owner))
+    place = np.arange(len(shown)) - np.repeat(offsets_of(lengths)[:-1], lengths)
+    hands = -(-lengths // WIDEST)
+    # Dealt round like cards, hands differ by one candidate at most; cut off one after the other, the last would be a rest.
+    row = offsets_of(hands)[:-1][owner] + place % hands[owner]
+    column = place // hands[owner]
+    shape = (int(hands.sum()), int(column.max(initial=0)) + 1)
+    items, labels = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
+    items[row, column] = shown[order]
+    labels[row, column] = clicked[order]
+    return Rows(np.repeat(np.arange(len(lengths)), hands), items, labels, {"without candidates": int((lengths == 0).sum())})
+
+
+# --- drawing ------------------------------------------------------------------------------------------------------------------
+
+
+Locate = Callable[[Ints], tuple[Ints, Ints, Ints]]
+"""Points (R,) → what lies there, where it begins and how wide it is, each (R,)."""
+
+
+def _distinct(totals: Ints, count: int, locate: Locate, generator: np.random.Generator) -> tuple[Ints, NDArray[np.bool_]]:
+    """`count` different things for each row, (R, count), drawn one after the other in proportion to their widths; and which are real.
+
+    The things of a row lie side by side on [0, total). A point is drawn on what is left when the drawn things are cut out, then moved
+    up past each of them; a row whose things are all drawn gives no more.
+    """
+    found = np.zeros((len(totals), count), np.int64)
+    real = np.zeros((len(totals), count), np.bool_)
+    begins = np.zeros((len(totals), 0), np.int64)
+    widths = np.zeros((len(totals), 0), np.int64)
+    left = totals.astype(np.int64)
+    for turn in range(count):
+        real[:, turn] = left > 0
+        point = generator.integers(0, np.maximum(left, 1))
+        for begin, width in zip(begins.T, widths.T, strict=True):
+            point += np.where(point >= begin, width, 0)
+        thing, begin, width = locate(np.minimum(point, np.maximum(totals - 1, 0)))
+        width = np.where(real[:, turn], width, 0)
+        found[:, turn] = thing
+        left -= width
+        begins, widths = np.column_stack([begins, begin]), np.column_stack([widths, width])
+        order = np.argsort(begins, axis=1, kind="stable")
+        begins, widths = np.take_along_axis(begins, order, 1), np.take_along_axis(widths, order, 1)
+    return found, real
+
+
+def _from_pool(pool: Ragged, rows: Ints, count: int, generator: np.random.Generator) -> Ints:
+    """(R, count) different values of the given rows of the pool, all alike; 0 where there are no more."""
+    one = np.ones(len(rows), np.int64)
+    places, real = _distinct(pool.lengths[rows], count, lambda point: (point, point, one), generator)
+    negatives = np.zeros(places.shape, np.int64)
+    negatives[real] = pool.values[(pool.offsets[rows][:, None] + places)[real]]
+    return negatives
+
+
+def _from_all(weights: Ints, taken: _Taken, user: Ints, count: int, generator: np.random.Generator) -> Ints:
+    """(R, count) different items in proportion to `weights`, none that the row's user took; 0 where there are no more."""
+    ends = np.cumsum(weights)
+    # Seen by a user, the items lie side by side without those taken. `gone` is the weight cut out before each taken item, `edge` where
+    # that item would begin in what is left; both grow along a user's items, so that one search in user order finds how far to move.
+    gone = np.concatenate([[0], np.cumsum(weights[taken.items])])
+    first, last = taken.offsets[user], taken.offsets[user + 1]
+    whole = int(ends[-1]) + 1
+    owners = np.repeat(np.arange(len(taken.offsets) - 1), np.diff(taken.offsets))
+    edge = (ends - weights)[taken.items] - (gone[:-1] - gone[taken.offsets[owners]])
+    keys = owners * whole + edge
+
+    def locate(point: Ints) -> tuple[Ints, Ints, Ints]:
+        passed = np.searchsorted(keys, user * whole + point, side="right")
+        shift = gone[passed] - gone[first]
+        item = np.searchsorted(ends, point + shift, side="right")
+        # An item's whole stretch lies behind the same taken items, so its begin moves back by the same shift.
+        return item, (ends - weights)[np.minimum(item, len(ends) - 1)] - shift, weights[np.minimum(item, len(ends) - 1)]
+
+    items, real = _distinct(ends[-1] - (gone[last] - gone[first]), count, locate, generator)
+    return np.where(real, items, 0)
+
+
+@attrs.frozen(eq=False)
+class _Taken:
+    """What each user clicked: different items, ascending, a user's one after the other."""
+
+    items: Ints
+    offsets: Ints
+    keys: Ints
+    """user * (item_count + 1) + item, ascending."""
+
+
+def _clicked_by_user(impressions: Impressions, users: Users, impression: Ints, clicked: Ints, item_count: int) -> _Taken:
+    """The user's clicks in the part, and the history up to the user's last impression of the part."""
+    count = len(users.user_ids)
+    begin = users.history.offsets[:-1].astype(np.int64)
+    end = begin.copy()
+    np.maximum.at(end, impressions.user, impressions.stop)
+    past = np.asarray(users.history.values[flat_positions(begin, end - begin)], np.int64)
+    owner = np.concatenate([impressions.user[impression], np.repeat(np.arange(count), end - begin)]).astype(np.int64)
+    keys: Any = np.unique(owner * (item_count + 1) + np.concatenate([clicked, past]))
+    lengths = np.bincount(keys // (item_count + 1), minlength=count)
+    return _Taken(keys % (item_count + 1), offsets_of(lengths), keys)

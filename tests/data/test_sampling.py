@@ -1,0 +1,227 @@
+"""What stands beside a positive, and how often."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chisquare
+
+from lego.contract import Candidates
+from lego.data.sampling import WIDEST, Rows, draw
+from lego.data.store import Impressions, Users
+from lego.errors import SpecError
+from lego.ragged import Ragged
+
+Shown = list[tuple[int, list[int], list[int]]]
+"""Impressions in the order of a part: user, clicked, not clicked."""
+
+
+def ragged(rows: list[list[int]]) -> Ragged:
+    return Ragged.from_lengths(np.array([each for row in rows for each in row], np.int32), np.array([len(r) for r in rows]))
+
+
+def part(shown: Shown, histories: list[list[int]]) -> tuple[Impressions, Users]:
+    """Impressions whose history is the user's whole list; positives stand last, so that no place gives them away."""
+    history = ragged(histories)
+    user = np.array([user for user, _, _ in shown], np.int32)
+    candidates = [negatives + positives for _, positives, negatives in shown]
+    labels = [[0] * len(negatives) + [1] * len(positives) for _, positives, negatives in shown]
+    impressions = Impressions(
+        impression=np.arange(len(shown), dtype=np.int64),
+        user=user,
+        start=history.offsets[user],
+        stop=history.offsets[user + 1],
+        time=None,
+        candidates=ragged(candidates),
+        labels=np.array([each for row in labels for each in row], np.int8),
+    )
+    return impressions, Users(user_ids=pa.array([f"u{n}" for n in range(len(histories))]), history=history, times=None)
+
+
+def rows_of(shown: Shown, histories: list[list[int]], items: int, seed: int = 0, **want: object) -> Rows:
+    impressions, users = part(shown, histories)
+    return draw(impressions, Candidates(**want), users, items, np.random.default_rng(seed))
+
+
+def split_row(rows: Rows, row: int) -> tuple[list[int], list[int]]:
+    items, labels = rows.items[row], rows.labels[row]
+    return items[labels == 1].tolist(), items[(labels == 0) & (items > 0)].tolist()
+
+
+@st.composite
+def worlds(draw_: st.DrawFn) -> tuple[Shown, list[list[int]], int]:
+    """A few users and impressions over a handful of items, candidates distinct within an impression."""
+    items = draw_(st.integers(1, 12))
+    item = st.integers(1, items)
+    histories = draw_(st.lists(st.lists(item, max_size=4), min_size=1, max_size=4))
+    shown = []
+    for _ in range(draw_(st.integers(1, 6))):
+        candidates = draw_(st.lists(item, unique=True, max_size=items))
+        cut = draw_(st.integers(0, len(candidates)))
+        shown.append((draw_(st.integers(0, len(histories) - 1)), candidates[:cut], candidates[cut:]))
+    return shown, histories, items
+
+
+def allowed(source: str, shown: Shown, histories: list[list[int]], items: int, impression: int) -> set[int]:
+    """The slow, obvious answer to what may stand beside a positive of this impression."""
+    user = shown[impression][0]
+    clicked = {item for owner, positives, _ in shown if owner == user for item in positives} | set(histories[user])
+    if source == "impression":
+        return set(shown[impression][2])
+    if source == "user":
+        return {item for owner, _, negatives in shown if owner == user for item in negatives} - clicked
+    if source == "uniform":
+        return set(range(1, items + 1)) - clicked
+    return {item for _, positives, _ in shown for item in positives} - clicked
+
+
+@pytest.mark.parametrize("source", ["impression", "user", "uniform", "popularity"])
+@given(world=worlds(), negatives=st.integers(1, 5), seed=st.integers(0, 2**32))
+@settings(max_examples=60, deadline=None)
+def test_each_positive_has_as_many_different_allowed_negatives_as_there_are(
+    source: str, world: tuple[Shown, list[list[int]], int], negatives: int, seed: int
+) -> None:
+    """Each positive has one row with min(K, available) different negatives, all from where they may come from."""
+    shown, histories, items = world
+    rows = rows_of(shown, histories, items, seed, negatives=negatives, source=source)
+    expected = []
+    for impression, (_, positives, _) in enumerate(shown):
+        if may := allowed(source, shown, histories, items, impression):
+            expected += [(impression, positive, min(negatives, len(may))) for positive in positives]
+    got = []
+    for row, impression in enumerate(rows.impression.tolist()):
+        positives, beside = split_row(rows, row)
+        assert len(positives) == 1
+        assert len(set(beside)) == len(beside)
+        assert set(beside) <= allowed(source, shown, histories, items, impression)
+        got.append((impression, positives[0], len(beside)))
+    assert got == expected
+    with_row = len(set(rows.impression.tolist()))
+    assert sum(rows.left_out.values()) == len(shown) - with_row
+    assert rows.left_out["without positive"] == sum(not positives for _, positives, _ in shown)
+
+
+@given(world=worlds(), seed=st.integers(0, 2**32))
+@settings(max_examples=60, deadline=None)
+def test_without_a_number_every_pair_comes_once(world: tuple[Shown, list[list[int]], int], seed: int) -> None:
+    """Every candidate of every impression is in exactly one row with its label, and rows are short and even."""
+    shown, histories, items = world
+    wide = [(user, positives, list(range(100, 100 + 3 * n))) for n, (user, positives, _) in enumerate(shown)]
+    rows = rows_of(wide, histories, items, seed, negatives=None)
+    pairs: Counter[tuple[int, int, float]] = Counter()
+    sizes: dict[int, list[int]] = {}
+    for impression, row, labels in zip(rows.impression.tolist(), rows.items, rows.labels, strict=True):
+        real = row > 0
+        assert not (np.diff(real.astype(int)) > 0).any()
+        assert 0 < real.sum() <= WIDEST
+        sizes.setdefault(impression, []).append(int(real.sum()))
+        pairs.update((impression, int(item), float(label)) for item, label in zip(row[real], labels[real], strict=True))
+    assert all(max(each) - min(each) <= 1 for each in sizes.values())
+    expected = [
+        (impression, item, label)
+        for impression, (_, positives, negatives) in enumerate(wide)
+        for label, group in ((1.0, positives), (0.0, negatives))
+        for item in group
+    ]
+    assert pairs == Counter(expected)
+    assert rows.left_out == {"without candidates": len(shown) - len(sizes)}
+
+
+def test_dealing_is_random() -> None:
+    """A candidate's place in its impression does not decide which candidates it meets."""
+    shown = [(0, [1], list(range(2, 17)))] * 400
+    rows = rows_of(shown, [[]], 16, negatives=None)
+    beside = Counter(int(item) for row in rows.items if 1 in row for item in row if item not in (0, 1))
+    assert chisquare([beside[item] for item in range(2, 17)]).pvalue > 0.001
+
+
+@pytest.mark.parametrize("source", ["impression", "user", "uniform"])
+def test_negatives_are_uniform(source: str) -> None:
+    """Every allowed negative, and every pair of them, is drawn equally often."""
+    shown: Shown = [(0, [3], [1, 2, 4, 6, 7])] * 6000
+    rows = rows_of(shown, [[5]], 7, seed=1, negatives=2, source=source)
+    drawn = np.sort(rows.items[:, 1:], axis=1)
+    singles, pairs = Counter(drawn.ravel().tolist()), Counter(map(tuple, drawn.tolist()))
+    assert sorted(singles) == [1, 2, 4, 6, 7]
+    assert len(pairs) == 10
+    assert chisquare(list(singles.values())).pvalue > 0.001
+    assert chisquare(list(pairs.values())).pvalue > 0.001
+
+
+def test_popular_items_are_drawn_in_proportion_to_their_clicks() -> None:
+    """The first draw follows the clicks of the part, the second follows them among what is left."""
+    clicks = {1: 1, 2: 2, 3: 3, 4: 10, 6: 4}
+    others: Shown = [(1, [item], []) for item, count in clicks.items() for _ in range(count)]
+    shown: Shown = [*others, *[(0, [5], [])] * 8000]
+    rows = rows_of(shown, [[4], []], 9, seed=2, negatives=2, source="popularity")
+    drawn = rows.items[rows.impression >= len(others), 1:]
+    weight = {item: count for item, count in clicks.items() if item != 4}
+    total = sum(weight.values())
+    order = [(first, second) for first in weight for second in weight if first != second]
+    expected = [weight[a] / total * weight[b] / (total - weight[a]) * len(drawn) for a, b in order]
+    counts = Counter(map(tuple, drawn.tolist()))
+    assert set(counts) <= set(order)
+    assert chisquare([counts[pair] for pair in order], expected).pvalue > 0.001
+
+
+def test_clicks_after_the_part_do_not_decide_negatives() -> None:
+    """An item the user takes later, in the test part, is still a negative: leaving it out would tell training about the test."""
+    impressions, users = part([(0, [1], [2])], [[3, 4]])
+    earlier = Impressions(
+        impression=impressions.impression,
+        user=impressions.user,
+        start=impressions.start,
+        stop=impressions.stop - 1,
+        time=None,
+        candidates=impressions.candidates,
+        labels=impressions.labels,
+    )
+    rows = draw(earlier, Candidates(negatives=9, source="uniform"), users, 4, np.random.default_rng(0))
+    assert sorted(rows.items[0, 1:3].tolist()) == [2, 4]
+
+
+def test_history_cut_for_the_model_is_still_excluded() -> None:
+    """Items that `recent` cuts off the history were clicked all the same."""
+    impressions, users = part([(0, [1], [2])], [[3, 4, 5]])
+    rows = draw(impressions.recent(1), Candidates(negatives=9, source="uniform"), users, 6, np.random.default_rng(0))
+    assert sorted(rows.items[0, 1:3].tolist()) == [2, 6]
+    assert not rows.items[0, 3:].any()
+
+
+def test_a_draw_ends_where_nearly_everything_is_clicked() -> None:
+    """A user who clicked all items but one gets that one, one who clicked all gets no row."""
+    shown: Shown = [(0, [1], [2]), (1, [1], [2])]
+    rows = rows_of(shown, [list(range(2, 5000)), list(range(2, 5001))], 5000, negatives=3, source="uniform")
+    assert rows.items.tolist() == [[1, 5000, 0, 0]]
+    assert rows.left_out == {"without positive": 0, "without negative": 1}
+
+
+@pytest.mark.parametrize("want", [{"negatives": 2, "source": "popularity"}, {"negatives": 3}, {"negatives": None}])
+def test_the_same_generator_gives_the_same_rows(want: dict[str, object]) -> None:
+    """Rows depend on the generator's state and on nothing else; another state gives others."""
+    shown: Shown = [(user, [user + 1, 9], [item for item in range(10, 30)]) for user in range(5)]
+    first, again, other = (rows_of(shown, [[]] * 5, 40, seed, **want) for seed in (3, 3, 4))
+    assert np.array_equal(first.items, again.items)
+    assert np.array_equal(first.labels, again.labels)
+    assert not np.array_equal(first.items, other.items)
+
+
+def test_inputs_are_never_written() -> None:
+    """Drawing works on arrays that cannot be written to, as those of a memory-mapped store."""
+    impressions, users = part([(0, [1], [2, 3]), (1, [3], [1])], [[4], []])
+    for array in (impressions.candidates.values, impressions.labels, users.history.values, impressions.stop, impressions.user):
+        array.flags.writeable = False
+    for source in ("impression", "user", "uniform", "popularity"):
+        draw(impressions, Candidates(negatives=2, source=source), users, 5, np.random.default_rng(0))
+    draw(impressions, Candidates(negatives=None), users, 5, np.random.default_rng(0))
+
+
+def test_an_unknown_source_is_refused() -> None:
+    """The error lists the sources that exist."""
+    with pytest.raises(SpecError, match="'impression', 'user', 'uniform', 'popularity'"):
+        rows_of([(0, [1], [2])], [[]], 3, negatives=1, source="impresion")
