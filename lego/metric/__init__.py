@@ -1,0 +1,1 @@
+"""Scores and labels per group → numbers, all groups at once: one sort, then segment sums."""

@@ -1,0 +1,57 @@
+"""Whether a positive is among the first k."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Self
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from lego.metric.expectation import hit_chance
+from lego.metric.group import GroupMetric, where_positive
+from lego.metric.ranking import Ranking
+from lego.spec import ge, operator
+
+
+@operator
+class Hit(GroupMetric):
+    """The share of groups with a positive among their first k rows.
+
+        Hit@k = mean over g of  [the first positive of g stands at a rank ≤ k]
+
+    Ties: the expectation; where rank k falls into a run of n tied rows with p positives, m of them inside, and no positive stands
+    before, the group counts 1 - C(n - p, m) / C(n, m). Groups: those with a positive, each counted once; a group of at most k rows
+    counts 1.
+
+    Four candidates with equal scores, two clicks, k = 2: 1 - C(2, 2) / C(4, 2).
+
+    >>> from lego.metric.ranking import Ranking
+    >>> round(Hit(2).measure(Ranking([0.5, 0.5, 0.5, 0.5], [1, 1, 0, 0], [0, 0, 0, 0])), 4)
+    0.8333
+    """
+
+    k: int = attrs.field(kw_only=False, validator=ge(1))
+
+    @classmethod
+    def examples(cls) -> Iterable[Self]:
+        """Both ends of a short list."""
+        return (cls(1), cls(5))
+
+    @property
+    def name(self) -> str:
+        """`hit@5`."""
+        return f"hit@{self.k}"
+
+    def values(self, ranking: Ranking) -> NDArray[np.float64]:
+        """(groups,): the chance of each group's hit; NaN without a positive."""
+        hits = ranking.hits
+        _, first = np.unique(hits.group, return_index=True)
+        inside = np.minimum(self.k - hits.before[first], hits.size[first])
+        reached = first[inside > 0]
+        result = np.zeros(ranking.groups)
+        result[hits.group[reached]] = hit_chance(
+            hits.size[reached], hits.positives[reached], inside[inside > 0]
+        )
+        return where_positive(ranking, result)
