@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real data sets beside the repository, where there are any."""
+    named = os.environ.get("LEGO_SHARED_DATA")
+    folder = Path(named) if named else ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}: name its folder in LEGO_SHARED_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Prepared data and caches of the tests stay apart from the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LEGO_HOME", str(tmp_path_factory.mktemp("home")))
+        yield

@@ -1,0 +1,1 @@
+"""A package of somebody else's whose operator cannot be imported."""

@@ -1,0 +1,1 @@
+"""A behavior operator of somebody else's."""
