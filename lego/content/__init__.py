@@ -1,0 +1,1 @@
+"""Operators that only the content slot takes: they make a vector out of an item."""

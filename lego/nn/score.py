@@ -1,0 +1,30 @@
+"""From vectors to scores, in float32 even where the layers before run at half precision.
+
+bfloat16 holds eight bits: candidates of one impression would tie in it, and ties change rankings.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class Score(nn.Module):
+    """A linear layer to one number, computed in float32 also under autocast."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, 1)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """vectors (..., W) -> (...)."""
+        return (vectors.float() * self.linear.weight.squeeze(0)).sum(-1) + self.linear.bias
+
+
+def dot(first: Tensor, second: Tensor) -> Tensor:
+    """first (..., W), second (..., W) -> (...), in float32."""
+    return (first.float() * second.float()).sum(-1)
+
+
+def beside_candidates(user: Tensor, candidates: Tensor) -> Tensor:
+    """user (B, D) or (B, C, D), candidates (B, C, D) -> the user beside each candidate, (B, C, D)."""
+    return user.unsqueeze(1).expand_as(candidates) if user.ndim == 2 else user

@@ -1,0 +1,1 @@
+"""User and candidates → scores, in float32, before any softmax or sigmoid."""

@@ -1,0 +1,97 @@
+"""Sequence operators one after the other: what `first >> second` makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar, Self
+
+import attrs
+from torch import Tensor, nn
+
+from lego.contract import Form, Needs, Out
+from lego.errors import SpecError
+from lego.sequence.attention import Attention
+from lego.sequence.cnn import CNN
+from lego.sequence.gru import GRU
+from lego.spec import Choice, Context, Sequence, choices, operator
+
+
+@operator
+class Chain(Sequence):
+    """Every part reads the sequence that the part before gives; the chain gives what its last part gives.
+
+    The first part reads the width of what feeds the chain, later parts the model's width. A chain inside a chain is
+    taken apart, so that `(a >> b) >> c` equals `a >> (b >> c)`.
+    """
+
+    infix: ClassVar[str] = ">>"
+    """How it is written."""
+
+    parts: tuple[Sequence, ...] = attrs.field(kw_only=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Takes inner chains apart and checks that every part but the last gives a sequence."""
+        object.__setattr__(self, "parts", tuple(_flat(self.parts)))
+        if len(self.parts) < 2:
+            raise SpecError.wrong_value(
+                "Chain", "parts", self.parts, "two or more Sequence operators, written first >> second"
+            )
+        for part in self.parts[:-1]:
+            # A part that holds a choice is checked when the choice is made.
+            if not any(choices(part)) and part.gives is not Form.SEQUENCE:
+                raise SpecError(
+                    f"{part!r} gives {part.gives.label}, but what stands before >> must give {Form.SEQUENCE.label}. "
+                    "Write it with pool=None, or as the last part."
+                )
+
+    @property
+    def gives(self) -> Form:
+        """What the last part gives."""
+        last = self.parts[-1]
+        if isinstance(last, Choice):
+            raise SpecError.open_choice(repr(self))
+        return last.gives
+
+    def build(self, context: Context) -> nn.Module:
+        """The torch of it."""
+        later = attrs.evolve(context, input_width=context.width)
+        return _Chain([part.build(later if place else context) for place, part in enumerate(self.parts)])
+
+    @classmethod
+    def examples(cls) -> Iterable[Self]:
+        """Small instances."""
+        return (
+            cls((Attention(heads=2, pool=None), GRU(hidden=8))),
+            cls((CNN(pool=None), Attention(heads=2, pool=None))),
+        )
+
+
+def _flat(parts: Iterable[Sequence]) -> Iterator[Sequence]:
+    for part in parts:
+        if isinstance(part, Chain):
+            yield from part.parts
+        else:
+            yield part
+
+
+class _Chain(nn.Module):
+    def __init__(self, parts: list[nn.Module]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+
+    def forward(self, sequence: Tensor, mask: Tensor, needs: Needs) -> Out:
+        """sequence (B, S, W), mask (B, S) -> (B, D), or (B, S, D) where the last part gives the sequence."""
+        out = Out(sequence, mask)
+        losses: dict[str, Tensor] = {}
+        for part in self.parts:
+            out = part(out.tensor, mask, needs)
+            losses = _added(losses, out.losses)
+        return attrs.evolve(out, losses=losses)
+
+
+def _added(losses: Mapping[str, Tensor], more: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Losses of one name in several parts are one loss, their sum."""
+    return {
+        **losses,
+        **{name: losses[name] + value if name in losses else value for name, value in more.items()},
+    }
