@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, datacla
 import attrs
 
 from lego.contract import Candidates, Form, Need, Reads
-from lego.errors import SpecError
+from lego.errors import Problem, SpecError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,6 +73,12 @@ class Choice:
 
     def __hash__(self) -> int:
         return hash((self.values, self.tied))
+
+    def __rshift__(self, after: Any) -> Any:
+        """`any_of(CNN(pool=None), Attention(pool=None)) >> GRU()`."""
+        from lego.sequence.chain import Chain
+
+        return Chain(parts=(self, after))  # type: ignore[arg-type]  # a choice stands wherever its values may
 
     def __repr__(self) -> str:
         return f"{'cases' if self.tied else 'any_of'}({', '.join(map(repr, self.values))})"
@@ -278,6 +284,9 @@ def _fit(value: Any, hint: Any) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any or isinstance(hint, TypeVar):
         return value
+    if isinstance(value, Choice):
+        each_fitted = tuple(_fit(each, hint) for each in value.values)
+        return _MISFIT if _MISFIT in each_fitted else Choice(each_fitted, tied=value.tied)
     if origin in (typing.Union, types.UnionType):
         fits = (_fit(value, each) for each in sorted(arguments, key=lambda each: each is float))
         return next((fitted for fitted in fits if fitted is not _MISFIT), _MISFIT)
@@ -342,6 +351,19 @@ class Spec:
 
     def __repr__(self) -> str:
         return self.text()
+
+    def problems(self, context_width: int, where: str) -> Iterator[Problem]:
+        """What cannot be built in a model `context_width` wide, asked before anything is built; nothing unless overridden.
+
+        `where` says which spec this is (`behavior=GRU(…)`) and becomes the `where` of a problem. The specs inside this one are asked
+        too, so an operator that overrides this ends with `yield from super().problems(context_width, where)`.
+        """
+        for name in field_names(type(self)):
+            value = getattr(self, name)
+            parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple) else (value,)
+            for part in parts:
+                if isinstance(part, Spec):
+                    yield from part.problems(context_width, f"{where}, {name}={part!r}")
 
     @classmethod
     def examples(cls) -> Iterable[Self]:
@@ -492,6 +514,18 @@ class Source(Spec):
     """The attributes a model reads unless it says otherwise, with their token budgets."""
     protocol: ClassVar[str] = "mind"
     """How results on this data are read unless the experiment says otherwise."""
+    domain: ClassVar[str] = ""
+    """What the items are: `news`, `movies`."""
+    language: ClassVar[str] = ""
+    """Of the text."""
+    attributes: ClassVar[tuple[str, ...]] = ()
+    """The attributes that the items have."""
+    official_files: ClassVar[tuple[str, ...]] = ()
+    """The raw files it reads, by their official names."""
+    url: ClassVar[str] = ""
+    """Where the raw files are had."""
+    licence: ClassVar[str] = ""
+    """The terms, in a phrase."""
 
     def fingerprint(self) -> Mapping[str, Any]:
         """What the prepared tables depend on: the options that change them (not `history`)."""
@@ -504,6 +538,10 @@ class Source(Spec):
     def tables(self) -> Any:
         """The `lego.data.table.Tables` of it, checked."""
         raise NotImplementedError
+
+    def ready(self) -> Path | None:
+        """The folder of data that is prepared already, where that is what it names; nothing is read or written then."""
+        return None
 
 
 class Tokens(Spec):
