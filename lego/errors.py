@@ -148,7 +148,11 @@ class DataError(_Several):
 
 
 class CheckpointError(LegoError):
-    """Weights or tokenizer of a language model cannot be had."""
+    """Weights or tokenizer of a language model cannot be had: which checkpoint, what is wrong, the way out."""
+
+    def __init__(self, where: str, what: str, fix: str) -> None:
+        self.problem = Problem(where, what, fix)
+        super().__init__(f"{where}: {what}\n  fix: {fix}")
 
 
 class ScriptError(LegoError):
