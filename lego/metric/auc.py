@@ -18,8 +18,8 @@ class AUC(Metric):
     A model trained by a softmax inside each impression may score all candidates of a user higher than those of another; that
     offset means nothing, and it ruins this number. Read `gauc` for such models.
 
-    Ties: a tied pair counts ½ (0 under `pessimistic`, 1 under `optimistic`). Groups: every row counts, also those of groups of one
-    class. DataError where all rows are of one class.
+    Ties: a tied pair counts ½ (0 under `pessimistic`, 1 under `optimistic`). Groups: every row counts, also those of groups
+    of one class. DataError where all rows are of one class.
 
     Both groups are in perfect order; once the second is higher by an offset, of 2 · 2 pairs 3 are right.
 

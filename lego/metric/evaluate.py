@@ -26,8 +26,8 @@ def measure(
     """The value of each metric by its name, then the `COUNTS`.
 
     `pairs` and `groups` are all rows and all groups; `left_out` counts the groups of one class, which GAUC leaves out;
-    `without_positive` those of them that the other group metrics leave out too; `tie_rate` is the share of groups with a tie. Arguments
-    and errors are those of `Ranking`; DataError also where a metric is defined for no group.
+    `without_positive` those of them that the other group metrics leave out too; `tie_rate` is the share of groups with a tie.
+    Arguments and errors are those of `Ranking`; DataError also where a metric is defined for no group.
 
     >>> from lego.metric.mrr import MRR
     >>> measure([MRR()], [0.2, 0.8, 0.5], [1, 0, 0], [4, 4, 9])

@@ -21,9 +21,9 @@ class Hit(GroupMetric):
 
         Hit@k = mean over g of  [the first positive of g stands at a rank ≤ k]
 
-    Ties: the expectation; where rank k falls into a run of n tied rows with p positives, m of them inside, and no positive stands
-    before, the group counts 1 - C(n - p, m) / C(n, m). Groups: those with a positive, each counted once; a group of at most k rows
-    counts 1.
+    Ties: the expectation; where rank k falls into a run of n tied rows with p positives, m rows of it inside, and no positive
+    stands before, the group counts 1 - C(n - p, m) / C(n, m). Groups: those with a positive, each counted once; a group of at
+    most k rows counts 1.
 
     Four candidates with equal scores, two clicks, k = 2: 1 - C(2, 2) / C(4, 2).
 

@@ -13,9 +13,9 @@ from lego.spec import Metric, positional_names, signature
 def parse_metric(text: str) -> Metric:
     """The metric of a name, of a name with `@` and its first option, or of an expression.
 
-    Case and underscores of the name do not count: `mrr_all` is `MRRAll`. Metrics of plugins are found like built-in ones, and where
-    two distributions claim a name, `acme_recs.ndcg@5` chooses. Raises CatalogError for a name that nothing has, SpecError for
-    options that do not fit, ExpressionError for a broken expression.
+    Case and underscores of the name do not count: `mrr_all` is `MRRAll`. Metrics of plugins are found like built-in ones, and
+    where two distributions claim a name, `acme_recs.ndcg@5` chooses. Raises CatalogError for a name that nothing has, SpecError
+    for options that do not fit, ExpressionError for a broken expression.
 
     >>> parse_metric("NDCG@10"), parse_metric("mrr_all"), parse_metric("hit(k=1)").name
     (NDCG(k=10), MRRAll(), 'hit@1')

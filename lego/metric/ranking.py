@@ -52,9 +52,9 @@ class Hits:
 class Ranking:
     """Flat scores, labels and groups, sorted and counted.
 
-    `scores` (rows,) floating point, `labels` (rows,) of 0 and 1, and either `groups` (rows,) whole numbers in any order or `offsets`
-    (groups + 1,) of contiguous groups, which may be empty. Raises DataError for no rows, unequal lengths, scores that are not
-    finite and labels other than 0 and 1.
+    `scores` (rows,) floating point, `labels` (rows,) of 0 and 1, and either `groups` (rows,) whole numbers in any order or
+    `offsets` (groups + 1,) of contiguous groups, which may be empty. Raises DataError for no rows, unequal lengths, scores that
+    are not finite and labels other than 0 and 1.
 
     >>> ranking = Ranking([0.9, 0.1, 0.5, 0.5], [1, 0, 0, 0], [7, 7, 8, 8])
     >>> ranking.groups, ranking.single_class, ranking.tie_rate

@@ -15,7 +15,7 @@ MISSING = "-"
 
 
 def metrics_table(rows: Rows, *, title: str | None = None, heading: str = "", digits: int = 4) -> Table:
-    """A row for each scorer, a column for each metric in the order of first mention, `digits` decimals; whole numbers stay whole."""
+    """A row for each scorer, a column for each metric in the order of first mention; whole numbers stay whole."""
     header, *body = _cells(rows, heading, digits)
     table = Table(title=title, title_justify="left")
     for place, name in enumerate(header):

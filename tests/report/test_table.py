@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+
+import pytest
+from rich.console import Console
+
+from lego.report.table import metrics_lines, metrics_table, print_metrics
+
+ROWS = {
+    "model": {"gauc": 0.61234567, "ndcg@5": 0.3, "groups": 120},
+    "popularity": {"gauc": 0.5, "groups": 7, "[red]auc": 1.0},
+}
+
+
+def test_lines_are_aligned_and_plain():
+    """Names stand left, numbers right; what a scorer lacks is a dash."""
+    assert list(metrics_lines(ROWS, title="test", heading="scorer")) == [
+        "test",
+        "scorer        gauc  ndcg@5  groups  [red]auc",
+        "model       0.6123  0.3000     120         -",
+        "popularity  0.5000       -       7    1.0000",
+    ]
+
+
+def test_a_pipe_gets_lines_that_never_wrap():
+    """Outside a terminal there is no border, no color, and no fold, however narrow."""
+    pipe = io.StringIO()
+    print_metrics(ROWS, Console(file=pipe, width=20), heading="scorer")
+    assert pipe.getvalue().splitlines() == list(metrics_lines(ROWS, heading="scorer"))
+
+
+def test_a_terminal_gets_a_table():
+    """On a terminal the same cells stand in a drawn table, and a name is never read as markup."""
+    screen = io.StringIO()
+    print_metrics(ROWS, Console(file=screen, width=100, force_terminal=True), title="test", digits=2)
+    shown = screen.getvalue()
+    assert "│" in shown
+    for cell in ("test", "model", "0.61", "120", "[red]auc"):
+        assert cell in shown
+    assert metrics_table(ROWS).row_count == 2
+
+
+@pytest.mark.parametrize("rows", [{}, {"model": {}}])
+def test_nothing_to_show(rows):
+    """No scorers, or no metrics, make a table of what there is."""
+    assert len(list(metrics_lines(rows))) == 1 + len(rows)
+    assert metrics_table(rows).row_count == len(rows)
+
+
+def test_torch_is_not_imported():
+    """Neither the table nor the metrics need torch."""
+    code = "import sys, lego.report.table, lego.metric.evaluate, lego.metric.parse; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
