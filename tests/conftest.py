@@ -25,3 +25,9 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LEGO_HOME", str(tmp_path_factory.mktemp("home")))
         yield
+
+
+@pytest.fixture(scope="session")
+def movielens() -> Path:
+    """The folder of MovieLens that the examples run on: real ratings, titles and genres."""
+    return ROOT / "examples" / "data" / "ml-latest-small"

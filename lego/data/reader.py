@@ -1,0 +1,209 @@
+"""CSV with a header → Arrow columns. What cannot be read is named by file, line and column, all of it at once.
+
+A file is read by Arrow in one go. Only where that fails, or the caller found rows that contradict each other, is it walked
+through line by line to say what is wrong.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from lego.data.problems import Problems
+from lego.errors import Problem, did_you_mean
+
+_WHOLE = re.compile(r"\s*[+-]?\d+\s*")
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
+_INT64 = 2**63
+
+Row = Mapping[str, Any]
+
+
+@attrs.frozen
+class Column:
+    """A column that must be there: what it holds, and for numbers the closed range it is in."""
+
+    name: str
+    type: pa.DataType = attrs.field(factory=pa.string)
+    low: float = float("-inf")
+    high: float = float("inf")
+
+    @property
+    def expected(self) -> str:
+        """In words."""
+        kind = "a whole number" if pa.types.is_integer(self.type) else "a number"
+        if self.low == float("-inf"):
+            return kind
+        return (
+            f"{kind} from {self.low:g} to {self.high:g}"
+            if self.high < float("inf")
+            else f"{kind}, {self.low:g} or more"
+        )
+
+    def value(self, text: str) -> Any:
+        """The value that a field holds, None where it is not what is expected."""
+        if pa.types.is_string(self.type):
+            return text
+        if pa.types.is_integer(self.type):
+            value: float = int(text) if _WHOLE.fullmatch(text) else float("nan")
+            value = value if -_INT64 <= value < _INT64 else float("nan")
+        else:
+            value = float(text) if _NUMBER.fullmatch(text) else float("nan")
+        return value if self.low <= value <= self.high else None
+
+
+@attrs.frozen
+class Complaint:
+    """What a caller has against rows that can be read: those whose values of `columns` are among `values`."""
+
+    columns: tuple[str, ...]
+    values: frozenset[tuple[Any, ...]]
+    what: str
+    """A sentence with `{columns}`-like names of the columns in braces, and `{first}` for the line that has them first."""
+    fix: str
+    spare_first: bool = False
+    """The first row with these values is right, those behind it are wrong."""
+
+
+def read_csv(path: Path, columns: Sequence[Column], problems: Problems) -> pa.Table | None:
+    """The columns, in the given order; None where something is wrong, which is then among the problems."""
+    if not _header_holds(path, columns, problems):
+        return None
+    try:
+        table = _read(path, columns)
+    except pa.ArrowInvalid as failure:
+        reason = str(failure)
+    else:
+        if table.num_rows == 0:
+            problems.add(path.name, "holds a header and no rows", "put the complete file in its place")
+            return None
+        if _in_range(table, columns):
+            return table
+        reason = "a value is out of range"
+    before = len(problems)
+    problems.extend(examine(path, columns))
+    if len(problems) == before:
+        problems.add(path.name, reason, "compare the file with the official one")
+    return None
+
+
+def examine(path: Path, columns: Sequence[Column], complaints: Iterable[Complaint] = ()) -> Iterator[Problem]:
+    """What is wrong in a file whose header is right, line by line."""
+    complaints = tuple(complaints)
+    first: dict[tuple[int, tuple[Any, ...]], int] = {}
+    fields, places = 0, [0]
+    for number, record, failure in _records(path):
+        where = f"{path.name} line {number}"
+        if failure is not None:
+            yield failure
+        elif record is None or not record:
+            continue
+        elif fields == 0:
+            fields, places = len(record), [record.index(column.name) for column in columns]
+        elif len(record) != fields:
+            yield Problem(
+                where,
+                f"{fields} columns are expected, {len(record)} found",
+                "put quotes around a value with commas in it",
+            )
+        else:
+            row = {}
+            for column, place in zip(columns, places, strict=True):
+                row[column.name] = column.value(record[place])
+                if row[column.name] is None:
+                    what = f"{column.expected} is expected, {record[place]!r} found"
+                    yield Problem(
+                        f"{where}, column {column.name}", what, "correct the value, or take the row out"
+                    )
+            for index, complaint in enumerate(complaints):
+                key = tuple(row[name] for name in complaint.columns)
+                if key in complaint.values:
+                    line = first.setdefault((index, key), number)
+                    if line < number or not complaint.spare_first:
+                        what = complaint.what.format(**row, first=line)
+                        yield Problem(f"{where}, column {complaint.columns[-1]}", what, complaint.fix)
+
+
+def _header_holds(path: Path, columns: Sequence[Column], problems: Problems) -> bool:
+    header = next(((record, failure) for _, record, failure in _records(path) if record or failure), None)
+    if header is None:
+        problems.add(path.name, "is empty", "put the complete file in its place")
+        return False
+    names, failure = header
+    if failure is not None or names is None:
+        problems.extend([failure] if failure is not None else [])
+        return False
+    for column in columns:
+        if column.name not in names:
+            problems.add(
+                f"{path.name} line 1",
+                f"the column {column.name} is missing; there are {', '.join(names)}. {did_you_mean(column.name, names)}".strip(),
+                "put the header of the official file in the first line",
+            )
+        elif names.count(column.name) > 1:
+            problems.add(
+                f"{path.name} line 1", f"the column {column.name} is there twice", "take one of them out"
+            )
+    return all(names.count(column.name) == 1 for column in columns)
+
+
+def _read(path: Path, columns: Sequence[Column]) -> pa.Table:
+    table = pyarrow.csv.read_csv(
+        path,
+        convert_options=pyarrow.csv.ConvertOptions(
+            column_types={column.name: column.type for column in columns},
+            include_columns=[column.name for column in columns],
+            null_values=[],
+        ),
+    )
+    for column in columns:
+        # A quote that is never closed swallows the lines behind it; no data set here has line breaks inside a value.
+        if pa.types.is_string(column.type) and pc.any(pc.match_substring(table[column.name], "\n")).as_py():
+            raise pa.ArrowInvalid(f"a value of {column.name} holds a line break")
+    return table
+
+
+def _in_range(table: pa.Table, columns: Sequence[Column]) -> bool:
+    return all(
+        pc.all(
+            pc.and_(
+                pc.greater_equal(table[column.name], column.low),
+                pc.less_equal(table[column.name], column.high),
+            )
+        ).as_py()
+        for column in columns
+        if not pa.types.is_string(column.type)
+    )
+
+
+def _records(path: Path) -> Iterator[tuple[int, list[str] | None, Problem | None]]:
+    """Line number, its fields or None, and what is wrong with the line as such."""
+    with path.open("rb") as file:
+        for number, raw in enumerate(file, 1):
+            try:
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as failure:
+                what = f"byte {failure.start + 1} of the line, 0x{raw[failure.start]:02x}, is not UTF-8"
+                yield number, None, Problem(f"{path.name} line {number}", what, "save the file as UTF-8")
+                continue
+            try:
+                yield number, next(csv.reader([line.rstrip("\r\n")], strict=True), []), None
+            except csv.Error as failure:
+                what = "a quote is opened and not closed" if "end of data" in str(failure) else str(failure)
+                yield (
+                    number,
+                    None,
+                    Problem(
+                        f"{path.name} line {number}",
+                        what,
+                        "quote a value as the CSV of the official file does",
+                    ),
+                )

@@ -1,0 +1,463 @@
+"""A prepared folder: the tables of a source as Parquet, with a manifest that says what they were made from.
+
+    items.parquet  users.parquet  train.parquet  dev.parquet  test.parquet  manifest.json
+
+A folder is written aside and renamed, so it is whole or it is not there. Its name holds the fingerprint: a hash of the source's
+options, of its raw files and of the schema version. Other options or other files make another folder; nothing is ever overwritten
+with something else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from lego.data.table import PARTS, Tables, flat, ragged
+from lego.errors import DataError, Problem, did_you_mean
+from lego.ragged import Ragged, flat_positions
+from lego.spec import Source
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+
+_RECENT = 2 * 10**9
+"""Nanoseconds. A file changed this shortly before it was hashed may change again without its times moving."""
+
+Progress = Callable[[str], None]
+
+
+# --- what is read -------------------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Users:
+    """Who there is. Row u is a user; `times` is aligned with `history` (unix seconds), None where the source has none."""
+
+    user_ids: pa.Array
+    history: Ragged
+    times: Ragged | None = None
+
+    def __len__(self) -> int:
+        return len(self.user_ids)
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Impressions:
+    """n rows. The history of row r is `users.history.values[start[r]:stop[r]]`; both count from the first user's first item."""
+
+    impression: NDArray[np.int64]
+    user: NDArray[np.int32]
+    start: NDArray[np.int64]
+    stop: NDArray[np.int64]
+    time: NDArray[np.int64] | None
+    """Unix seconds; -1 where the time of a row is not known."""
+    candidates: Ragged
+    labels: NDArray[np.int8]
+    """Flat, aligned with `candidates.values`."""
+
+    def __len__(self) -> int:
+        return len(self.impression)
+
+    def recent(self, history: int) -> Impressions:
+        """The same with at most the `history` most recent items of each history."""
+        return attrs.evolve(self, start=np.maximum(self.start, self.stop - history))
+
+    def take(self, rows: NDArray[Any]) -> Impressions:
+        """The given rows, in the given order."""
+        rows = np.asarray(rows)
+        if rows.dtype == bool:
+            rows = np.flatnonzero(rows)
+        starts = self.candidates.offsets[rows]
+        flat_rows = flat_positions(starts, self.candidates.offsets[rows + 1] - starts)
+        return Impressions(
+            impression=self.impression[rows],
+            user=self.user[rows],
+            start=self.start[rows],
+            stop=self.stop[rows],
+            time=None if self.time is None else self.time[rows],
+            candidates=self.candidates.take(rows),
+            labels=self.labels[flat_rows],
+        )
+
+
+@attrs.frozen(eq=False)
+class Store:
+    """A prepared folder, open. Only the manifest is read at once; a table is read when it is first asked for."""
+
+    path: Path
+    manifest: Mapping[str, Any]
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Store:
+        """The prepared folder at `path`, or the only one inside it. DataError where there is none, or a damaged one."""
+        folder = Path(path).expanduser()
+        if not (folder / MANIFEST).is_file():
+            inside = (
+                sorted(each.parent for each in folder.glob(f"[!.]*/{MANIFEST}")) if folder.is_dir() else []
+            )
+            if len(inside) != 1:
+                raise DataError([_not_prepared(folder, inside)])
+            folder = inside[0]
+        return cls(folder.resolve(), _read_manifest(folder))
+
+    @property
+    def fingerprint(self) -> str:
+        """The hash of what the tables were made from."""
+        return str(self.manifest["fingerprint"])
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """Attribute name → `text`, `category` or `list`."""
+        return dict(self.manifest["attributes"])
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts there are, empty ones too."""
+        return tuple(part for part in PARTS if part in self.manifest["counts"]["impressions"])
+
+    @property
+    def item_count(self) -> int:
+        """Items; their rows are 1 … item_count."""
+        return int(self.manifest["counts"]["items"])
+
+    @cached_property
+    def items(self) -> pa.Table:
+        """item_id and the attributes; line r, counted from 1, is item row r."""
+        return pq.read_table(self.path / "items.parquet", memory_map=True)
+
+    @cached_property
+    def item_ids(self) -> pa.Array:
+        """Id of item row r at position r - 1."""
+        return _one_array(self.items["item_id"])
+
+    def item_rows(self, ids: pa.Array | list[str]) -> NDArray[np.int32]:
+        """Item row of each id; 0 where no item has it."""
+        wanted = pa.array(ids, pa.string())
+        return flat(pc.fill_null(pc.add(pc.index_in(wanted, self.item_ids), 1), 0)).astype(np.int32)
+
+    @cached_property
+    def users(self) -> Users:
+        """The users with their histories."""
+        table = pq.read_table(self.path / "users.parquet", memory_map=True)
+        times = ragged(table["times"]) if "times" in table.column_names else None
+        return Users(user_ids=_one_array(table["user_id"]), history=ragged(table["history"]), times=times)
+
+    def part(self, name: str) -> Impressions:
+        """The impressions of `train`, `dev` or `test`."""
+        if name not in self.parts:
+            what = f"there is no part {name!r}. {did_you_mean(name, self.parts)}".strip()
+            raise DataError([Problem(str(self.path), what, f"the parts are {', '.join(self.parts)}")])
+        if name not in self._parts:
+            self._parts[name] = _impressions(
+                pq.read_table(self.path / f"{name}.parquet", memory_map=True), self.users
+            )
+        return self._parts[name]
+
+    @cached_property
+    def _parts(self) -> dict[str, Impressions]:
+        return {}
+
+
+def _one_array(column: pa.ChunkedArray) -> pa.Array:
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+
+def _impressions(table: pa.Table, users: Users) -> Impressions:
+    user = flat(table["user"])
+    base = users.history.offsets[user]
+    return Impressions(
+        impression=flat(table["impression"]),
+        user=user,
+        start=base + flat(table["start"]),
+        stop=base + flat(table["stop"]),
+        time=flat(pc.fill_null(table["time"], -1)) if "time" in table.column_names else None,
+        candidates=ragged(table["candidates"]),
+        labels=ragged(table["labels"]).values,
+    )
+
+
+def _not_prepared(folder: Path, inside: list[Path]) -> Problem:
+    if inside:
+        names = ", ".join(each.name for each in inside)
+        return Problem(str(folder), f"holds {len(inside)} prepared folders", f"name one of them: {names}")
+    what = (
+        "is not a prepared folder: there is no manifest.json"
+        if folder.is_dir()
+        else "there is no such folder"
+    )
+    return Problem(str(folder), what, "make one with: lego data prepare SOURCE RAW --out DIR")
+
+
+def _read_manifest(folder: Path) -> Mapping[str, Any]:
+    again = "prepare it again with: lego data prepare SOURCE RAW --out DIR"
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except ValueError as failure:
+        raise DataError([Problem(str(folder / MANIFEST), f"cannot be read: {failure}", again)]) from failure
+    schema = manifest.get("schema") if isinstance(manifest, dict) else None
+    if schema != SCHEMA_VERSION:
+        newer = isinstance(schema, int) and schema > SCHEMA_VERSION
+        what = f"has schema version {schema!r}, and this lego reads {SCHEMA_VERSION}"
+        fix = (
+            f"it was written by a newer lego ({manifest.get('lego')}): upgrade this one, or {again}"
+            if newer
+            else again
+        )
+        raise DataError([Problem(str(folder / MANIFEST), what, fix)])
+    wrong = []
+    for name, size in manifest["tables"].items():
+        found = (folder / name).stat().st_size if (folder / name).is_file() else None
+        if found != size:
+            what = "is missing" if found is None else f"has {found} bytes, {size} were written"
+            wrong.append(Problem(str(folder / name), what, again))
+    if wrong:
+        raise DataError(wrong)
+    return manifest
+
+
+# --- what is written ----------------------------------------------------------------------------------------------------------
+
+
+def prepare(
+    source: Source, root: str | os.PathLike[str], *, force: bool = False, progress: Progress | None = None
+) -> Store:
+    """The prepared folder of a source below `root`, made where it is not there yet: `root/<source>-<fingerprint[:12]>`.
+
+    `progress` is told each step in a few words. `force` makes the folder again. A source that is prepared already (`Prepared`) is
+    opened where it is. Two processes may ask for the same folder at once: one makes it, the other waits and opens it.
+    """
+    tell = progress or _silent
+    ready = source.ready()
+    if ready is not None:
+        return Store.open(ready)
+    root = Path(root).expanduser().resolve()
+    root.mkdir(parents=True, exist_ok=True)
+    began = time.perf_counter()
+    tell("looking at the raw files")
+    files = _describe_files(list(source.files()), root)
+    options = dict(source.fingerprint())
+    fingerprint = _fingerprint(source, options, files)
+    target = root / f"{type(source).__name__.lower()}-{fingerprint[:12]}"
+    with FileLock(root / f".{target.name}.lock"):
+        if not force and (store := _reusable(target, fingerprint)) is not None:
+            tell(f"found {target}")
+            return store
+        for leftover in root.glob(
+            f".{target.name}.*.partial"
+        ):  # of a preparation that was killed: we hold its lock
+            shutil.rmtree(leftover)
+        aside = root / f".{target.name}.{os.getpid()}.partial"
+        aside.mkdir()
+        try:
+            tell("reading")
+            tables = source.tables().check()
+            _refuse_changed(files)
+            sizes = _write_tables(tables, aside, tell)
+            manifest = _manifest(source, tables, options, files, fingerprint, sizes)
+            manifest["seconds"] = round(time.perf_counter() - began, 3)
+            _write_durably(
+                aside / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False).encode() + b"\n"
+            )
+            _replace_folder(aside, target)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    tell(f"wrote {target}")
+    return Store.open(target)
+
+
+def _silent(step: str) -> None:
+    """Nobody listens."""
+
+
+def _fingerprint(source: Source, options: Mapping[str, Any], files: list[dict[str, Any]]) -> str:
+    told = {
+        "schema": SCHEMA_VERSION,
+        "source": _class_name(source),
+        "options": options,
+        "files": [[file["name"], file["sha256"]] for file in files],
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=_plain).encode()).hexdigest()
+
+
+def _class_name(source: Source) -> str:
+    return f"{type(source).__module__}:{type(source).__qualname__}"
+
+
+def _plain(value: Any) -> Any:
+    """Mappings and sequences that JSON does not know."""
+    return dict(value) if isinstance(value, Mapping) else list(value)
+
+
+def _reusable(target: Path, fingerprint: str) -> Store | None:
+    try:
+        store = Store.open(target)
+    except DataError:  # not there, or damaged: made again
+        return None
+    return store if store.fingerprint == fingerprint else None
+
+
+def _write_tables(tables: Tables, folder: Path, tell: Progress) -> dict[str, int]:
+    """Writes the Parquet files; their sizes in bytes."""
+    every = {"items": tables.items, "users": tables.users}
+    for part in PARTS:
+        every[part] = tables.impressions.get(part, _like(tables.impressions))
+    sizes = {}
+    for name, table in every.items():
+        tell(f"writing {name}: {table.num_rows:,} rows")
+        path = folder / f"{name}.parquet"
+        pq.write_table(table, path, compression="zstd")
+        _sync(path)
+        sizes[path.name] = path.stat().st_size
+    return sizes
+
+
+def _like(impressions: Mapping[str, pa.Table]) -> pa.Table:
+    """A part without impressions, with the columns of the others."""
+    from lego.data.table import IMPRESSIONS
+
+    schema = next((table.schema for table in impressions.values()), IMPRESSIONS)
+    return schema.empty_table()
+
+
+def _manifest(
+    source: Source,
+    tables: Tables,
+    options: Mapping[str, Any],
+    files: list[dict[str, Any]],
+    fingerprint: str,
+    sizes: dict[str, int],
+) -> dict[str, Any]:
+    impressions = {
+        part: tables.impressions[part].num_rows if part in tables.impressions else 0 for part in PARTS
+    }
+    candidates = {
+        part: int(pc.sum(pc.list_value_length(tables.impressions[part]["candidates"])).as_py() or 0)
+        if part in tables.impressions
+        else 0
+        for part in PARTS
+    }
+    counts = {
+        "items": tables.items.num_rows,
+        "users": tables.users.num_rows,
+        "impressions": impressions,
+        "candidates": candidates,
+    }
+    return {
+        "schema": SCHEMA_VERSION,
+        "lego": version("legorec"),
+        "source": {"text": repr(source), "class": _class_name(source)},
+        "options": json.loads(json.dumps(options, default=_plain)),
+        "files": [{key: file[key] for key in ("name", "size", "sha256")} for file in files],
+        "counts": counts,
+        "attributes": tables.attributes,
+        "reads": dict(source.reads),
+        "protocol": source.protocol,
+        "dropped": dict(tables.dropped),
+        "rules": dict(tables.rules),
+        "tables": sizes,
+        "fingerprint": fingerprint,
+    }
+
+
+# --- raw files and their hashes -----------------------------------------------------------------------------------------------
+
+
+def _describe_files(paths: list[Path], root: Path) -> list[dict[str, Any]]:
+    """Name, size and hash of each file. A file whose times and size have not moved since it was hashed is not hashed again."""
+    memory_path = root / ".hashes.json"
+    with FileLock(root / ".hashes.lock"):
+        memory = _read_memory(memory_path)
+        described = []
+        for path in paths:
+            where, state = str(path.resolve()), _state(path)
+            remembered = memory.get(where)
+            if isinstance(remembered, dict) and remembered.get("state") == state:
+                digest = remembered["sha256"]
+            else:
+                digest = _sha256(path)
+                memory.pop(where, None)
+                if _state(path) == state and time.time_ns() - max(state[1:3]) > _RECENT:
+                    memory[where] = {"state": state, "sha256": digest}
+            described.append(
+                {"name": path.name, "size": state[0], "sha256": digest, "path": path, "state": state}
+            )
+        _write_durably(memory_path, json.dumps(memory, indent=1).encode())
+    return described
+
+
+def _read_memory(path: Path) -> dict[str, Any]:
+    try:
+        memory = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # a memory can be lost: files are hashed again
+        return {}
+    return memory if isinstance(memory, dict) else {}
+
+
+def _state(path: Path) -> list[int]:
+    """Size, and what moves with every change: the content's time, and the inode's, which nobody can set."""
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _refuse_changed(files: list[dict[str, Any]]) -> None:
+    changed = [
+        file["path"] for file in files if not file["path"].is_file() or _state(file["path"]) != file["state"]
+    ]
+    if changed:
+        fix = "prepare again when nobody writes to it"
+        raise DataError([Problem(str(path), "changed while it was read", fix) for path in changed])
+
+
+# --- writing that a crash cannot halve ----------------------------------------------------------------------------------------
+
+
+def _sync(path: Path) -> None:
+    """Waits until a file or, where the system can, a folder is on disk."""
+    if path.is_dir() and os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    with aside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+
+
+def _replace_folder(aside: Path, target: Path) -> None:
+    """Puts a finished folder in its place. One that stands there is moved out of the way first, and then removed."""
+    _sync(aside)
+    old = aside.with_name(f".{target.name}.old.partial")
+    if target.exists():
+        target.rename(old)
+    aside.rename(target)
+    _sync(target.parent)
+    shutil.rmtree(old, ignore_errors=True)

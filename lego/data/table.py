@@ -1,0 +1,338 @@
+"""The tables every source gives, as Arrow schemas: items, users, impressions.
+
+    items         item_id string, then one column per attribute:
+                  string is text, dictionary<string> a category, list<string> several values
+    users         user_id string, history list<int32> (item rows, oldest first), times list<int64> (unix seconds, may be left out)
+    impressions   impression int64, user int32, start int32, stop int32, time int64 (unix seconds, may be left out),
+    per part      candidates list<int32> (item rows), labels list<int8>
+
+Item row r is the r-th row of items, counted from 1: row 0 is never an item. User rows count from 0. The history of an
+impression is `history[start:stop]` of its user. A user whose histories differ between parts is one row of users per part,
+unless one is a prefix of the other, so a user id may stand in several rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import attrs
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from lego.data.problems import LIMIT, Problems
+from lego.errors import did_you_mean
+from lego.ragged import Ragged
+
+PARTS = ("train", "dev", "test")
+
+TEXT = pa.string()
+CATEGORY = pa.dictionary(pa.int32(), pa.string())
+LIST = pa.list_(pa.string())
+KINDS: Mapping[str, pa.DataType] = {"text": TEXT, "category": CATEGORY, "list": LIST}
+"""What an attribute can be, and its column type."""
+
+USERS = pa.schema(
+    [
+        pa.field("user_id", pa.string(), nullable=False),
+        pa.field("history", pa.list_(pa.int32()), nullable=False),
+        pa.field("times", pa.list_(pa.int64())),
+    ]
+)
+IMPRESSIONS = pa.schema(
+    [
+        pa.field("impression", pa.int64(), nullable=False),
+        pa.field("user", pa.int32(), nullable=False),
+        pa.field("start", pa.int32(), nullable=False),
+        pa.field("stop", pa.int32(), nullable=False),
+        pa.field("time", pa.int64()),
+        pa.field("candidates", pa.list_(pa.int32()), nullable=False),
+        pa.field("labels", pa.list_(pa.int8()), nullable=False),
+    ]
+)
+
+_REPAIR = "this is an error of the source that made the table: repair it there"
+
+
+def flat(column: pa.ChunkedArray | pa.Array) -> NDArray[Any]:
+    """A column without nulls as numpy."""
+    return np.asarray(
+        column.to_numpy() if isinstance(column, pa.ChunkedArray) else column.to_numpy(zero_copy_only=False)
+    )
+
+
+def ragged(column: pa.ChunkedArray | pa.Array) -> Ragged:
+    """A column of lists; a null is an empty row."""
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    dtype = column.type.value_type.to_pandas_dtype()
+    values = [flat(chunk.flatten()) for chunk in chunks]
+    lengths = [flat(pc.fill_null(pc.list_value_length(chunk), 0)) for chunk in chunks]
+    return Ragged.from_lengths(
+        np.concatenate(values).astype(dtype, copy=False) if values else np.empty(0, dtype),
+        np.concatenate(lengths).astype(np.int64) if lengths else np.empty(0, np.int64),
+    )
+
+
+def lists(rows: Ragged, value_type: pa.DataType) -> pa.Array:
+    """The column of lists of a `Ragged`."""
+    return pa.ListArray.from_arrays(
+        pa.array(rows.offsets.astype(np.int32)), pa.array(np.asarray(rows.values), type=value_type)
+    )
+
+
+def kind_of(column: pa.DataType) -> str | None:
+    """`text`, `category` or `list`; None where no attribute has this type."""
+    return next((kind for kind, each in KINDS.items() if each == column), None)
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Tables:
+    """What a source made of its raw files."""
+
+    items: pa.Table
+    users: pa.Table
+    impressions: Mapping[str, pa.Table]
+    dropped: Mapping[str, int] = attrs.field(factory=dict)
+    """What was left out, and how much of it."""
+    rules: Mapping[str, Any] = attrs.field(factory=dict)
+    """How the tables were made, where the raw files leave it open; goes into the manifest."""
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """Attribute name → `text`, `category` or `list`, in the order of the columns."""
+        return {
+            field.name: kind_of(field.type) or "" for field in self.items.schema if field.name != "item_id"
+        }
+
+    def check(self) -> Tables:
+        """Itself; DataError with up to 20 problems where the tables break a rule of this module."""
+        problems = Problems()
+        _check_columns(self, problems)
+        problems.raise_any()  # wrong columns make all that follows meaningless
+        _check_nulls(self, problems)
+        problems.raise_any()
+        _check_items(self.items, problems)
+        history, times = ragged(self.users["history"]), None
+        _rows_exist("users row", "history", history, self.items.num_rows, problems)
+        if "times" in self.users.column_names:
+            times = ragged(self.users["times"])
+            if not _check_times(history, times, problems):
+                times = None
+        for part, table in self.impressions.items():
+            _check_impressions(part, table, history, times, self.items.num_rows, problems)
+        problems.raise_any()
+        return self
+
+
+# --- columns and types --------------------------------------------------------------------------------------------------------
+
+
+def _check_columns(tables: Tables, problems: Problems) -> None:
+    for part in tables.impressions:
+        if part not in PARTS:
+            problems.add(
+                f"impressions[{part!r}]",
+                f"unknown part. {did_you_mean(part, PARTS)}".strip(),
+                f"the parts are {', '.join(PARTS)}",
+            )
+    schema = tables.items.schema
+    if "item_id" not in schema.names:
+        problems.add("items", f"the column item_id is missing; there are {', '.join(schema.names)}", _REPAIR)
+    elif schema.field("item_id").type != TEXT:
+        problems.add("items.item_id", f"is {schema.field('item_id').type}", "make it string")
+    for field in schema:
+        if field.name != "item_id" and kind_of(field.type) is None:
+            problems.add(
+                f"items.{field.name}",
+                f"is {field.type}, which no attribute can be",
+                "make it string (text), dictionary<int32, string> (a category) or list<string> (several values)",
+            )
+    for name, table, wanted in (
+        ("users", tables.users, USERS),
+        *((part, table, IMPRESSIONS) for part, table in tables.impressions.items()),
+    ):
+        _check_schema(name, table, wanted, problems)
+
+
+def _check_schema(name: str, table: pa.Table, wanted: pa.Schema, problems: Problems) -> None:
+    for field in wanted:
+        if field.name not in table.column_names:
+            if not field.nullable:
+                there = ", ".join(table.column_names) or "none"
+                problems.add(
+                    name, f"the column {field.name} is missing; there are {there}", f"add it as {field.type}"
+                )
+        elif table.schema.field(field.name).type != field.type:
+            problems.add(
+                f"{name}.{field.name}", f"is {table.schema.field(field.name).type}", f"make it {field.type}"
+            )
+    for column in table.column_names:
+        if column not in wanted.names:
+            problems.add(
+                f"{name}.{column}",
+                f"unknown column. {did_you_mean(column, wanted.names)}".strip(),
+                f"leave it out; the columns are {', '.join(wanted.names)}",
+            )
+
+
+def _check_nulls(tables: Tables, problems: Problems) -> None:
+    for name, table, wanted in (
+        ("items", tables.items, pa.schema([pa.field("item_id", TEXT, nullable=False)])),
+        ("users", tables.users, USERS),
+        *((part, table, IMPRESSIONS) for part, table in tables.impressions.items()),
+    ):
+        first = 1 if name == "items" else 0
+        for field in wanted:
+            if field.name not in table.column_names:
+                continue
+            column = table[field.name]
+            if not field.nullable and column.null_count:
+                rows = np.flatnonzero(flat(column.is_null()))
+                _each(rows + first, problems, f"{name} row {{}}".format, f"{field.name} is null".format)
+            if pa.types.is_list(field.type) and any(chunk.flatten().null_count for chunk in column.chunks):
+                problems.add(f"{name}.{field.name}", "a list holds a null", _REPAIR)
+
+
+# --- values -------------------------------------------------------------------------------------------------------------------
+
+
+def _each(
+    rows: NDArray[Any],
+    problems: Problems,
+    where: Callable[[int], str],
+    what: Callable[[int], str],
+    fix: str = _REPAIR,
+) -> None:
+    """One problem per row; those behind the limit are counted without being worded."""
+    for row in rows[:LIMIT].tolist():
+        problems.add(where(row), what(row), fix)
+    problems.more += max(0, len(rows) - LIMIT)
+
+
+def _check_items(items: pa.Table, problems: Problems) -> None:
+    ids = items["item_id"]
+    empty = np.flatnonzero(flat(pc.equal(ids, "")))
+    _each(
+        empty, problems, lambda r: f"items row {r + 1}", lambda _: "item_id is empty", "give the item an id"
+    )
+    codes = ids.combine_chunks().dictionary_encode()
+    codes = flat((codes.combine_chunks() if isinstance(codes, pa.ChunkedArray) else codes).indices)
+    _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
+    rows = np.flatnonzero(first[inverse] != np.arange(len(codes)))
+    _each(
+        rows,
+        problems,
+        lambda r: f"items row {r + 1}",
+        lambda r: f"item_id {ids[r].as_py()!r} is already that of row {first[inverse[r]] + 1}",
+        "keep one row per item",
+    )
+
+
+def _rows_exist(where: str, column: str, rows: Ragged, items: int, problems: Problems) -> None:
+    """Every value of the lists is an item row, 1 … items."""
+    wrong = np.flatnonzero((rows.values < 1) | (rows.values > items))
+    if not len(wrong):
+        return
+    owner = np.searchsorted(rows.offsets, wrong, "right") - 1
+
+    def what(position: int) -> str:
+        value = int(rows.values[wrong[position]])
+        if value == 0:
+            return f"{column} holds row 0, which is never an item"
+        return f"{column} holds item row {value}, but the rows of items are 1 … {items}"
+
+    _each(np.arange(len(wrong)), problems, lambda p: f"{where} {owner[p]}", what)
+
+
+def _check_times(history: Ragged, times: Ragged, problems: Problems) -> bool:
+    """Whether times and histories fit, so that positions in one are positions in the other."""
+    uneven = np.flatnonzero(history.lengths != times.lengths)
+    _each(
+        uneven,
+        problems,
+        lambda r: f"users row {r}",
+        lambda r: f"{times.lengths[r]} times for a history of {history.lengths[r]}",
+        "give one time per item of the history, or leave times out",
+    )
+    if len(uneven):
+        return False
+    inside = np.ones(len(times.values), bool)
+    inside[times.offsets[:-1][times.lengths > 0]] = False
+    back = np.flatnonzero(inside[1:] & (np.diff(times.values) < 0)) + 1
+    owner = np.unique(np.searchsorted(times.offsets, back, "right") - 1)
+    _each(
+        owner,
+        problems,
+        lambda r: f"users row {r}",
+        lambda _: "the history is not in time order",
+        "put the oldest first",
+    )
+    return True
+
+
+def _check_impressions(
+    part: str, table: pa.Table, history: Ragged, times: Ragged | None, items: int, problems: Problems
+) -> None:
+    def where(row: int) -> str:
+        return f"{part} row {row}"
+
+    for column, wrong, what, fix in _impression_rules(table, history, times):
+        rows = np.flatnonzero(wrong)
+        shown = flat(table[column])[rows[:LIMIT]] if column else rows[:LIMIT]
+        sentences = dict(zip(rows.tolist(), map(what.format, shown.tolist()), strict=False))
+        _each(rows, problems, where, sentences.__getitem__, fix)
+    candidates, labels = ragged(table["candidates"]), ragged(table["labels"])
+    _rows_exist(f"{part} row", "candidates", candidates, items, problems)
+    odd = np.unique(
+        np.searchsorted(labels.offsets, np.flatnonzero((labels.values != 0) & (labels.values != 1)), "right")
+        - 1
+    )
+    _each(
+        odd,
+        problems,
+        where,
+        lambda r: f"labels {labels[r].tolist()[:10]} are not all 0 or 1",
+        "1 is a click, 0 none",
+    )
+    uneven = np.flatnonzero(candidates.lengths != labels.lengths)
+    _each(
+        uneven,
+        problems,
+        where,
+        lambda r: f"{labels.lengths[r]} labels for {candidates.lengths[r]} candidates",
+        "give one label per candidate",
+    )
+
+
+def _impression_rules(
+    table: pa.Table, history: Ragged, times: Ragged | None
+) -> Iterator[tuple[str, NDArray[np.bool_], str, str]]:
+    """The column that is shown, the rows that are wrong, the sentence, the way out."""
+    impression, user = flat(table["impression"]), flat(table["user"])
+    start, stop = flat(table["start"]), flat(table["stop"])
+    order = np.argsort(impression, kind="stable")
+    again = np.zeros(len(order), bool)
+    again[order[1:]] = np.diff(impression[order]) == 0
+    yield "impression", again, "impression {} stands in the part already", "number the impressions of a part"
+    known = (user >= 0) & (user < len(history))
+    yield "user", ~known, f"user row {{}}, but the rows of users are 0 … {len(history) - 1}", _REPAIR
+    owner = np.where(known, user, 0)
+    length = history.lengths[owner] if len(history) else np.zeros(len(owner), np.int64)
+    outside = known & ((start < 0) | (start > stop) | (stop > length))
+    fix = "0 <= start <= stop <= length of the user's history must hold"
+    yield "stop", outside, "the extent that stops at {} is not inside the user's history", fix
+    yield "", ragged(table["candidates"]).lengths == 0, "there are no candidates", "leave the impression out"
+    if times is not None and "time" in table.column_names:
+        seen = known & ~outside & (stop > start) & flat(table["time"].is_valid())
+        last = times.offsets[owner] + np.maximum(stop, 1) - 1
+        latest = np.full(len(owner), np.iinfo(np.int64).min)
+        latest[seen] = times.values[last[seen]]
+        late = seen & (latest > flat(pc.fill_null(table["time"], 0)))
+        yield (
+            "time",
+            late,
+            "the history reaches beyond the impression's time {}",
+            "stop the history before the impression",
+        )
