@@ -70,7 +70,10 @@ def test_a_stage_imports_no_neighbour(stage):
 
 def test_shared_layers_know_no_spec():
     """`lego/nn` is torch alone: it imports the contract and the ragged arrays, and no spec."""
-    found = {path.name: parts_of_lego(path) - {"nn", "contract", "ragged", "errors"} for path in sources(LEGO / "nn")}
+    found = {
+        path.name: parts_of_lego(path) - {"nn", "contract", "ragged", "errors"}
+        for path in sources(LEGO / "nn")
+    }
     assert not {name: parts for name, parts in found.items() if parts}
 
 
@@ -85,7 +88,9 @@ def test_entry_points_are_read_in_one_place():
     readers = {str(path.relative_to(LEGO)) for path in sources(LEGO) if "entrypoints" in set(imports(path))}
     assert readers == {"catalog.py"}
     others = {
-        str(path.relative_to(LEGO)) for path in sources(LEGO) if "entry_points(" in path.read_text(encoding="utf-8")
+        str(path.relative_to(LEGO))
+        for path in sources(LEGO)
+        if "entry_points(" in path.read_text(encoding="utf-8")
     }
     assert not others
 

@@ -38,7 +38,9 @@ def broken(tmp_path_factory) -> Path:
     return install("broken_operator", tmp_path_factory.mktemp("broken"))
 
 
-def command(*arguments: object, plugins: tuple[Path, ...] = (), cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def command(
+    *arguments: object, plugins: tuple[Path, ...] = (), cwd: Path = ROOT
+) -> subprocess.CompletedProcess[str]:
     """One call of the installed command, with these folders on the path."""
     environment = {
         **os.environ,
@@ -47,7 +49,13 @@ def command(*arguments: object, plugins: tuple[Path, ...] = (), cwd: Path = ROOT
         "HF_HUB_OFFLINE": "1",
     }
     return subprocess.run(
-        [LEGO, *map(str, arguments)], cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False
+        [LEGO, *map(str, arguments)],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
 
 
@@ -68,14 +76,18 @@ def script(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("experiment")
     raw = folder / "raw"
     raw.mkdir()
-    rows = [f"{row},{name} film number {row} ({1990 + row}),Drama|Comedy" for row, name in enumerate(MOVIES, 1)]
+    rows = [
+        f"{row},{name} film number {row} ({1990 + row}),Drama|Comedy" for row, name in enumerate(MOVIES, 1)
+    ]
     (raw / "movies.csv").write_text("movieId,title,genres\n" + "\n".join(rows) + "\n", encoding="utf-8")
     ratings = [
         f"{user},{1 + (3 * user + step) % len(MOVIES)},4.5,{1_000_000 + 100 * step + user}"
         for user in range(1, 31)
         for step in range(8)
     ]
-    (raw / "ratings.csv").write_text("userId,movieId,rating,timestamp\n" + "\n".join(ratings) + "\n", encoding="utf-8")
+    (raw / "ratings.csv").write_text(
+        "userId,movieId,rating,timestamp\n" + "\n".join(ratings) + "\n", encoding="utf-8"
+    )
     path = folder / "tiny.py"
     path.write_text(
         "from lego import Dot, Experiment, ItemID, Matching, Mean, MovieLens, Recommender, Training\n\n"
@@ -119,7 +131,9 @@ def test_an_installed_operator_runs_by_name(echo, script, tmp_path):
 
 def test_an_installed_operator_is_checked_like_a_built_in_one(echo):
     """A wrong option of a stranger's operator is refused with the nearest right one."""
-    done = command("check", "examples/nrms.py", "--set", "model.behavior=RecencyMean(decai=0.5)", plugins=(echo,))
+    done = command(
+        "check", "examples/nrms.py", "--set", "model.behavior=RecencyMean(decai=0.5)", plugins=(echo,)
+    )
     assert done.returncode in (1, 2)
     assert "Did you mean 'decay'" in done.stderr
 

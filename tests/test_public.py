@@ -39,7 +39,9 @@ def test_every_operator_is_public():
     from lego import catalog
 
     slots = ("content", "behavior", "predictor", "task", "source", "tokens", "scorer")
-    built_in = {each.name for slot in slots for each in catalog.entries(slot) if each.distribution == catalog.BUILTIN}
+    built_in = {
+        each.name for slot in slots for each in catalog.entries(slot) if each.distribution == catalog.BUILTIN
+    }
     assert built_in
     assert not built_in - set(lego.__all__)
 

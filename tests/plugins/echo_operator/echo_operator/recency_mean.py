@@ -1,6 +1,6 @@
 """The mean of the history in which what is older counts less: each step back multiplies the weight by `decay`.
 
-    user = Σ_s decay^(n-1-s) history_s / Σ_s decay^(n-1-s)     for a history of n items
+user = Σ_s decay^(n-1-s) history_s / Σ_s decay^(n-1-s)     for a history of n items
 """
 
 from __future__ import annotations
