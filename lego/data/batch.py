@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
@@ -45,31 +45,39 @@ class Batch:
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
         """The same batch on a device."""
-        tensors = {
+        moved: dict[str, Any] = {
             field.name: value.to(device, non_blocking=non_blocking)
             for field in attrs.fields(Batch)
             if isinstance(value := getattr(self, field.name), Tensor)
         }
-        return attrs.evolve(self, **tensors)
+        return attrs.evolve(self, **moved)
 
     def __len__(self) -> int:
         return len(self.users)
 
 
 def collate(
-    impressions: Impressions, users: Users, rows: Rows, chosen: NDArray[np.integer], *, deduplicate: bool = True
+    impressions: Impressions,
+    users: Users,
+    rows: Rows,
+    chosen: NDArray[np.integer],
+    *,
+    deduplicate: bool = True,
 ) -> Batch:
     """The rows at `chosen` (B,) as tensors, histories as long as the longest of them (one slot at least).
 
-    A history is `users.history.values[start:stop]` of the row's impression: `Impressions.recent` decides how much of it. With
-    `deduplicate=False` every real slot has an entry of its own in `items`, which is what the other way is measured and tested against.
+    A history is `users.history.values[start:stop]` of the row's impression: `Impressions.recent` decides how much of it.
+    With `deduplicate=False` every real slot has an entry of its own in `items`: what the other way is measured and tested
+    against. DataError where a history holds row 0.
     """
     impression = rows.impression[chosen]
     start, stop = impressions.start[impression], impressions.stop[impression]
     lengths = stop - start
     past = np.asarray(users.history.values[flat_positions(start, lengths)])
     if past.min(initial=1) < 1:
-        raise DataError("A history holds item row 0, which is never an item. Prepare the data again: lego data prepare.")
+        raise DataError(
+            "A history holds item row 0, which is never an item. Prepare the data again: lego data prepare."
+        )
     history_mask = np.arange(lengths.max(initial=1)) < lengths[:, None]
     candidates = rows.items[chosen]
     candidate_mask = candidates > 0

@@ -1,7 +1,8 @@
 """Which candidates a training row holds: negatives for each positive, or whole impressions dealt into short rows.
 
-Negatives are drawn without replacement by inverting a distribution from which the items that may not be drawn are cut out, so nothing
-is drawn twice and thrown away: a draw ends even where a user has clicked nearly everything. Row 0, never an item, fills what is short.
+Negatives are drawn without replacement by inverting a distribution from which the items that may not be drawn are cut
+out, so nothing is drawn twice and thrown away: a draw ends even where a user has clicked nearly everything. Row 0, never
+an item, fills what is short.
 """
 
 from __future__ import annotations
@@ -58,26 +59,30 @@ def draw(
     - `uniform`: all `item_count` items (rows 1 to `item_count`) alike.
     - `popularity`: items clicked in the part, in proportion to their clicks.
 
-    The last three never give an item that the user clicked: in the part, or in the history as it stands at the user's last impression
-    of the part (what comes later belongs to another part). Where fewer than K are left, a row holds fewer.
+    The last three never give an item that the user clicked: in the part, or in the history as it stands at the user's last
+    impression of the part (what comes later belongs to another part). Where fewer than K are left, a row holds fewer.
 
-    `want.negatives=None`: every candidate of every impression once, dealt in random order into rows of at most `WIDEST`, as even as can be.
+    `want.negatives=None`: every candidate of every impression once, dealt in random order into rows of at most `WIDEST`, as
+    even as can be.
     """
     if want.negatives is None:
-        return _dealt(impressions, generator)
+        return _dealt(*_pairs(impressions, item_count), len(impressions), generator)
     if want.source not in SOURCES:
-        raise SpecError.wrong_value("Candidates", "source", want.source, "one of " + ", ".join(map(repr, SOURCES)))
-    owner = np.repeat(np.arange(len(impressions.candidates)), impressions.candidates.lengths)
-    shown, clicked = _flat(impressions)
+        raise SpecError.wrong_value(
+            "Candidates", "source", want.source, "one of " + ", ".join(map(repr, SOURCES))
+        )
+    owner, shown, clicked = _pairs(impressions, item_count)
     impression = owner[clicked]
     if want.source == "impression":
-        pool = _rows_of(owner[~clicked], shown[~clicked], len(impressions.candidates))
+        pool = _rows_of(owner[~clicked], shown[~clicked], len(impressions))
         negatives = _from_pool(pool, impression, want.negatives, generator)
     else:
         taken = _clicked_by_user(impressions, users, owner[clicked], shown[clicked], item_count)
-        user = impressions.user[impression]
+        user = impressions.user[impression].astype(np.int64)
         if want.source == "user":
-            pairs = np.unique(impressions.user[owner[~clicked]].astype(np.int64) * (item_count + 1) + shown[~clicked])
+            pairs = np.unique(
+                impressions.user[owner[~clicked]].astype(np.int64) * (item_count + 1) + shown[~clicked]
+            )
             pairs = pairs[~np.isin(pairs, taken.keys, assume_unique=True)]
             pool = _rows_of(pairs // (item_count + 1), pairs % (item_count + 1), len(users.user_ids))
             negatives = _from_pool(pool, user, want.negatives, generator)
@@ -86,14 +91,26 @@ def draw(
             weights = np.ones_like(counts) if want.source == "uniform" else counts
             weights[0] = 0
             negatives = _from_all(weights, taken, user, want.negatives, generator)
-    return _with_positives(impression, shown[clicked], negatives, len(impressions.candidates))
+    return _with_positives(impression, shown[clicked], negatives, len(impressions))
 
 
-def _flat(impressions: Impressions) -> tuple[Ints, NDArray[np.bool_]]:
-    """The candidates of all impressions one after the other, and which of them were clicked."""
+def _pairs(impressions: Impressions, item_count: int) -> tuple[Ints, Ints, NDArray[np.bool_]]:
+    """Impression, item and whether it was clicked, of every candidate in order.
+
+    A candidate that a log repeats within an impression counts once, as clicked if it ever was.
+    """
     offsets = impressions.candidates.offsets
     real = slice(int(offsets[0]), int(offsets[-1]))
-    return impressions.candidates.values[real].astype(np.int64), impressions.labels[real] > 0
+    owner = np.repeat(np.arange(len(impressions)), impressions.candidates.lengths)
+    shown, clicked = impressions.candidates.values[real].astype(np.int64), impressions.labels[real] > 0
+    keys = owner * (item_count + 1) + shown
+    ordered = np.sort(keys)
+    if not (ordered[1:] == ordered[:-1]).any():
+        return owner, shown, clicked
+    _, first, again = np.unique(keys, return_index=True, return_inverse=True)
+    ever = np.bincount(again, clicked) > 0
+    order = np.argsort(first)
+    return owner[first[order]], shown[first[order]], ever[order]
 
 
 def _rows_of(owner: Ints, values: Ints, count: int) -> Ragged:
@@ -108,15 +125,18 @@ def _with_positives(impression: Ints, positives: Ints, negatives: Ints, count: i
     labels = np.zeros(items.shape, np.float32)
     labels[:, 0] = 1
     with_positive, with_row = len(np.unique(impression)), len(np.unique(impression[usable]))
-    left_out = {"without positive": count - with_positive, "without negative": with_positive - with_row}
+    left_out = {
+        "impressions without a click": count - with_positive,
+        "impressions without negatives": with_positive - with_row,
+    }
     return Rows(impression[usable], items, labels, left_out)
 
 
-def _dealt(impressions: Impressions, generator: np.random.Generator) -> Rows:
+def _dealt(
+    owner: Ints, shown: Ints, clicked: NDArray[np.bool_], count: int, generator: np.random.Generator
+) -> Rows:
     """Every candidate once, in rows of at most `WIDEST`."""
-    shown, clicked = _flat(impressions)
-    lengths = impressions.candidates.lengths
-    owner = np.repeat(np.arange(len(lengths)), lengths)
+    lengths = np.bincount(owner, minlength=count)
     order = np.lexsort((generator.random(len(shown)), owner))
     place = np.arange(len(shown)) - np.repeat(offsets_of(lengths)[:-1], lengths)
     hands = -(-lengths // WIDEST)
@@ -127,7 +147,12 @@ def _dealt(impressions: Impressions, generator: np.random.Generator) -> Rows:
     items, labels = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
     items[row, column] = shown[order]
     labels[row, column] = clicked[order]
-    return Rows(np.repeat(np.arange(len(lengths)), hands), items, labels, {"without candidates": int((lengths == 0).sum())})
+    return Rows(
+        np.repeat(np.arange(len(lengths)), hands),
+        items,
+        labels,
+        {"impressions without candidates": int((lengths == 0).sum())},
+    )
 
 
 # --- drawing ------------------------------------------------------------------------------------------------------------------
@@ -137,11 +162,15 @@ Locate = Callable[[Ints], tuple[Ints, Ints, Ints]]
 """Points (R,) → what lies there, where it begins and how wide it is, each (R,)."""
 
 
-def _distinct(totals: Ints, count: int, locate: Locate, generator: np.random.Generator) -> tuple[Ints, NDArray[np.bool_]]:
-    """`count` different things for each row, (R, count), drawn one after the other in proportion to their widths; and which are real.
+def _distinct(
+    totals: Ints, count: int, locate: Locate, generator: np.random.Generator
+) -> tuple[Ints, NDArray[np.bool_]]:
+    """`count` different things for each row, drawn one after the other in proportion to their widths; and which are real.
 
-    The things of a row lie side by side on [0, total). A point is drawn on what is left when the drawn things are cut out, then moved
-    up past each of them; a row whose things are all drawn gives no more.
+    Both (R, count).
+
+    The things of a row lie side by side on [0, total). A point is drawn on what is left when the drawn things are cut out,
+    then moved up past each of them; a row whose things are all drawn gives no more.
     """
     found = np.zeros((len(totals), count), np.int64)
     real = np.zeros((len(totals), count), np.bool_)
@@ -175,8 +204,9 @@ def _from_pool(pool: Ragged, rows: Ints, count: int, generator: np.random.Genera
 def _from_all(weights: Ints, taken: _Taken, user: Ints, count: int, generator: np.random.Generator) -> Ints:
     """(R, count) different items in proportion to `weights`, none that the row's user took; 0 where there are no more."""
     ends = np.cumsum(weights)
-    # Seen by a user, the items lie side by side without those taken. `gone` is the weight cut out before each taken item, `edge` where
-    # that item would begin in what is left; both grow along a user's items, so that one search in user order finds how far to move.
+    # Seen by a user, the items lie side by side without those taken. `gone` is the weight cut out before each taken item,
+    # `edge` where that item would begin in what is left; both grow along a user's items, so that one search over all users
+    # finds how far to move.
     gone = np.concatenate([[0], np.cumsum(weights[taken.items])])
     first, last = taken.offsets[user], taken.offsets[user + 1]
     whole = int(ends[-1]) + 1
@@ -189,7 +219,11 @@ def _from_all(weights: Ints, taken: _Taken, user: Ints, count: int, generator: n
         shift = gone[passed] - gone[first]
         item = np.searchsorted(ends, point + shift, side="right")
         # An item's whole stretch lies behind the same taken items, so its begin moves back by the same shift.
-        return item, (ends - weights)[np.minimum(item, len(ends) - 1)] - shift, weights[np.minimum(item, len(ends) - 1)]
+        return (
+            item,
+            (ends - weights)[np.minimum(item, len(ends) - 1)] - shift,
+            weights[np.minimum(item, len(ends) - 1)],
+        )
 
     items, real = _distinct(ends[-1] - (gone[last] - gone[first]), count, locate, generator)
     return np.where(real, items, 0)
@@ -205,14 +239,18 @@ class _Taken:
     """user * (item_count + 1) + item, ascending."""
 
 
-def _clicked_by_user(impressions: Impressions, users: Users, impression: Ints, clicked: Ints, item_count: int) -> _Taken:
+def _clicked_by_user(
+    impressions: Impressions, users: Users, impression: Ints, clicked: Ints, item_count: int
+) -> _Taken:
     """The user's clicks in the part, and the history up to the user's last impression of the part."""
     count = len(users.user_ids)
     begin = users.history.offsets[:-1].astype(np.int64)
     end = begin.copy()
     np.maximum.at(end, impressions.user, impressions.stop)
     past = np.asarray(users.history.values[flat_positions(begin, end - begin)], np.int64)
-    owner = np.concatenate([impressions.user[impression], np.repeat(np.arange(count), end - begin)]).astype(np.int64)
+    owner = np.concatenate([impressions.user[impression], np.repeat(np.arange(count), end - begin)]).astype(
+        np.int64
+    )
     keys: Any = np.unique(owner * (item_count + 1) + np.concatenate([clicked, past]))
     lengths = np.bincount(keys // (item_count + 1), minlength=count)
     return _Taken(keys % (item_count + 1), offsets_of(lengths), keys)

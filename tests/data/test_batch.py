@@ -17,21 +17,25 @@ from lego.ragged import Ragged
 
 
 def world(histories: list[list[int]]) -> tuple[Impressions, Users]:
-    """One impression a user."""
+    """One impression for each history, whose users are counted from 1, so that no user's row is that of the impression."""
+    everyone = [[8, 8], *histories]
     history = Ragged.from_lengths(
-        np.array([each for row in histories for each in row], np.int32), np.array([len(row) for row in histories])
+        np.array([each for row in everyone for each in row], np.int32),
+        np.array([len(row) for row in everyone]),
     )
     count = len(histories)
     impressions = Impressions(
         impression=np.arange(count, dtype=np.int64),
-        user=np.arange(count, dtype=np.int32),
-        start=history.offsets[:-1].copy(),
-        stop=history.offsets[1:].copy(),
+        user=np.arange(1, count + 1, dtype=np.int32),
+        start=history.offsets[1:-1].copy(),
+        stop=history.offsets[2:].copy(),
         time=None,
         candidates=Ragged.from_lengths(np.zeros(0, np.int32), np.zeros(count, np.int64)),
         labels=np.zeros(0, np.int8),
     )
-    return impressions, Users(user_ids=pa.array([str(n) for n in range(count)]), history=history, times=None)
+    return impressions, Users(
+        user_ids=pa.array([str(n) for n in range(count + 1)]), history=history, times=None
+    )
 
 
 def rows(impression: list[int], items: list[list[int]], labels: list[list[float]]) -> Rows:
@@ -64,7 +68,7 @@ def test_looking_items_up_gives_the_rows_back(
     assert batch.history_mask.tolist() == [[item > 0 for item in row] for row in expected]
     assert lookup(batch, batch.candidates) == [candidates] * len(histories)
     assert batch.candidate_mask.tolist() == [[item > 0 for item in candidates]] * len(histories)
-    assert batch.users.tolist() == chosen.tolist()
+    assert batch.users.tolist() == (chosen + 1).tolist()
     everything = [item for row in [*expected, *[candidates] * len(histories)] for item in row]
     assert batch.slots == len(everything)
     assert batch.real == sum(item > 0 for item in everything)
@@ -106,7 +110,14 @@ def test_inputs_are_never_written(deduplicate: bool) -> None:
     """Arrays that cannot be written to will do, and what the batch does to its tensors never reaches them."""
     impressions, users = world([[1, 2], [2]])
     made = rows([0, 1], [[3, 1], [2, 0]], [[1, 0], [1, 0]])
-    arrays = [users.history.values, impressions.start, impressions.stop, impressions.user, made.items, made.labels]
+    arrays = [
+        users.history.values,
+        impressions.start,
+        impressions.stop,
+        impressions.user,
+        made.items,
+        made.labels,
+    ]
     for array in arrays:
         array.flags.writeable = False
     before = [array.copy() for array in arrays]
@@ -131,7 +142,15 @@ def test_to_moves_every_tensor() -> None:
     impressions, users = world([[1, 2]])
     batch = collate(impressions, users, rows([0], [[3]], [[1]]), np.array([0]))
     moved = batch.to("meta")
-    tensors = [batch.items, batch.history, batch.history_mask, batch.candidates, batch.candidate_mask, batch.labels, batch.users]
+    tensors = [
+        batch.items,
+        batch.history,
+        batch.history_mask,
+        batch.candidates,
+        batch.candidate_mask,
+        batch.labels,
+        batch.users,
+    ]
     names = [name for name in Batch.__slots__ if isinstance(getattr(batch, name, None), torch.Tensor)]
     assert len(names) == len(tensors)
     assert all(getattr(moved, name).device.type == "meta" for name in names)

@@ -22,7 +22,9 @@ Shown = list[tuple[int, list[int], list[int]]]
 
 
 def ragged(rows: list[list[int]]) -> Ragged:
-    return Ragged.from_lengths(np.array([each for row in rows for each in row], np.int32), np.array([len(r) for r in rows]))
+    return Ragged.from_lengths(
+        np.array([each for row in rows for each in row], np.int32), np.array([len(r) for r in rows])
+    )
 
 
 def part(shown: Shown, histories: list[list[int]]) -> tuple[Impressions, Users]:
@@ -40,7 +42,9 @@ def part(shown: Shown, histories: list[list[int]]) -> tuple[Impressions, Users]:
         candidates=ragged(candidates),
         labels=np.array([each for row in labels for each in row], np.int8),
     )
-    return impressions, Users(user_ids=pa.array([f"u{n}" for n in range(len(histories))]), history=history, times=None)
+    return impressions, Users(
+        user_ids=pa.array([f"u{n}" for n in range(len(histories))]), history=history, times=None
+    )
 
 
 def rows_of(shown: Shown, histories: list[list[int]], items: int, seed: int = 0, **want: object) -> Rows:
@@ -70,7 +74,9 @@ def worlds(draw_: st.DrawFn) -> tuple[Shown, list[list[int]], int]:
 def allowed(source: str, shown: Shown, histories: list[list[int]], items: int, impression: int) -> set[int]:
     """The slow, obvious answer to what may stand beside a positive of this impression."""
     user = shown[impression][0]
-    clicked = {item for owner, positives, _ in shown if owner == user for item in positives} | set(histories[user])
+    clicked = {item for owner, positives, _ in shown if owner == user for item in positives} | set(
+        histories[user]
+    )
     if source == "impression":
         return set(shown[impression][2])
     if source == "user":
@@ -103,16 +109,16 @@ def test_each_positive_has_as_many_different_allowed_negatives_as_there_are(
     assert got == expected
     with_row = len(set(rows.impression.tolist()))
     assert sum(rows.left_out.values()) == len(shown) - with_row
-    assert rows.left_out["without positive"] == sum(not positives for _, positives, _ in shown)
+    assert rows.left_out["impressions without a click"] == sum(not positives for _, positives, _ in shown)
 
 
 @given(world=worlds(), seed=st.integers(0, 2**32))
 @settings(max_examples=60, deadline=None)
 def test_without_a_number_every_pair_comes_once(world: tuple[Shown, list[list[int]], int], seed: int) -> None:
     """Every candidate of every impression is in exactly one row with its label, and rows are short and even."""
-    shown, histories, items = world
+    shown, histories, _ = world
     wide = [(user, positives, list(range(100, 100 + 3 * n))) for n, (user, positives, _) in enumerate(shown)]
-    rows = rows_of(wide, histories, items, seed, negatives=None)
+    rows = rows_of(wide, histories, 200, seed, negatives=None)
     pairs: Counter[tuple[int, int, float]] = Counter()
     sizes: dict[int, list[int]] = {}
     for impression, row, labels in zip(rows.impression.tolist(), rows.items, rows.labels, strict=True):
@@ -120,7 +126,9 @@ def test_without_a_number_every_pair_comes_once(world: tuple[Shown, list[list[in
         assert not (np.diff(real.astype(int)) > 0).any()
         assert 0 < real.sum() <= WIDEST
         sizes.setdefault(impression, []).append(int(real.sum()))
-        pairs.update((impression, int(item), float(label)) for item, label in zip(row[real], labels[real], strict=True))
+        pairs.update(
+            (impression, int(item), float(label)) for item, label in zip(row[real], labels[real], strict=True)
+        )
     assert all(max(each) - min(each) <= 1 for each in sizes.values())
     expected = [
         (impression, item, label)
@@ -129,7 +137,7 @@ def test_without_a_number_every_pair_comes_once(world: tuple[Shown, list[list[in
         for item in group
     ]
     assert pairs == Counter(expected)
-    assert rows.left_out == {"without candidates": len(shown) - len(sizes)}
+    assert rows.left_out == {"impressions without candidates": len(shown) - len(sizes)}
 
 
 def test_dealing_is_random() -> None:
@@ -169,6 +177,23 @@ def test_popular_items_are_drawn_in_proportion_to_their_clicks() -> None:
     assert chisquare([counts[pair] for pair in order], expected).pvalue > 0.001
 
 
+@pytest.mark.parametrize("source", ["impression", "user", "uniform", "popularity"])
+def test_a_repeated_candidate_counts_once(source: str) -> None:
+    """A log that shows an item twice gives one row for it if it was clicked, and never the item beside itself."""
+    shown: Shown = [(0, [1, 1], [1, 2, 2, 3]), (1, [2, 3], [])]
+    for seed in range(20):
+        rows = rows_of(shown, [[], []], 3, seed, negatives=3, source=source)
+        row = rows.items[rows.impression == 0]
+        assert np.sort(row).tolist() == [[0, 1, 2, 3]]
+        assert row[0, 0] == 1
+
+
+def test_a_repeated_candidate_is_dealt_once() -> None:
+    """Each pair is in one row, clicked if it ever was."""
+    rows = rows_of([(0, [1, 1], [1, 2, 2])], [[]], 3, negatives=None)
+    assert sorted(zip(rows.items[0].tolist(), rows.labels[0].tolist(), strict=True)) == [(1, 1.0), (2, 0.0)]
+
+
 def test_clicks_after_the_part_do_not_decide_negatives() -> None:
     """An item the user takes later, in the test part, is still a negative: leaving it out would tell training about the test."""
     impressions, users = part([(0, [1], [2])], [[3, 4]])
@@ -188,7 +213,9 @@ def test_clicks_after_the_part_do_not_decide_negatives() -> None:
 def test_history_cut_for_the_model_is_still_excluded() -> None:
     """Items that `recent` cuts off the history were clicked all the same."""
     impressions, users = part([(0, [1], [2])], [[3, 4, 5]])
-    rows = draw(impressions.recent(1), Candidates(negatives=9, source="uniform"), users, 6, np.random.default_rng(0))
+    rows = draw(
+        impressions.recent(1), Candidates(negatives=9, source="uniform"), users, 6, np.random.default_rng(0)
+    )
     assert sorted(rows.items[0, 1:3].tolist()) == [2, 6]
     assert not rows.items[0, 3:].any()
 
@@ -198,13 +225,15 @@ def test_a_draw_ends_where_nearly_everything_is_clicked() -> None:
     shown: Shown = [(0, [1], [2]), (1, [1], [2])]
     rows = rows_of(shown, [list(range(2, 5000)), list(range(2, 5001))], 5000, negatives=3, source="uniform")
     assert rows.items.tolist() == [[1, 5000, 0, 0]]
-    assert rows.left_out == {"without positive": 0, "without negative": 1}
+    assert rows.left_out == {"impressions without a click": 0, "impressions without negatives": 1}
 
 
-@pytest.mark.parametrize("want", [{"negatives": 2, "source": "popularity"}, {"negatives": 3}, {"negatives": None}])
+@pytest.mark.parametrize(
+    "want", [{"negatives": 2, "source": "popularity"}, {"negatives": 3}, {"negatives": None}]
+)
 def test_the_same_generator_gives_the_same_rows(want: dict[str, object]) -> None:
     """Rows depend on the generator's state and on nothing else; another state gives others."""
-    shown: Shown = [(user, [user + 1, 9], [item for item in range(10, 30)]) for user in range(5)]
+    shown: Shown = [(user, [user + 1, 9], list(range(10, 30))) for user in range(5)]
     first, again, other = (rows_of(shown, [[]] * 5, 40, seed, **want) for seed in (3, 3, 4))
     assert np.array_equal(first.items, again.items)
     assert np.array_equal(first.labels, again.labels)
@@ -214,7 +243,13 @@ def test_the_same_generator_gives_the_same_rows(want: dict[str, object]) -> None
 def test_inputs_are_never_written() -> None:
     """Drawing works on arrays that cannot be written to, as those of a memory-mapped store."""
     impressions, users = part([(0, [1], [2, 3]), (1, [3], [1])], [[4], []])
-    for array in (impressions.candidates.values, impressions.labels, users.history.values, impressions.stop, impressions.user):
+    for array in (
+        impressions.candidates.values,
+        impressions.labels,
+        users.history.values,
+        impressions.stop,
+        impressions.user,
+    ):
         array.flags.writeable = False
     for source in ("impression", "user", "uniform", "popularity"):
         draw(impressions, Candidates(negatives=2, source=source), users, 5, np.random.default_rng(0))

@@ -1,0 +1,1 @@
+"""Text → token ids and first vectors, for content operators that read vectors."""
