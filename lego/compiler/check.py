@@ -1,0 +1,159 @@
+"""Everything that can be known to be wrong before a weight is loaded, all of it at once. Rules read declarations, not code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from lego import catalog
+from lego.contract import Form, Need, Reads
+from lego.errors import DataError, LegoError, Problem, did_you_mean
+from lego.metric.parse import parse_metric
+from lego.recommender import Recommender
+from lego.spec import Behavior, Predictor, Spec, choices, field_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lego.experiment import Experiment
+
+SUPPORTED_NEEDS = frozenset({Need.USER, Need.CANDIDATES})
+"""What the pipeline can hand to a behavior operator or a predictor."""
+
+
+def check(experiment: Experiment) -> list[Problem]:
+    """All problems of an experiment that need no prepared data."""
+    open_choices = list(choices(experiment))
+    if open_choices:
+        return [_open(choice) for choice in open_choices]
+    problems = [*_files(experiment), *_evaluation(experiment)]
+    model = experiment.model
+    if isinstance(model, Recommender):
+        problems += [*_forms(model), *_needs(model), *_tokens(model), *_operators(model), *_attributes(experiment, model)]
+    return problems
+
+
+def _open(choice: Any) -> Problem:
+    return Problem(
+        where=repr(choice),
+        what="this describes several models, and one is wanted here",
+        fix="choose one, for example with --set PATH=VALUE",
+    )
+
+
+def _files(experiment: Experiment) -> Iterator[Problem]:
+    try:
+        list(experiment.data.files())
+    except DataError as error:
+        yield from error.problems or (Problem(f"data={experiment.data!r}", str(error), "see `lego data list`"),)
+
+
+def _evaluation(experiment: Experiment) -> Iterator[Problem]:
+    for metric in experiment.evaluation.metrics:
+        if isinstance(metric, str):
+            yield from _metric(metric, "evaluation.metrics")
+    yield from _metric(experiment.training.monitor, "training.monitor")
+
+
+def _metric(text: str, where: str) -> Iterator[Problem]:
+    try:
+        parse_metric(text)
+    except LegoError as error:
+        yield Problem(f"{where}: {text!r}", str(error), "see `lego catalog metric`")
+
+
+def _forms(model: Recommender) -> Iterator[Problem]:
+    """The predictor must take users in the form the behavior operator gives; items must come as one vector each."""
+    gives, takes = model.behavior.gives, model.predictor.takes
+    if gives not in takes:
+        wanted = " or ".join(sorted(form.label for form in takes))
+        yield Problem(
+            where=f"behavior={model.behavior!r}, predictor={model.predictor!r}",
+            what=f"the user is given as {gives.label} but {wanted} is taken",
+            fix=_way_out(model),
+        )
+    form = model.content.item_form
+    if isinstance(model.content, Behavior) and model.content.gives is not Form.VECTOR:
+        form = model.content.gives
+    if form is not Form.VECTOR:
+        yield Problem(
+            where=f"content={model.content!r}",
+            what=f"an item is given as {form.label.replace('B', 'N')} but one vector (N, D) is wanted",
+            fix="give the operator a pool, for example pool=Additive()",
+        )
+
+
+def _way_out(model: Recommender) -> str:
+    """What would fit, by name: operators are asked for what they declare."""
+    behaviors = _fitting("behavior", lambda spec: isinstance(spec, Behavior) and spec.gives in model.predictor.takes)
+    predictors = _fitting("predictor", lambda spec: isinstance(spec, Predictor) and model.behavior.gives in spec.takes)
+    ways = []
+    if behaviors:
+        ways.append(f"a behavior operator that fits ({', '.join(behaviors)})")
+    if predictors:
+        ways.append(f"a predictor that fits ({', '.join(predictors)})")
+    return "use " + ", or ".join(ways or ["another behavior operator: see `lego catalog behavior --full`"])
+
+
+def _fitting(slot: str, fits: Any) -> list[str]:
+    found = []
+    for entry in catalog.entries(slot):
+        try:
+            example = next(iter(catalog.load_entry(entry).examples()), None)
+        except (LegoError, AttributeError):
+            continue
+        if example is not None and fits(example):
+            found.append(entry.name)
+    return found
+
+
+def _needs(model: Recommender) -> Iterator[Problem]:
+    for where, spec in (("behavior", model.behavior), ("predictor", model.predictor)):
+        for need in sorted(spec.needs - SUPPORTED_NEEDS, key=lambda each: each.name):
+            yield Problem(f"{where}={spec!r}", f"it needs {need.value}, which the data does not bring", "use another operator")
+
+
+def _tokens(model: Recommender) -> Iterator[Problem]:
+    reads = model.content.reads
+    if model.tokens is not None and reads is not Reads.VECTORS:
+        why = "brings its own tokenizer" if reads is Reads.TOKENS else "reads no text"
+        yield Problem(f"tokens={model.tokens!r}", f"content={model.content!r} {why}", "leave tokens= out")
+    if model.reads is not None and reads is Reads.ROWS:
+        yield Problem(f"reads={dict(model.reads)!r}", f"content={model.content!r} reads no attribute", "leave reads= out")
+    if model.reads is not None and reads is not Reads.ROWS and not model.reads:
+        yield Problem("reads={}", "no attribute is read", "name at least one, for example reads={'title': 30}")
+    for name, budget in (model.reads or {}).items():
+        if budget < 1:
+            yield Problem(f"reads={{{name!r}: {budget}}}", "a token budget is at least 1", "leave the attribute out, or raise it")
+
+
+def _operators(model: Recommender) -> Iterator[Problem]:
+    """What operators know of their own options, at this width; parts of parts included."""
+    for name in field_names(Recommender):
+        value = getattr(model, name)
+        if isinstance(value, Spec):
+            yield from _of_spec(value, model.width, f"{name}={value!r}")
+
+
+def _of_spec(spec: Spec, width: int, where: str) -> Iterator[Problem]:
+    yield from spec.problems(width, where)
+
+
+def _attributes(experiment: Experiment, model: Recommender) -> Iterator[Problem]:
+    known = getattr(type(experiment.data), "attributes", ())
+    if not known or model.reads is None:
+        return
+    yield from unknown_attributes(model.reads, known)
+
+
+def unknown_attributes(reads: Iterable[str], known: Iterable[str]) -> Iterator[Problem]:
+    """Attributes that are read but not there."""
+    names = list(known)
+    for name in reads:
+        if name not in names:
+            yield Problem(
+                where=f"reads: {name!r}",
+                what="the items have no such attribute",
+                fix=f"{did_you_mean(name, names)}They have: {', '.join(names)}",
+            )
+

@@ -1,0 +1,1 @@
+"""A pipeline over time: fit, evaluate, checkpoint, run folders."""

@@ -1,0 +1,20 @@
+"""Where tensors live."""
+
+from __future__ import annotations
+
+import torch
+
+from lego.errors import RunError
+
+
+def choose_device(name: str = "auto") -> str:
+    """`auto` takes an accelerator where there is one; a device that is not there is an error, never another one in silence."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as problem:
+        raise RunError(f"--device {name} is not there: {str(problem).splitlines()[0]} Use cpu, cuda or mps.") from None
+    return name

@@ -1,0 +1,326 @@
+"""Training: batches of distinct items, early stopping on a named metric, a checkpoint that a stopped run goes on from."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+import torch
+
+from lego.data.batch import Batch, collate
+from lego.data.sampling import Rows, draw
+from lego.errors import DataError, RunError
+from lego.metric.parse import parse_metric
+from lego.runtime.checkpoint import load_position, load_weights, save_position, save_weights
+from lego.runtime.prefetch import prefetched
+from lego.runtime.seed import lent, numpy_generator, torch_seed
+from lego.spec import Context
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from lego.compiler.assemble import Compiled
+    from lego.experiment import Training
+    from lego.runtime.folder import Folder
+    from lego.runtime.progress import Screen
+
+Measure = Callable[[], dict[str, float]]
+"""Scores the dev part and measures it."""
+
+
+class Stopped(Exception):  # noqa: N818 - like KeyboardInterrupt, it is no error
+    """The user asked to stop; the checkpoint is written."""
+
+
+@attrs.define
+class Position:
+    """Where a fit is: all that is needed to go on, beside weights and optimiser. Chance is a function of seed, epoch and step."""
+
+    epoch: int = 0
+    step: int = 0
+    best: float | None = None
+    best_epoch: int | None = None
+    waited: int = 0
+    done: bool = False
+    history: list[dict[str, Any]] = attrs.field(factory=list)
+
+
+@attrs.define(eq=False, kw_only=True)
+class Fit:
+    """One fit of a compiled Recommender, in a run folder."""
+
+    compiled: Compiled
+    folder: Folder
+    screen: Screen
+    measure: Measure
+    position: Position = attrs.field(factory=Position)
+
+    def run(self, *, resume: bool = False) -> Position:
+        """Trains to the end, or until patience runs out; leaves the weights of the best epoch in the pipeline and in `checkpoint/`."""
+        training, pipeline = self.compiled.experiment.training, self.compiled.pipeline
+        optimizer = make_optimizer(pipeline, training)
+        if resume and (saved := load_position(self.folder.checkpoint / "last", pipeline, optimizer)):
+            self.position = Position(**saved)
+            self.screen.say(f"resumed at epoch {self.position.epoch + 1}, step {self.position.step}")
+        with lent(training.seed, "fit"), asked_to_stop() as stop:
+            while not self.position.done and self.position.epoch < training.epochs:
+                self._epoch(optimizer, stop)
+        if not self._kept.exists():
+            save_weights(self._kept, pipeline)
+        load_weights(self._kept, pipeline)
+        pipeline.eval()
+        return self.position
+
+    @property
+    def _kept(self) -> Any:
+        return self.folder.checkpoint / "model.safetensors"
+
+    def _epoch(self, optimizer: torch.optim.Optimizer, stop: threading.Event) -> None:
+        compiled, position = self.compiled, self.position
+        training, pipeline = compiled.experiment.training, compiled.pipeline
+        batches = Batches.of_epoch(compiled, position.epoch)
+        loss_module = compiled.experiment.task.build(_task_context(compiled))
+        device = next(pipeline.parameters()).device
+        pipeline.train()
+        seen, begun = Running(), time.monotonic()
+        what = f"epoch {position.epoch + 1}/{training.epochs}"
+        with self.screen.bar(what, len(batches), "batch") as bar:
+            bar.advance(position.step)
+            for batch in prefetched(batches.make, range(position.step, len(batches))):
+                torch.manual_seed(torch_seed(training.seed, "dropout", position.epoch, position.step))
+                losses = self._step(batch.to(device, non_blocking=True), loss_module, optimizer, batches)
+                position.step += 1
+                seen.add(losses, batch)
+                bar.advance(1, f"loss {seen.recent:.4f}, {seen.items / max(time.monotonic() - begun, 1e-9):,.0f} items/s")
+                if stop.is_set():
+                    self._leave(optimizer)
+        self._close_epoch(optimizer, seen, batches, time.monotonic() - begun)
+        if stop.is_set() and not position.done:
+            self._leave(optimizer)
+
+    def _step(
+        self, batch: Batch, loss_module: torch.nn.Module, optimizer: torch.optim.Optimizer, batches: Batches
+    ) -> dict[str, Tensor]:
+        """Forward, backward, and a step of the optimiser where `accumulate` batches are together."""
+        training, position, pipeline = self.compiled.experiment.training, self.position, self.compiled.pipeline
+        autocast = (
+            torch.autocast(batch.items.device.type, torch.bfloat16) if training.precision == "bf16" else contextlib.nullcontext()
+        )
+        with autocast:
+            out = pipeline(batch)
+        losses = {"loss": loss_module(out.tensor, batch.labels, batch.candidate_mask), **out.losses}
+        total = torch.stack([loss.float() for loss in losses.values()]).sum()
+        # Accumulated batches make one step of their mean; the last ones of an epoch may be fewer.
+        group = position.step // training.accumulate * training.accumulate
+        together = min(training.accumulate, len(batches) - group)
+        (total / together).backward()  # type: ignore[no-untyped-call]
+        if position.step + 1 == group + together:
+            self._update(optimizer, position.epoch * batches.steps + position.step // training.accumulate, batches)
+        if not torch.isfinite(total):
+            self._refuse(losses, batches)
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def _update(self, optimizer: torch.optim.Optimizer, step: int, batches: Batches) -> None:
+        training = self.compiled.experiment.training
+        factor = rate_factor(training, step, batches.steps * training.epochs)
+        for group in optimizer.param_groups:
+            group["lr"] = group["base_lr"] * factor
+        if training.clip is not None:
+            parameters = [each for group in optimizer.param_groups for each in group["params"]]
+            torch.nn.utils.clip_grad_norm_(parameters, training.clip)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    def _refuse(self, losses: dict[str, Tensor], batches: Batches) -> None:
+        position = self.position
+        named = ", ".join(f"{name} {float(loss):.4g}" for name, loss in losses.items())
+        impressions = batches.impressions_of(position.step)
+        raise RunError(
+            f"The loss is not finite in epoch {position.epoch + 1}, batch {position.step + 1} ({named}; impressions "
+            f"{', '.join(map(str, impressions[:5]))}, …). The last good checkpoint is kept in {self.folder.checkpoint}. "
+            "Lower training.lr, or set training.clip=1.0."
+        )
+
+    def _close_epoch(self, optimizer: torch.optim.Optimizer, seen: Running, batches: Batches, seconds: float) -> None:
+        """Measures the dev part, keeps the weights if they are the best, and saves the position behind this epoch."""
+        position, training = self.position, self.compiled.experiment.training
+        metric = parse_metric(training.monitor)
+        self.compiled.pipeline.eval()
+        measured = self.measure()
+        value = measured[metric.name]
+        better = not math.isnan(value) and (
+            position.best is None or (value > position.best if metric.larger_is_better else value < position.best)
+        )
+        record = {"epoch": position.epoch + 1, **seen.means(), **{f"dev {name}": number for name, number in measured.items()}}
+        position.history.append(record)
+        position.epoch, position.step = position.epoch + 1, 0
+        if better:
+            position.best, position.best_epoch, position.waited = value, position.epoch, 0
+            save_weights(self._kept, self.compiled.pipeline)
+        else:
+            position.waited += 1
+            position.done = position.waited >= training.patience
+        save_position(self.folder.checkpoint / "last", self.compiled.pipeline, optimizer, attrs.asdict(position))
+        self.folder.log("epoch", **record, seconds=round(seconds, 3), **seen.counts())
+        losses = " ".join(f"{name} {number:.4f}" for name, number in seen.means().items())
+        mark = " (best)" if better else ""
+        self.screen.say(
+            f"epoch {position.epoch}/{training.epochs}: {losses}, dev {metric.name} {value:.4f}{mark}, "
+            f"{seen.items / max(seconds, 1e-9):,.0f} items/s, {seconds:.1f} s"
+        )
+        if position.done and position.epoch < training.epochs:
+            self.screen.say(f"stopped: {training.monitor} was not better for {training.patience} epochs")
+
+    def _leave(self, optimizer: torch.optim.Optimizer) -> None:
+        """Writes everything down and stops."""
+        save_position(self.folder.checkpoint / "last", self.compiled.pipeline, optimizer, attrs.asdict(self.position))
+        if not self._kept.exists():
+            save_weights(self._kept, self.compiled.pipeline)
+        raise Stopped
+
+
+@attrs.frozen(eq=False)
+class Batches:
+    """The batches of one epoch: rows drawn and ordered by seed and epoch alone."""
+
+    compiled: Compiled
+    rows: Rows
+    order: NDArray[np.int64]
+
+    @classmethod
+    def of_epoch(cls, compiled: Compiled, epoch: int) -> Batches:
+        """DataError where the train part gives no row at all."""
+        seed, store = compiled.experiment.training.seed, compiled.store
+        train = store.part("train").recent(compiled.history)
+        wanted = compiled.experiment.task.candidates
+        rows = draw(train, wanted, store.users, store.items.num_rows, numpy_generator(seed, "negatives", epoch))
+        if not len(rows):
+            left = ", ".join(f"{count} {reason}" for reason, count in rows.left_out.items())
+            raise DataError(f"The train part gives no training row: {left or 'it is empty'}.")
+        return cls(compiled, rows, numpy_generator(seed, "order", epoch).permutation(len(rows)))
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.rows) / self.compiled.experiment.training.batch_size)
+
+    @property
+    def steps(self) -> int:
+        """Steps of the optimiser in an epoch."""
+        return math.ceil(len(self) / self.compiled.experiment.training.accumulate)
+
+    def chosen(self, number: int) -> NDArray[np.int64]:
+        """The rows of a batch."""
+        size = self.compiled.experiment.training.batch_size
+        return self.order[number * size : (number + 1) * size]
+
+    def make(self, number: int) -> Batch:
+        """A batch, by its number in the epoch."""
+        compiled = self.compiled
+        train = compiled.store.part("train").recent(compiled.history)
+        return collate(
+            train,
+            compiled.store.users,
+            self.rows,
+            self.chosen(number),
+            deduplicate=compiled.experiment.training.deduplicate,
+        )
+
+    def impressions_of(self, number: int) -> list[int]:
+        """The numbers of the impressions in a batch, as the source calls them."""
+        part = self.compiled.store.part("train")
+        return [int(each) for each in part.impression[self.rows.impression[self.chosen(number)]]]
+
+
+@attrs.define
+class Running:
+    """What an epoch has seen so far. Losses are kept as tensors and read seldom, so that no step waits for the device."""
+
+    batches: int = 0
+    items: int = 0
+    slots: int = 0
+    real: int = 0
+    sums: dict[str, Any] = attrs.field(factory=dict)
+    recent: float = float("nan")
+
+    def add(self, losses: dict[str, Tensor], batch: Batch) -> None:
+        """One batch more."""
+        self.batches += 1
+        self.items += batch.distinct
+        self.slots += batch.slots
+        self.real += batch.real
+        for name, loss in losses.items():
+            self.sums[name] = self.sums.get(name, 0.0) + loss.double()
+        if self.batches % 10 == 1:
+            self.recent = float(losses["loss"])
+
+    def means(self) -> dict[str, float]:
+        """Each loss, averaged over the batches of this epoch."""
+        return {name: float(total) / max(1, self.batches) for name, total in self.sums.items()}
+
+    def counts(self) -> dict[str, int]:
+        """Slots, real ones, and distinct items that were encoded."""
+        return {"slots": self.slots, "real": self.real, "distinct": self.items}
+
+
+def make_optimizer(pipeline: torch.nn.Module, training: Training) -> torch.optim.Optimizer:
+    """Adam (AdamW where weight decays), with a group of its own for the weights of language models."""
+    pretrained = {
+        id(parameter)
+        for module in pipeline.modules()
+        if hasattr(module, "pretrained_parameters")
+        for parameter in module.pretrained_parameters()
+    }
+    trainable = [parameter for parameter in pipeline.parameters() if parameter.requires_grad]
+    rates = {False: training.lr, True: training.pretrained_lr or training.lr}
+    groups = []
+    for of_pretrained, rate in rates.items():
+        members = [each for each in trainable if (id(each) in pretrained) is of_pretrained]
+        if members:
+            groups.append({"params": members, "lr": rate, "base_lr": rate})
+    if not groups:
+        raise RunError("The model has no weight that learns, so there is nothing to train: set training.epochs=0 to evaluate it.")
+    kind = torch.optim.AdamW if training.weight_decay else torch.optim.Adam
+    return kind(groups, weight_decay=training.weight_decay)
+
+
+def rate_factor(training: Training, step: int, steps: int) -> float:
+    """By what the learning rate is multiplied at a step: warm-up from 0, then the schedule down to 0, or none."""
+    warm = round(training.warmup * steps)
+    if step < warm:
+        return (step + 1) / (warm + 1)
+    if training.schedule == "constant":
+        return 1.0
+    share = (step - warm) / max(1, steps - warm)
+    return 1.0 - share if training.schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * share))
+
+
+@contextlib.contextmanager
+def asked_to_stop() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C (or SIGTERM) sets, so that a step is never cut in half; the second one interrupts at once."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+
+    def handle(number: int, frame: Any) -> None:
+        if event.is_set():
+            raise KeyboardInterrupt
+        event.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _task_context(compiled: Compiled) -> Context:
+    return Context(width=compiled.model.width, input_width=compiled.model.width, length=compiled.history, store=compiled.store)

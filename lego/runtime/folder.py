@@ -1,0 +1,141 @@
+"""Run folders: made once, never shared, never overwritten; every file in them is written aside and moved into place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from lego import catalog
+from lego.errors import RunError
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to; it takes the place of `path` when the block ends well, and leaves nothing when it does not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    aside = Path(name)
+    try:
+        yield aside
+        with aside.open("rb") as file:
+            os.fsync(file.fileno())
+        aside.chmod(0o644)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, record: Any) -> None:
+    """A JSON file, whole or not at all."""
+    with written_aside(path) as aside:
+        aside.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file; RunError that names it where it is missing or broken."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"{path.parent} is not a whole run folder: {path.name} is missing.") from None
+    except (OSError, ValueError) as problem:
+        raise RunError(f"{path} cannot be read: {problem}.") from None
+
+
+@attrs.frozen
+class Folder:
+    """A run folder: `experiment.json environment.json log.jsonl metrics.json scores/ checkpoint/`."""
+
+    path: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        """The kept weights, and the last position under `last/`."""
+        return self.path / "checkpoint"
+
+    @property
+    def scores(self) -> Path:
+        """One Parquet file a part."""
+        return self.path / "scores"
+
+    def log(self, event: str, **fields: Any) -> None:
+        """A line more in log.jsonl; nothing is ever cut from it."""
+        line = json.dumps({"event": event, **fields}, ensure_ascii=False)
+        with (self.path / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    @property
+    def finished(self) -> bool:
+        """Whether the test metrics stand in it."""
+        return (self.path / "metrics.json").exists()
+
+
+def identity(record: Any, fingerprint: str) -> str:
+    """What a run is named by: its whole specification (the seed included), its data, and the version of the code."""
+    text = json.dumps([record, fingerprint, code_version()], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def code_version() -> str:
+    """The version of the distribution, and a hash of the source, so that an edited checkout is another version."""
+    digest = hashlib.sha256()
+    root = Path(__file__).parent.parent
+    for file in sorted(root.rglob("*.py")):
+        digest.update(file.relative_to(root).as_posix().encode())
+        digest.update(file.read_bytes())
+    return f"{_version(catalog.BUILTIN)}+{digest.hexdigest()[:12]}"
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def create(out: Path, name: str, run_id: str, *, resume: bool = False) -> Folder:
+    """A new folder `out/name/id`; a run that was made before gets `id-2`, `id-3` …; with `resume` the unfinished one is taken."""
+    if not name or Path(name).name != name or name in (".", ".."):
+        raise RunError(f"--name {name!r} must be a plain folder name.")
+    parent = out / name
+    number = 1
+    while True:
+        path = parent / (run_id if number == 1 else f"{run_id}-{number}")
+        folder = Folder(path)
+        if resume and path.exists() and not folder.finished:
+            return folder
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+            continue
+        except OSError as problem:
+            raise RunError(f"The run folder {path} cannot be made: {problem.strerror}. Choose another with --out.") from None
+        return folder
+
+
+def environment(specs: list[type]) -> dict[str, Any]:
+    """Versions, machine and threads, and the distributions that the operators come from."""
+    import torch
+
+    libraries = ("torch", "transformers", "peft", "numpy", "pyarrow", "tokenizers", "safetensors", "attrs", "entrypoints")
+    return {
+        "lego": code_version(),
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "libraries": {name: _version(name) for name in libraries},
+        "operators": {cls.__name__: list(catalog.origin_of(cls)) for cls in specs},
+    }
