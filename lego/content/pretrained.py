@@ -1,0 +1,157 @@
+"""A pretrained language model as content operator: fully tuned, frozen, or split with cached lower layers.
+
+Devlin et al. 2019, https://arxiv.org/abs/1810.04805 (BERT); tuned with the recommender as in PLM-NR (Wu et al. 2021,
+https://arxiv.org/abs/2104.07413), split as in Legommenders (Liu et al. 2025, https://arxiv.org/abs/2412.15973):
+
+    item = pool(W h + b),  h = upper layers(lower layers(tokens)),  the lower ones frozen, their outputs made once
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, Self
+
+import attrs
+from torch import Tensor, nn
+
+from lego import catalog
+from lego.contract import Need, Needs, Out, Reads
+from lego.errors import CheckpointError, Problem
+from lego.pretrained.checkpoint import resolve
+from lego.pretrained.families import Shape, shape_of
+from lego.pretrained.layers import Full, Layers
+from lego.pretrained.model import LanguageModel, base_hash, load
+from lego.pretrained.packaged import MINILM
+from lego.pretrained.tokens import CheckpointTokens
+from lego.spec import Checkpoint, Content, Context, Pool, between, operator
+
+
+def _additive() -> Pool:
+    pool: Pool = catalog.load("content", "Additive")()
+    return pool
+
+
+@operator
+class Pretrained(Content):
+    """The transformer of a checkpoint, a linear layer to the model's width, and a pool over the tokens.
+
+    `checkpoint` is a folder, or a hub id that is looked for among installed packages, in the hub's cache, and on the hub. `layers`
+    says how much of it learns: `full()`, `frozen()`, `split(10)`. Attributes are joined as its tokenizer joins a pair of texts.
+    """
+
+    checkpoint: str = attrs.field(kw_only=False)
+    layers: Layers = attrs.field(factory=Full)
+    pool: Pool = attrs.field(factory=_additive)
+    dropout: float = attrs.field(default=0.1, validator=between(0, 1))
+
+    @property
+    def reads(self) -> Reads:
+        """Ids of its own tokenizer."""
+        return Reads.TOKENS
+
+    @property
+    def item_needs(self) -> frozenset[Need]:
+        """The states of the frozen layers, where there are such."""
+        return frozenset({Need.STATES}) if self.layers.caches else frozenset()
+
+    @property
+    def tokens(self) -> CheckpointTokens:
+        """The checkpoint's tokenizer."""
+        return CheckpointTokens(self.checkpoint)
+
+    def problems(self, context_width: int, where: str) -> Iterator[Problem]:
+        """Whether the checkpoint can be had and has these layers; reads config.json, no weight."""
+        try:
+            shape = shape_of(resolve(self.checkpoint, download=False))
+        except CheckpointError as error:
+            found = error.problem
+            yield Problem(where, f"{found.where}: {found.what}", found.fix)
+        else:
+            misfit = self.layers.misfit(shape.layers, where)
+            if misfit is not None:
+                yield misfit
+        yield from super().problems(context_width, where)
+
+    def build(self, context: Context) -> nn.Module:
+        """The torch of it; CheckpointError where the checkpoint cannot be had, or reads shorter items than there are."""
+        checkpoint = resolve(self.checkpoint, download=context.weights)
+        shape = shape_of(checkpoint)
+        misfit = self.layers.misfit(shape.layers, f"layers={self.layers!r}")
+        if misfit is not None:
+            raise CheckpointError(misfit.where, misfit.what, misfit.fix)
+        if context.length > shape.positions:
+            what = f"items have up to {context.length} tokens, and it reads at most {shape.positions}"
+            raise CheckpointError(self.checkpoint, what, "lower the token budgets in reads={…}")
+        pool = self.pool.build(attrs.evolve(context, input_width=context.width))
+        return _Pretrained(
+            checkpoint, shape, self.layers, pool, context.width, self.dropout, weights=context.weights
+        )
+
+    @classmethod
+    def examples(cls) -> Iterable[Self]:
+        """A split of the small checkpoint, where it is installed."""
+        from lego.pretrained.layers import split
+
+        return (cls(MINILM.name, layers=split(5)),) if MINILM.find() else ()
+
+
+def BERT(checkpoint: str = "google-bert/bert-base-uncased", **options: Any) -> Pretrained:  # noqa: N802 - a word of the language
+    """BERT (Devlin et al. 2019, https://arxiv.org/abs/1810.04805), 12 layers unless another checkpoint is named: a `Pretrained`."""
+    return Pretrained(checkpoint, **options)
+
+
+def states_key(checkpoint: Checkpoint, first: int | None, count: int, base: str) -> str:
+    """A hash of all that the states of the frozen layers depend on, but for the tokens."""
+    import transformers
+
+    config = (checkpoint.folder / "config.json").read_bytes()
+    record = {
+        "weights": base,
+        "config": hashlib.sha256(config).hexdigest(),
+        "layer": "final" if first == count else first,
+        "dtype": "float32",
+        "transformers": transformers.__version__.partition(".")[0],
+    }
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+
+class _Pretrained(nn.Module):
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        shape: Shape,
+        layers: Layers,
+        pool: nn.Module,
+        width: int,
+        dropout: float,
+        *,
+        weights: bool,
+    ) -> None:
+        super().__init__()
+        first = layers.first(shape.layers)
+        base = base_hash(checkpoint) if weights and first is not None else ""
+        self.project = nn.Linear(shape.output, width)
+        self.dropout = nn.Dropout(dropout)
+        self.pool = pool
+        self.language: LanguageModel = load(checkpoint, layers, base=base, weights=weights)
+        self.states_key = states_key(checkpoint, first, shape.layers, base) if base else ""
+        self.states_width = shape.output if first == shape.layers else shape.hidden
+
+    def forward(self, tokens: Tensor, mask: Tensor, needs: Needs) -> Out:
+        """tokens (N, L), mask (N, L), needs.states (N, L, H) or None -> (N, D)."""
+        hidden = self.language(tokens, mask, needs.states).to(self.project.weight.dtype)
+        return self.pool(self.dropout(self.project(hidden)), mask, needs)
+
+    def lower(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """tokens (N, L), mask (N, L) -> states of the frozen layers (N, L, H), without gradient."""
+        return self.language.lower(tokens, mask)
+
+    def drop_lower(self) -> None:
+        """Takes the frozen layers out of memory; from now on needs.states must be given."""
+        self.language.drop_lower()
+
+    def pretrained_parameters(self) -> Iterator[nn.Parameter]:
+        """What learns of the language model: for a learning rate of its own."""
+        return self.language.learning()

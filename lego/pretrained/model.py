@@ -1,0 +1,322 @@
+"""A language model of which a lower part may be frozen, run apart, fed from a cache, and left out.
+
+Each layer is put into a `_Step`, which may be passed by. The lower states are caught, and later fed, where the first learning layer
+reads them, inside the family's own forward with the real ids and mask: masks, positions and final norm stay the family's business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor, nn
+
+from lego.errors import CheckpointError, RunError
+from lego.pretrained.checkpoint import weights_hash
+from lego.pretrained.families import Family, Shape, shape_of
+from lego.pretrained.layers import Layers
+from lego.spec import Checkpoint
+
+
+@attrs.define(eq=False)
+class _Span:
+    """Which layers a pass runs, and the states it is fed with or leaves behind."""
+
+    begin: int
+    end: int
+    fed: Tensor | None = None
+    caught: Tensor | None = None
+
+
+class _Pass:
+    """What the steps of one model share: the pass that goes on just now."""
+
+    def __init__(self) -> None:
+        self.span: _Span | None = None
+
+
+class _Step(nn.Module):
+    """A layer that may be passed by."""
+
+    def __init__(self, layer: nn.Module, index: int, shared: _Pass, gives: str) -> None:
+        super().__init__()
+        self.layer: nn.Module | None = layer
+        self.index = index
+        self.shared = shared
+        self.gives = gives
+        if hasattr(layer, "attention_type"):
+            self.attention_type = layer.attention_type  # some families ask the layer for it, to choose a mask
+
+    def forward(self, hidden: Tensor, *args: Any, **kwargs: Any) -> Any:
+        """hidden (N, L, H) and what the family gives its layers -> what its layers return."""
+        span = self.shared.span
+        if span is not None:
+            if self.index == span.end:
+                span.caught = hidden
+            if not span.begin <= self.index < span.end:
+                return (hidden, None) if self.gives == "tuple" else hidden
+            if self.index == span.begin and span.fed is not None:
+                hidden = span.fed
+        assert self.layer is not None
+        return self.layer(hidden, *args, **kwargs)
+
+
+class _NoTable(nn.Module):
+    """Stands where the token embeddings were, once nothing reads what they give."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("zeros", torch.zeros(width), persistent=False)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """ids (N, L) -> zeros (N, L, W)."""
+        return self.get_buffer("zeros").expand(*ids.shape, -1)
+
+
+class LanguageModel(nn.Module):
+    """Token ids to hidden states, with the layers below `first` frozen.
+
+    `first` is None where everything learns, and the number of layers where nothing does. Its `state_dict` holds what learns, and the
+    hash of the weights that it began with; loading it over other frozen weights is refused.
+    """
+
+    def __init__(
+        self, model: nn.Module, family: Family, *, first: int | None, base: str = "", name: str = ""
+    ) -> None:
+        super().__init__()
+        self.model: nn.Module | None = model
+        self.first = first
+        self.name = name
+        self.config = model.config
+        self.count = len(_layers(model, family))
+        self.dropped = False
+        self.shared = _Pass()
+        self.register_buffer("base", torch.tensor(list(bytes.fromhex(base or "0" * 64)), dtype=torch.uint8))
+        self._top: list[nn.Module] = []
+        if first is not None:
+            model.requires_grad_(False)
+            if first < self.count:
+                self._top = self._split(model, family, first)
+                for module in self._top:
+                    module.requires_grad_(True)
+        self._learned = frozenset(name for name, value in self.named_parameters() if value.requires_grad)
+        self.register_state_dict_post_hook(_leave_out_frozen)
+        self.register_load_state_dict_pre_hook(_keep_frozen)
+        self.train(self.training)
+
+    def _split(self, model: nn.Module, family: Family, first: int) -> list[nn.Module]:
+        layers = _layers(model, family)
+        for index, layer in enumerate(list(layers)):
+            layers[index] = _Step(layer, index, self.shared, family.gives)
+        top = [_found(model, path) for path in family.top]
+        return [*list(layers)[first:], *(module for module in top if module is not None)]
+
+    def train(self, mode: bool = True) -> LanguageModel:  # noqa: FBT001, FBT002 - torch's own signature
+        """As everywhere, but what is frozen stays as it is in evaluation: its dropout would change the states."""
+        super().train(mode)
+        if self.first is not None and self.model is not None:
+            self.model.eval()
+            for module in self._top:
+                module.train(mode)
+        return self
+
+    def forward(self, tokens: Tensor, mask: Tensor, states: Tensor | None = None) -> Tensor:
+        """tokens (N, L), mask (N, L), states (N, L, H) of the frozen part or None -> final hidden states (N, L, H)."""
+        if states is None and self.dropped:
+            what = "its frozen layers were left out of memory, and no cached states are given"
+            raise RunError(f"{self.name}: {what}. Give needs.states, or build the model again.")
+        if self.first == self.count:
+            return states if states is not None else self.lower(tokens, mask)
+        if states is None or self.first is None:
+            return self._run(tokens, mask, None)
+        weight = next(self.learning())
+        return self._run(
+            tokens, mask, _Span(self.first, self.count, fed=states.to(weight.device, weight.dtype))
+        )
+
+    @torch.no_grad()
+    def lower(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """tokens (N, L), mask (N, L) -> states of the frozen part (N, L, H): what the first learning layer reads, or the final ones."""
+        if self.first is None or self.dropped:
+            why = "was left out of memory" if self.dropped else "does not exist: everything learns"
+            raise RunError(f"{self.name}: the frozen part {why}, so it cannot be run.")
+        if self.first == self.count:
+            return self._run(tokens, mask, None)
+        span = _Span(0, self.first)
+        self._run(tokens, mask, span)
+        assert span.caught is not None
+        return span.caught
+
+    def _run(self, tokens: Tensor, mask: Tensor, span: _Span | None) -> Tensor:
+        assert self.model is not None
+        tokens, mask = tokens.to(self.base.device), mask.to(self.base.device)
+        pad = self.config.pad_token_id
+        ids = tokens.long().masked_fill(~mask, 0 if pad is None else pad)
+        attended = mask.clone()
+        attended[:, :1] |= ~mask.any(
+            1, keepdim=True
+        )  # a softmax over nothing is NaN; what comes of this row is masked behind
+        self.shared.span = span
+        try:
+            return self.model(input_ids=ids, attention_mask=attended.long()).last_hidden_state
+        finally:
+            self.shared.span = None
+
+    def learning(self) -> Iterator[nn.Parameter]:
+        """The parameters that learn."""
+        return (value for name, value in self.named_parameters() if name in self._learned)
+
+    def drop_lower(self) -> None:
+        """Takes the frozen part out of memory, for good: from now on states must be given. Nothing where everything learns."""
+        if self.first is None or self.dropped:
+            return
+        self.dropped = True
+        if self.first == self.count:
+            self.model = None
+            return
+        assert self.model is not None
+        for step in self.model.modules():
+            if isinstance(step, _Step) and step.index < self.first:
+                step.layer = None
+        table = self.model.get_input_embeddings()
+        self.model.set_input_embeddings(
+            _NoTable(table.embedding_dim).to(table.weight.device, table.weight.dtype)
+        )
+
+
+def _layers(model: nn.Module, family: Family) -> nn.ModuleList:
+    layers = model.get_submodule(family.layers)
+    assert isinstance(layers, nn.ModuleList)
+    return layers
+
+
+def _found(model: nn.Module, path: str) -> nn.Module | None:
+    """The module at a path; some models of a family do without their final norm."""
+    parent, _, last = path.rpartition(".")
+    return getattr(model.get_submodule(parent), last, None)
+
+
+def _leave_out_frozen(module: nn.Module, state: dict[str, Any], prefix: str, _metadata: Any) -> None:
+    assert isinstance(module, LanguageModel)
+    kept = {f"{prefix}{name}" for name in (*module._learned, "base")}  # noqa: SLF001 - a hook of the class itself
+    for name in [name for name in state if name.startswith(prefix) and name not in kept]:
+        del state[name]
+
+
+def _keep_frozen(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Before loading: the base must be the same, and what is frozen stays as it is."""
+    assert isinstance(module, LanguageModel)
+    recorded, own = state.get(f"{prefix}base"), module.base
+    if (
+        module.first is not None
+        and recorded is not None
+        and not own.is_meta
+        and not torch.equal(recorded.cpu(), own.cpu())
+    ):
+        theirs, ours = (bytes(each.tolist()).hex()[:12] for each in (recorded, own))
+        raise CheckpointError(
+            module.name or "language model",
+            f"these tuned weights belong on frozen weights {theirs}…, and the checkpoint that is here has {ours}…",
+            "give the checkpoint that the model was trained on",
+        )
+    for name, value in (*module.named_parameters(), *_persistent_buffers(module)):
+        if name not in module._learned and name != "base":  # noqa: SLF001 - a hook of the class itself
+            state.setdefault(f"{prefix}{name}", value.detach())
+
+
+def _persistent_buffers(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    for path, part in module.named_modules():
+        for name, value in part.named_buffers(recurse=False):
+            if name not in part._non_persistent_buffers_set:  # noqa: SLF001 - torch offers no public way to ask
+                yield f"{path}.{name}".lstrip("."), value
+
+
+# --- making one ---------------------------------------------------------------------------------------------------------------
+
+
+def load(checkpoint: Checkpoint, layers: Layers, *, base: str = "", weights: bool = True) -> LanguageModel:
+    """The language model of a checkpoint, in float32. `base` is the hash of its weights.
+
+    `weights=False` draws weights instead of reading them, for those who want shapes only. CheckpointError where the files do not hold
+    all weights of the family.
+    """
+    shape = shape_of(checkpoint)
+    with _quiet():
+        model = _with_weights(checkpoint, shape) if weights else _without_weights(checkpoint, shape)
+    return LanguageModel(
+        model, shape.family, first=layers.first(shape.layers), base=base, name=checkpoint.name
+    )
+
+
+def base_hash(checkpoint: Checkpoint) -> str:
+    """The hash of a checkpoint's weights, remembered among the caches."""
+    from lego.home import home
+
+    return weights_hash(checkpoint, home() / "checkpoints")
+
+
+def _config(checkpoint: Checkpoint, shape: Shape) -> Any:
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True, trust_remote_code=False)
+    config.use_cache = False
+    for name, value in shape.family.overrides.items():
+        setattr(config, name, value)
+    return config
+
+
+def _with_weights(checkpoint: Checkpoint, shape: Shape) -> nn.Module:
+    from transformers import AutoModel
+
+    try:
+        model, told = AutoModel.from_pretrained(
+            checkpoint.folder,
+            config=_config(checkpoint, shape),
+            dtype=torch.float32,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+            **shape.family.options,
+        )
+    except (OSError, ValueError, RuntimeError, KeyError) as problem:
+        fix = "fetch the checkpoint again: its weights and its config.json must belong together"
+        raise CheckpointError(checkpoint.name, f"its weights cannot be loaded: {problem}", fix) from problem
+    absent = sorted(told["missing_keys"])
+    if absent:
+        what = f"its weights lack {len(absent)} of what a {shape.kind} model has ({', '.join(absent[:3])}, …)"
+        raise CheckpointError(
+            checkpoint.name,
+            what,
+            "fetch the checkpoint again: its weights and its config.json must belong together",
+        )
+    return model
+
+
+def _without_weights(checkpoint: Checkpoint, shape: Shape) -> nn.Module:
+    from transformers import AutoModel
+
+    model: nn.Module = AutoModel.from_config(
+        _config(checkpoint, shape), dtype=torch.float32, trust_remote_code=False, **shape.family.options
+    )
+    return model
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """No bars and no reports: what matters of them is an error here."""
+    from transformers.utils import logging as talk
+
+    level, bars = talk.get_verbosity(), talk.is_progress_bar_enabled()
+    talk.set_verbosity(logging.CRITICAL)
+    talk.disable_progress_bar()
+    try:
+        yield
+    finally:
+        talk.set_verbosity(level)
+        if bars:
+            talk.enable_progress_bar()
