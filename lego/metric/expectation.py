@@ -34,7 +34,7 @@ def first_reciprocal(before: Counts, size: Counts, positives: Counts) -> Numbers
     single = (positives == 1) & (size > 1)
     ranks = np.arange(1, int((before + size).max(initial=0)) + 1)
     result[single] = mean_weight(1.0 / ranks, before[single], size[single])
-    several = np.flatnonzero((positives > 1) & (positives < size))
+    several = np.flatnonzero(positives > 1)
     if len(several):
         n, p = size[several], positives[several]
         lengths = n - p + 1

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lego.metric.expectation import hit_chance
-from lego.metric.group import GroupMetric, where_positive
+from lego.metric.group import GroupMetric
 from lego.metric.ranking import Ranking
 from lego.spec import ge, operator
 
@@ -48,10 +48,7 @@ class Hit(GroupMetric):
         """(groups,): the chance of each group's hit; NaN without a positive."""
         hits = ranking.hits
         _, first = np.unique(hits.group, return_index=True)
-        inside = np.minimum(self.k - hits.before[first], hits.size[first])
-        reached = first[inside > 0]
-        result = np.zeros(ranking.groups)
-        result[hits.group[reached]] = hit_chance(
-            hits.size[reached], hits.positives[reached], inside[inside > 0]
-        )
-        return where_positive(ranking, result)
+        inside = np.clip(self.k - hits.before[first], 0, hits.size[first])
+        result = np.full(ranking.groups, np.nan)
+        result[hits.group[first]] = hit_chance(hits.size[first], hits.positives[first], inside)
+        return result
