@@ -6,12 +6,14 @@ Listing reads metadata and imports nothing; an operator is imported when its nam
 
 from __future__ import annotations
 
+import configparser
 import importlib.metadata
 import os
 import re
 import sys
 import warnings
-from functools import lru_cache
+from collections.abc import Iterable
+from functools import cache, lru_cache
 from typing import Any
 
 import attrs
@@ -71,63 +73,90 @@ def normal(distribution: str) -> str:
     return re.sub(r"[-_.]+", "_", distribution).lower()
 
 
+@attrs.frozen
+class _Found:
+    """What one pass over the metadata gave."""
+
+    entries: tuple[Entry, ...]
+    switched_off: tuple[Entry, ...]
+    broken: tuple[Broken, ...]
+
+
+_Groups = Iterable[tuple[str, list[tuple[str, str]]]]
+"""Section of an entry_points.txt, and its lines as name and target."""
+
+
 @lru_cache(maxsize=1)
-def _scan() -> tuple[tuple[Entry, ...], tuple[Broken, ...]]:
+def _scan() -> _Found:
     """All entries of our groups, and the distributions whose metadata cannot be read. One pass a process."""
     found: dict[tuple[str, str, str], Entry] = {}
     broken: list[Broken] = []
     try:
         files = [
-            (
-                config.items,
-                config.sections(),
-                distribution.name,
-                distribution.version or "",
-            )
+            (_groups(config), distribution.name, distribution.version or "")
             for config, distribution in entrypoints.iter_files_distros()
         ]
     except Exception:  # noqa: BLE001 - one malformed file of any package stops that scan, whatever it raises
         files, broken = _scan_with_the_standard_library()
-    for items, sections, distribution, version in files:
-        for section in sections:
+    for groups, distribution, version in files:
+        for section, lines in groups:
             slot = section.removeprefix("lego.")
             if section == slot or slot not in SLOTS:
                 continue
-            for name, target in items(section):
-                entry = Entry(slot=slot, name=name, distribution=distribution, version=version, target=target.strip())
+            for name, target in lines:
+                entry = Entry(
+                    slot=slot,
+                    name=name,
+                    distribution=distribution,
+                    version=version or _version(distribution),
+                    target=target.strip(),
+                )
                 found.setdefault((slot, name, normal(distribution)), entry)
-    return tuple(sorted(_allowed(found.values()))), tuple(broken)
+    allowed = _allowed(found.values())
+    off = (entry for entry in found.values() if entry not in allowed)
+    return _Found(tuple(sorted(allowed)), tuple(sorted(off)), tuple(broken))
 
 
-def _scan_with_the_standard_library() -> tuple[list[Any], list[Broken]]:
+def _groups(config: configparser.ConfigParser) -> _Groups:
+    """Raw, since a `%` in a target is not an interpolation."""
+    return [(section, config.items(section, raw=True)) for section in config.sections()]
+
+
+def _version(distribution: str) -> str:
+    """Of a distribution whose folder does not say it, as old editable installs have it."""
+    try:
+        return importlib.metadata.version(distribution)
+    except Exception:  # noqa: BLE001 - metadata may be damaged in any way, and a listing goes on without it
+        return ""
+
+
+def _scan_with_the_standard_library() -> tuple[list[tuple[_Groups, str, str]], list[Broken]]:
     """The same, one distribution at a time, so that the malformed one can be named."""
-    files: list[Any] = []
+    files: list[tuple[_Groups, str, str]] = []
     broken = []
+    seen: set[str] = set()
     for distribution in importlib.metadata.distributions():
-        name, version = distribution.metadata["Name"] or "unknown", distribution.version
+        name, version = "unknown", ""
         try:
-            groups: dict[str, list[tuple[str, str]]] = {}
-            for each in distribution.entry_points:
-                groups.setdefault(each.group, []).append((each.name, each.value))
             text = distribution.read_text("entry_points.txt")
-            if text and "lego." in text:
-                _must_parse(text)
+            if not text:
+                continue
+            name = distribution.metadata["Name"] or name
+            version = distribution.version
+            if normal(name) in seen:  # an earlier folder of the path has it
+                continue
+            seen.add(normal(name))
+            parser = configparser.ConfigParser(delimiters=("=",))
+            parser.optionxform = str  # type: ignore[assignment, method-assign]
+            parser.read_string(text)
+            files.append((_groups(parser), name.replace("-", "_"), version))
         except Exception as problem:  # noqa: BLE001 - whatever is wrong with a stranger's metadata, it is a row
-            broken.append(Broken(name, version, "entry_points.txt", f"its metadata is malformed: {problem}"))
-            continue
-        files.append((groups.__getitem__, list(groups), name.replace("-", "_"), version))
+            what = " ".join(str(problem).split())
+            broken.append(Broken(name, version, "entry_points.txt", f"its metadata is malformed: {what}"))
     return files, broken
 
 
-def _must_parse(text: str) -> None:
-    import configparser
-
-    parser = configparser.ConfigParser(delimiters=("=",))
-    parser.optionxform = str  # type: ignore[assignment, method-assign]
-    parser.read_string(text)
-
-
-def _allowed(entries: Any) -> list[Entry]:
+def _allowed(entries: Iterable[Entry]) -> list[Entry]:
     """`LEGO_PLUGINS=off` leaves the built-ins; `LEGO_PLUGINS=name,name` leaves those distributions beside them."""
     switch = os.environ.get("LEGO_PLUGINS", "").strip()
     if not switch:
@@ -144,12 +173,17 @@ def forget() -> None:
 
 def entries(slot: str | None = None) -> list[Entry]:
     """What is installed, sorted by slot, name and distribution."""
-    return [entry for entry in _scan()[0] if slot in (None, entry.slot)]
+    return [entry for entry in _scan().entries if slot in (None, entry.slot)]
 
 
 def malformed() -> list[Broken]:
     """The distributions whose metadata cannot be read."""
-    return list(_scan()[1])
+    return list(_scan().broken)
+
+
+def switched_off() -> list[Entry]:
+    """What is installed, but left out by `LEGO_PLUGINS`."""
+    return list(_scan().switched_off)
 
 
 def names(slot: str) -> list[str]:
@@ -157,12 +191,14 @@ def names(slot: str) -> list[str]:
     return sorted({entry.name for entry in entries(slot)})
 
 
-def find(name: str, slot: str | None = None) -> Entry:
+def find(name: str, slot: str | Iterable[str] | None = None) -> Entry:
     """The entry of a name, bare (`GRU`) or qualified (`acme_recs.GRU`); CatalogError where there is none or more than one."""
-    kind = slot or "operator"
-    matching = [entry for entry in entries(slot) if name in (entry.name, entry.qualified)]
+    slots = SLOTS if slot is None else (slot,) if isinstance(slot, str) else tuple(slot)
+    within = [entry for entry in entries() if entry.slot in slots]
+    matching = [entry for entry in within if name in (entry.name, entry.qualified)]
     if not matching:
-        raise CatalogError.unknown(kind, name, {entry.name for entry in entries(slot)}, _offering(name))
+        kind = slot if isinstance(slot, str) else "operator"
+        raise CatalogError.unknown(kind, name, {entry.name for entry in within}, offered_by(name))
     distributions = sorted({entry.distribution for entry in matching})
     if len(distributions) > 1:
         mine = [entry for entry in matching if normal(entry.distribution) == BUILTIN]
@@ -174,8 +210,9 @@ def find(name: str, slot: str | None = None) -> Entry:
     return matching[0]
 
 
-def _offering(name: str) -> list[str]:
-    return [broken.distribution for broken in malformed() if name == broken.entry]
+def offered_by(name: str) -> set[str]:
+    """The distributions that have the name but are switched off."""
+    return {entry.distribution for entry in switched_off() if name in (entry.name, entry.qualified)}
 
 
 def load(slot: str, name: str) -> Any:
@@ -185,22 +222,27 @@ def load(slot: str, name: str) -> Any:
 
 def load_entry(entry: Entry) -> Any:
     """The object behind an entry; CatalogError that names the distribution where it cannot be loaded."""
-    return _load(entry)
+    found, why = _load(entry)
+    if why is not None:
+        raise CatalogError.broken(entry.name, entry.distribution, entry.version, entry.target, why)
+    return found
 
 
-@lru_cache(maxsize=None)
-def _load(entry: Entry) -> Any:
+def fault(entry: Entry) -> str | None:
+    """Why an entry cannot be used, or None. This loads it."""
+    return _load(entry)[1]
+
+
+@cache
+def _load(entry: Entry) -> tuple[Any, str | None]:
+    """The object, or why there is none."""
     try:
         found = entrypoints.EntryPoint.from_string(entry.target, entry.name).load()
     except entrypoints.BadEntryPoint:
-        why: object = f"{entry.target!r} is not of the form module:object"
+        return None, f"{entry.target!r} is not of the form module:object"
     except (Exception, SystemExit) as problem:  # noqa: BLE001 - a plugin may raise anything at import
-        why = f"{type(problem).__name__}: {problem}"
-    else:
-        why = _misfit(entry, found)
-        if why is None:
-            return found
-    raise CatalogError.broken(entry.name, entry.distribution, entry.version, entry.target, why)
+        return None, f"{type(problem).__name__}: {problem}"
+    return found, _misfit(entry, found)
 
 
 def _misfit(entry: Entry, found: object) -> str | None:
@@ -217,6 +259,10 @@ def _misfit(entry: Entry, found: object) -> str | None:
         "tokens": spec.Tokens,
         "scorer": spec.Scorer,
     }.get(entry.slot)
+    if entry.slot == "checkpoint" and not callable(getattr(found, "find", None)):
+        return f"it is {found!r}, which has no find() that tells the folder"
+    if base is None and entry.slot == "command" and not callable(found):
+        return f"it is {found!r}, neither a function nor a Typer app"
     if base is None or not isinstance(found, type):
         return None if base is None or callable(found) else f"it is {found!r}, not a class"
     if not issubclass(found, base):
@@ -228,25 +274,36 @@ def _misfit(entry: Entry, found: object) -> str | None:
 
 def name_of(cls: type) -> str:
     """How expressions call a class: its name, qualified where another distribution claims the same."""
-    claims = {entry.distribution: entry for entry in entries() if entry.name == cls.__name__}
-    if len(claims) > 1:
-        for distribution, entry in sorted(claims.items()):
-            if entry.target == f"{cls.__module__}:{cls.__qualname__}" and normal(distribution) != BUILTIN:
+    claims = [entry for entry in entries() if entry.name == cls.__name__]
+    if len({normal(entry.distribution) for entry in claims}) > 1:
+        for entry in claims:
+            if _leads_to(entry, cls) and normal(entry.distribution) != BUILTIN:
                 return entry.qualified
     return cls.__name__
 
 
 def is_listed(cls: type) -> bool:
     """Whether a class can be found again by name."""
-    target = f"{cls.__module__}:{cls.__qualname__}"
-    return any(entry.target == target for entry in entries())
+    return any(_leads_to(entry, cls) for entry in entries())
 
 
 def origin_of(cls: type) -> tuple[str, str]:
     """Distribution and version that a class comes from; the script for a class of one's own."""
-    target = f"{cls.__module__}:{cls.__qualname__}"
     for entry in entries():
-        if entry.target == target:
+        if _leads_to(entry, cls):
             return entry.distribution, entry.version
     module = sys.modules.get(cls.__module__)
     return str(getattr(module, "__file__", cls.__module__)), ""
+
+
+def _leads_to(entry: Entry, cls: type) -> bool:
+    """Whether the entry stands for the class: names its home, or a module that passes it on. Imports nothing."""
+    if entry.name != cls.__name__:
+        return False
+    module, _, path = entry.target.partition(":")
+    if (module.strip(), path.strip()) == (cls.__module__, cls.__qualname__):
+        return True
+    found: Any = sys.modules.get(module.strip())
+    for part in path.strip().split("."):
+        found = getattr(found, part, None)
+    return found is cls

@@ -95,12 +95,12 @@ class CatalogError(LegoError, LookupError):
     """An operator cannot be found, loaded or told apart."""
 
     @classmethod
-    def unknown(cls, slot: str, name: str, available: Iterable[str], broken: Iterable[str] = ()) -> CatalogError:
-        """Nothing has this name."""
+    def unknown(cls, slot: str, name: str, available: Iterable[str], off: Iterable[str] = ()) -> CatalogError:
+        """Nothing has this name, or only what the distributions `off` offer, which `LEGO_PLUGINS` leaves out."""
         names = sorted(available)
         listing = ", ".join(names) or "nothing (is lego installed? try: pip install -e .)"
-        failed = "".join(f" {each} offers this name but is broken: see `lego plugins`." for each in broken)
-        return cls(f"No {slot} is called {name!r}. {did_you_mean(name, names)}Available: {listing}.{failed}")
+        left_out = "".join(f" {each} offers it, but LEGO_PLUGINS leaves {each} out." for each in sorted(off))
+        return cls(f"No {slot} is called {name!r}. {did_you_mean(name, names)}Available: {listing}.{left_out}")
 
     @classmethod
     def ambiguous(cls, name: str, distributions: Iterable[str]) -> CatalogError:

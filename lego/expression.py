@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import math
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import attrs
 
 from lego import catalog
-from lego.errors import CatalogError, ExpressionError, SpecError, did_you_mean
+from lego.errors import CatalogError, ExpressionError, LegoError, did_you_mean
 from lego.spec import Choice, FrozenMap, Spec, field_names
 
 CORE: Mapping[str, str] = {
@@ -30,8 +31,8 @@ CORE: Mapping[str, str] = {
 }
 """The words of the language that are not operators."""
 
-SKIPPED = ("command", "checkpoint", "tracker")
-"""Slots whose entries are not words of the language."""
+SPEAKING = tuple(slot for slot in catalog.SLOTS if slot not in ("command", "checkpoint", "tracker"))
+"""The slots whose entries are words of the language."""
 
 Resolve = Callable[[str], Any]
 
@@ -41,15 +42,19 @@ def resolve(name: str) -> Any:
     if name in CORE:
         module, _, attribute = CORE[name].partition(":")
         return getattr(importlib.import_module(module), attribute)
-    for entry in catalog.entries():
-        if entry.slot not in SKIPPED and name in (entry.name, entry.qualified):
-            return catalog.load_entry(catalog.find(name, entry.slot))
-    raise CatalogError.unknown("operator", name, words())
+    known = {each for entry in _entries() for each in (entry.name, entry.qualified)}
+    if name not in known:
+        raise CatalogError.unknown("operator", name, words(), catalog.offered_by(name))
+    return catalog.load_entry(catalog.find(name, SPEAKING))
 
 
 def words() -> set[str]:
     """Every bare name of the language."""
-    return {*CORE, *(entry.name for entry in catalog.entries() if entry.slot not in SKIPPED)}
+    return {*CORE, *(entry.name for entry in _entries())}
+
+
+def _entries() -> list[catalog.Entry]:
+    return [entry for entry in catalog.entries() if entry.slot in SPEAKING]
 
 
 # --- text → value -------------------------------------------------------------------------------------------------------------
@@ -57,13 +62,28 @@ def words() -> set[str]:
 
 def parse(text: str, names: Resolve = resolve) -> Any:
     """The value of an expression; ExpressionError or CatalogError with the place and a suggestion."""
+    text = text.strip()
     try:
-        tree = ast.parse(text.strip(), mode="eval")
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as problem:
-        column = (getattr(problem, "offset", None) or 1) - 1
-        reason = getattr(problem, "msg", None) or str(problem)
-        raise ExpressionError.at(text.strip(), column, f"This is not an expression: {reason}.") from None
-    return _Reader(text.strip(), names).value(tree.body)
+        tree = ast.parse(text, mode="eval")
+    except SyntaxError as problem:
+        line, column = _line(text, problem.lineno or 1), max(0, (problem.offset or 1) - 1)
+        raise ExpressionError.at(line, column, f"This is not an expression: {problem.msg}.") from None
+    except ValueError as problem:
+        raise ExpressionError.at(text, 0, f"This is not an expression: {problem}.") from None
+    except (RecursionError, MemoryError):
+        raise ExpressionError(_TOO_DEEP) from None
+    try:
+        return _Reader(text, names).value(tree.body)
+    except RecursionError:
+        raise ExpressionError(_TOO_DEEP) from None
+
+
+_TOO_DEEP = "This is not an expression: it is nested too deeply."
+
+
+def _line(text: str, number: int) -> str:
+    lines = text.split("\n")
+    return lines[min(number, len(lines)) - 1]
 
 
 _BINARY: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {ast.RShift: operator.rshift, ast.BitOr: operator.or_}
@@ -76,14 +96,16 @@ class _Reader:
 
     def value(self, node: ast.expr) -> Any:
         match node:
+            case ast.Constant(value=value) if isinstance(value, float) and not math.isfinite(value):
+                raise self._error(node, "The number is too large")
             case ast.Constant(value=value) if value is None or isinstance(value, bool | int | float | str):
                 return value
-            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=value)) if isinstance(value, int | float):
-                return -value
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)) if not isinstance(value, bool):
+                return -self.value(node.operand)
             case ast.Tuple(elts=parts) | ast.List(elts=parts):
                 return tuple(self.value(each) for each in parts)
-            case ast.Dict(keys=keys, values=values) if None not in keys:
-                return FrozenMap({self.value(k): self.value(v) for k, v in zip(keys, values, strict=True) if k})
+            case ast.Dict(keys=keys, values=values):
+                return FrozenMap(zip(self._keys(node, keys), map(self.value, values), strict=True))
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
                 return self._binary(node, self.value(left), self.value(right), _BINARY[type(op)])
             case ast.Call(func=function, args=arguments, keywords=keywords):
@@ -93,7 +115,7 @@ class _Reader:
         raise self._error(node, "Only calls of operators, literals, tuples, lists, dicts, `>>` and `|` are understood here")
 
     def _binary(self, node: ast.expr, left: Any, right: Any, combine: Callable[[Any, Any], Any]) -> Any:
-        if isinstance(left, Spec) and isinstance(right, Spec):
+        if isinstance(left, Spec | Choice) and isinstance(right, Spec | Choice):
             try:
                 return combine(left, right)
             except TypeError:
@@ -101,17 +123,34 @@ class _Reader:
         raise self._error(node, f"{left!r} and {right!r} cannot be joined this way")
 
     def _call(self, node: ast.expr, function: ast.expr, arguments: list[ast.expr], keywords: list[ast.keyword]) -> Any:
-        made = self.names(self._name(function))
+        try:
+            made = self.names(self._name(function))
+        except CatalogError as problem:
+            raise CatalogError(self._at(function, str(problem))) from None
         if any(isinstance(each, ast.Starred) for each in arguments) or any(each.arg is None for each in keywords):
             raise self._error(node, "* and ** are not understood here; write the arguments out")
         positional = [self.value(each) for each in arguments]
-        named = {str(each.arg): self.value(each.value) for each in keywords}
+        named: dict[str, Any] = {}
+        for each in keywords:
+            if each.arg in named:
+                raise self._error(each.value, f"{each.arg} is given twice")
+            named[str(each.arg)] = self.value(each.value)
         try:
             return made(*positional, **named)
-        except SpecError:
+        except LegoError:
             raise
-        except TypeError as problem:
+        except (TypeError, ValueError) as problem:  # of functions, and of validators that are not ours
             raise self._error(node, f"{self._name(function)}: {problem}") from None
+
+    def _keys(self, node: ast.expr, keys: list[ast.expr | None]) -> list[str]:
+        names: list[str] = []
+        for each in keys:
+            if not isinstance(each, ast.Constant) or not isinstance(each.value, str):
+                raise self._error(each or node, "The keys of a dict are texts in quotes")
+            if each.value in names:
+                raise self._error(each, f"{each.value!r} is given twice")
+            names.append(each.value)
+        return names
 
     def _name(self, node: ast.expr) -> str:
         match node:
@@ -128,7 +167,12 @@ class _Reader:
         return self._error(node, f"{name} is not known. {did_you_mean(name, known)}A text needs quotes: {name!r}")
 
     def _error(self, node: ast.expr, what: str) -> ExpressionError:
-        return ExpressionError.at(self.text, node.col_offset, what + ".")
+        return ExpressionError(self._at(node, what + "."))
+
+    def _at(self, node: ast.expr, what: str) -> str:
+        line = _line(self.text, node.lineno)
+        before = line.encode()[: node.col_offset].decode()  # ast counts bytes
+        return str(ExpressionError.at(line, len(before), what))
 
 
 # --- value → text -------------------------------------------------------------------------------------------------------------
@@ -150,7 +194,7 @@ def write(value: Any, *, full: bool = False) -> str:
 
 
 def _write_spec(spec: Spec, *, full: bool) -> str:
-    cls = type(spec)
+    cls: Any = type(spec)
     infix = getattr(cls, "infix", None)
     if infix:
         return f" {infix} ".join(write(each, full=full) for each in getattr(spec, field_names(cls)[0]))

@@ -5,6 +5,7 @@ A spec class is written with `@operator`, below one of the slots of this module,
 
 from __future__ import annotations
 
+import math
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -302,11 +303,13 @@ def _fit(value: Any, hint: Any) -> Any:
         if not isinstance(value, FrozenMap):
             return _MISFIT
         parts = [_fit(each, arguments[1]) for each in value.values()] if arguments else list(value.values())
-        return _MISFIT if _MISFIT in parts else FrozenMap(zip(value, parts, strict=True))
+        named = all(isinstance(each, str) for each in value)
+        return _MISFIT if _MISFIT in parts or not named else FrozenMap(zip(value, parts, strict=True))
     if hint in (None, type(None)):
         return None if value is None else _MISFIT
     if hint is float:
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else _MISFIT
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        return float(value) if number else _MISFIT
     if hint is int:
         return value if isinstance(value, int) and not isinstance(value, bool) else _MISFIT
     plain = origin or hint

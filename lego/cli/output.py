@@ -5,19 +5,34 @@ from __future__ import annotations
 import json
 import math
 import sys
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+if TYPE_CHECKING:
+    from rich.console import Console  # imported where it is used: listings do without it
 
 
 def console(*, as_json: bool) -> Console:
     """Where people read: standard output, or standard error where a program reads the other."""
+    from rich.console import Console
+
     return Console(stderr=as_json, highlight=False)
 
 
 def errors() -> Console:
     """Progress goes to standard error, so that a pipe gets results only."""
+    from rich.console import Console
+
     return Console(stderr=True, highlight=False)
+
+
+def aligned(rows: Iterable[Sequence[str]], indent: str = "") -> list[str]:
+    """Rows of cells as lines with straight columns, the last one as long as it is. Nothing is wrapped, so a pipe can read them."""
+    table = [list(row) for row in rows]
+    count = max(map(len, table), default=0)
+    widths = [max((len(row[place]) for row in table if place < len(row)), default=0) for place in range(count)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)) for row in table)
+    return [(indent + line).rstrip() for line in lines]
 
 
 def print_json(document: Any) -> None:
