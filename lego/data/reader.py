@@ -20,7 +20,7 @@ import pyarrow.csv
 from lego.data.problems import Problems
 from lego.errors import Problem, did_you_mean
 
-_WHOLE = re.compile(r"\s*[+-]?\d+\s*")
+_WHOLE = re.compile(r"\s*-?\d+\s*")
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 _INT64 = 2**63
 

@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from lego.data.table import PARTS, Tables, flat, ragged
+from lego.data.table import IMPRESSIONS, PARTS, Tables, flat, ragged
 from lego.errors import DataError, Problem, did_you_mean
 from lego.ragged import Ragged, flat_positions
 from lego.spec import Source
@@ -235,10 +235,16 @@ def _read_manifest(folder: Path) -> Mapping[str, Any]:
 
 
 def prepare(
-    source: Source, root: str | os.PathLike[str], *, force: bool = False, progress: Progress | None = None
+    source: Source,
+    root: str | os.PathLike[str],
+    *,
+    to: str | os.PathLike[str] | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
 ) -> Store:
     """The prepared folder of a source below `root`, made where it is not there yet: `root/<source>-<fingerprint[:12]>`.
 
+    With `to` it is that very folder; DataError where something else stands there, unless that is prepared data and `force` is given.
     `progress` is told each step in a few words. `force` makes the folder again. A source that is prepared already (`Prepared`) is
     opened where it is. Two processes may ask for the same folder at once: one makes it, the other waits and opens it.
     """
@@ -247,17 +253,22 @@ def prepare(
     if ready is not None:
         return Store.open(ready)
     root = Path(root).expanduser().resolve()
-    root.mkdir(parents=True, exist_ok=True)
+    _make_writable(root)
     began = time.perf_counter()
     tell("looking at the raw files")
     files = _describe_files(list(source.files()), root)
     options = dict(source.fingerprint())
     fingerprint = _fingerprint(source, options, files)
     target = root / f"{type(source).__name__.lower()}-{fingerprint[:12]}"
+    if to is not None:
+        target = Path(to).expanduser().resolve()
+        root = target.parent
     with FileLock(root / f".{target.name}.lock"):
         if not force and (store := _reusable(target, fingerprint)) is not None:
             tell(f"found {target}")
             return store
+        if to is not None:
+            _refuse_occupied(target, force=force)
         for leftover in root.glob(
             f".{target.name}.*.partial"
         ):  # of a preparation that was killed: we hold its lock
@@ -279,6 +290,26 @@ def prepare(
             shutil.rmtree(aside, ignore_errors=True)
     tell(f"wrote {target}")
     return Store.open(target)
+
+
+def _make_writable(root: Path) -> None:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        (root / ".hashes.lock").touch()
+    except OSError as failure:
+        fix = "name a folder that can be written to with --out, or for all prepared data in LEGO_HOME"
+        raise DataError([Problem(str(root), f"cannot be written to: {failure.strerror}", fix)]) from failure
+
+
+def _refuse_occupied(target: Path, *, force: bool) -> None:
+    """Nothing is removed but prepared data, and that only where it was asked for."""
+    if target.is_dir() and not any(target.iterdir()):
+        return
+    if target.exists() and not (target / MANIFEST).is_file():
+        raise DataError([Problem(str(target), "is there and is not prepared data", "name a folder that is new or empty")])
+    if target.exists() and not force:
+        what = "holds prepared data of other options or files, or is damaged"
+        raise DataError([Problem(str(target), what, "name another folder, or replace it with --force")])
 
 
 def _silent(step: str) -> None:
@@ -329,8 +360,6 @@ def _write_tables(tables: Tables, folder: Path, tell: Progress) -> dict[str, int
 
 def _like(impressions: Mapping[str, pa.Table]) -> pa.Table:
     """A part without impressions, with the columns of the others."""
-    from lego.data.table import IMPRESSIONS
-
     schema = next((table.schema for table in impressions.values()), IMPRESSIONS)
     return schema.empty_table()
 

@@ -75,11 +75,20 @@ def ragged(column: pa.ChunkedArray | pa.Array) -> Ragged:
     )
 
 
-def lists(rows: Ragged, value_type: pa.DataType) -> pa.Array:
-    """The column of lists of a `Ragged`."""
-    return pa.ListArray.from_arrays(
-        pa.array(rows.offsets.astype(np.int32)), pa.array(np.asarray(rows.values), type=value_type)
-    )
+def lists(rows: Ragged, value_type: pa.DataType, limit: int = 2**31 - 1) -> pa.ChunkedArray:
+    """The column of lists of a `Ragged`; a chunk holds at most `limit` values, what 32-bit offsets can count."""
+    chunks: list[pa.Array] = []
+    first = 0
+    while first < len(rows) or not chunks:
+        last = int(np.searchsorted(rows.offsets, rows.offsets[first] + limit, "right")) - 1
+        last = min(max(last, first + 1), len(rows))
+        begin, end = rows.offsets[first], rows.offsets[last]
+        offsets = pa.array((rows.offsets[first : last + 1] - begin).astype(np.int32))
+        chunks.append(
+            pa.ListArray.from_arrays(offsets, pa.array(np.asarray(rows.values[begin:end]), type=value_type))
+        )
+        first = last
+    return pa.chunked_array(chunks)
 
 
 def kind_of(column: pa.DataType) -> str | None:

@@ -22,7 +22,7 @@ from lego.data.reader import Column, Complaint, examine, read_csv
 from lego.data.table import PARTS, Tables, flat, lists
 from lego.errors import DataError, Problem, SpecError
 from lego.ragged import Ragged, offsets_of
-from lego.spec import Choice, Source, between, field_names, ge, operator
+from lego.spec import PATH, Choice, Source, between, field_names, ge, operator
 
 _NO_GENRE = "(no genres listed)"
 _USERS_STREAM = 9
@@ -83,7 +83,7 @@ class MovieLens(Source):
         "research only; redistribution under the same terms; no commercial use without permission"
     )
 
-    path: str = attrs.field(kw_only=False, converter=_path_text, validator=_is_text)
+    path: str = attrs.field(kw_only=False, converter=_path_text, metadata=PATH, validator=_is_text)
     above: float = attrs.field(default=3.0, validator=between(0.5, 5.0))
     negatives: int = attrs.field(default=20, validator=ge(1))
     candidates: Literal["popularity", "uniform", "disliked"] = "popularity"

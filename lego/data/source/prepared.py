@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from lego.data.store import Store
 from lego.data.table import Tables
-from lego.spec import Source, ge, operator
+from lego.spec import PATH, Source, ge, operator
 
 
 def _path_text(value: str | os.PathLike[str]) -> str:
@@ -38,7 +38,7 @@ class Prepared(Source):
     )
     licence: ClassVar[str] = "that of the data it was made from"
 
-    folder: str = attrs.field(kw_only=False, converter=_path_text)
+    folder: str = attrs.field(kw_only=False, converter=_path_text, metadata=PATH)
     history: int = attrs.field(default=50, validator=ge(1))
 
     @property

@@ -1,0 +1,160 @@
+"""What is in a prepared folder: numbers that JSON can hold, and a few rows in words."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from lego.data.store import Impressions, Store, Users
+from lego.data.table import flat
+
+
+def describe(store: Store) -> dict[str, Any]:
+    """Counts, lengths, times, and how much of each part training never saw.
+
+    `density` is clicks in histories / (users x items). `cold_items` is the share of a part's clicks that are on items neither
+    clicked nor in a history in train, `cold_users` the share of its impressions whose user has none in train, `no_history` the
+    share without a history. A share or a range of nothing is None. Lengths of text are in characters, those of lists in values.
+    """
+    users, parts = store.users, {part: store.part(part) for part in store.parts}
+    warm_items, warm_users = (
+        _seen_in_train(store, users, parts["train"]) if "train" in parts else (None, None)
+    )
+    return {
+        "path": str(store.path),
+        "source": store.manifest["source"]["text"],
+        "fingerprint": store.fingerprint,
+        "items": store.item_count,
+        "users": len(users),
+        "impressions": {name: len(part) for name, part in parts.items()},
+        "candidates": {name: _spread(part.candidates.lengths) for name, part in parts.items()},
+        "clicks": {name: int(part.labels.sum()) for name, part in parts.items()},
+        "history": {name: _spread(part.stop - part.start) for name, part in parts.items()},
+        "no_history": {name: _share(part.stop == part.start) for name, part in parts.items()},
+        "cold_items": {
+            name: None
+            if warm_items is None
+            else _share(~warm_items[part.candidates.values[part.labels == 1]])
+            for name, part in parts.items()
+        },
+        "cold_users": {
+            name: None if warm_users is None else _share(~np.isin(_owner_codes(users, part), warm_users))
+            for name, part in parts.items()
+        },
+        "density": len(users.history.values) / max(1, len(users) * store.item_count),
+        "time": {name: _range(part.time) for name, part in parts.items()},
+        "attributes": {name: _attribute(kind, store.items[name]) for name, kind in store.attributes.items()},
+        "dropped": dict(store.manifest["dropped"]),
+        "rules": dict(store.manifest["rules"]),
+        "seconds": store.manifest["seconds"],
+    }
+
+
+def sample(
+    store: Store, part: str, n: int = 3, *, history: int = 5, seed: int | None = None
+) -> list[dict[str, Any]]:
+    """`n` impressions with the titles of what is in them: the first ones, or random ones where a seed is given.
+
+    Each is `{"impression", "user", "time", "history": [{"item", "title"}, …], "candidates": [{"item", "title", "label"}, …]}`;
+    the history holds its most recent `history` items, the oldest first. Title is the attribute `title`, or the first text.
+    """
+    impressions = store.part(part).recent(history)
+    count = min(n, len(impressions))
+    every = (
+        np.arange(len(impressions))
+        if seed is None
+        else np.random.default_rng(seed).permutation(len(impressions))
+    )
+    rows = np.sort(every[:count])
+    chosen, users = impressions.take(rows), store.users
+    texts = [name for name, kind in store.attributes.items() if kind == "text"]
+    title = "title" if "title" in texts else next(iter(texts), None)
+    shown = []
+    for row in range(count):
+        begin, end = chosen.candidates.offsets[row : row + 2]
+        past = users.history.values[chosen.start[row] : chosen.stop[row]]
+        candidates = _named(store, title, chosen.candidates[row])
+        labels = chosen.labels[begin:end].tolist()
+        shown.append(
+            {
+                "impression": int(chosen.impression[row]),
+                "user": users.user_ids[int(chosen.user[row])].as_py(),
+                "time": None if chosen.time is None else _moment(int(chosen.time[row])),
+                "history": _named(store, title, past),
+                "candidates": [
+                    {**item, "label": label} for item, label in zip(candidates, labels, strict=True)
+                ],
+            }
+        )
+    return shown
+
+
+def _named(store: Store, title: str | None, rows: NDArray[Any]) -> list[dict[str, Any]]:
+    places = pa.array(np.asarray(rows, np.int64) - 1)
+    ids = store.item_ids.take(places).to_pylist()
+    titles = [None] * len(ids) if title is None else store.items[title].take(places).to_pylist()
+    return [{"item": item, "title": text} for item, text in zip(ids, titles, strict=True)]
+
+
+def _seen_in_train(store: Store, users: Users, train: Impressions) -> tuple[NDArray[np.bool_], NDArray[Any]]:
+    """Item rows that train clicks or has in a history; codes of the users that have impressions in it."""
+    seen = np.zeros(store.item_count + 1, bool)
+    seen[train.candidates.values[train.labels == 1]] = True
+    # Extents overlap, so they are counted where they begin and end: what lies in any of them has a count above 0.
+    size = len(users.history.values) + 1
+    open_extents = np.cumsum(
+        np.bincount(train.start, minlength=size) - np.bincount(train.stop, minlength=size)
+    )
+    seen[users.history.values[open_extents[:-1] > 0]] = True
+    return seen, np.unique(_owner_codes(users, train))
+
+
+def _owner_codes(users: Users, part: Impressions) -> NDArray[Any]:
+    """A number for the user of each impression, the same for all rows of one user id."""
+    return flat(users.user_ids.dictionary_encode().indices)[part.user]
+
+
+def _spread(lengths: NDArray[Any]) -> dict[str, float] | None:
+    if not len(lengths):
+        return None
+    low, middle, high = np.quantile(lengths, [0.1, 0.5, 0.9]).tolist()
+    return {
+        "min": int(lengths.min()),
+        "p10": low,
+        "median": middle,
+        "mean": round(float(lengths.mean()), 3),
+        "p90": high,
+        "max": int(lengths.max()),
+    }
+
+
+def _share(which: NDArray[np.bool_]) -> float | None:
+    return float(which.mean()) if len(which) else None
+
+
+def _range(time: NDArray[np.int64] | None) -> dict[str, str | None] | None:
+    known = time[time >= 0] if time is not None else np.empty(0, np.int64)
+    return {"from": _moment(int(known.min())), "to": _moment(int(known.max()))} if len(known) else None
+
+
+def _moment(seconds: int) -> str | None:
+    return datetime.fromtimestamp(seconds, UTC).isoformat() if seconds >= 0 else None
+
+
+def _attribute(kind: str, column: pa.ChunkedArray) -> dict[str, Any]:
+    known = column.drop_null()
+    about: dict[str, Any] = {"kind": kind, "missing": column.null_count}
+    if kind == "text":
+        about["length"] = _spread(flat(pc.utf8_length(known)))
+    elif kind == "list":
+        about["missing"] += int(pc.sum(pc.equal(pc.list_value_length(known), 0)).as_py() or 0)
+        about["length"] = _spread(flat(pc.list_value_length(known)))
+        about["distinct"] = len(pc.unique(pc.list_flatten(known)))
+    else:
+        about["distinct"] = len(pc.unique(known.cast(pa.string())))
+    return about

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from lego.data.problems import LIMIT, Problems
+from lego.data.reader import Column, read_csv
+
+COLUMNS = (Column("id", pa.int64(), low=0), Column("name"), Column("score", pa.float64(), low=0.5, high=5.0))
+
+
+@pytest.fixture
+def read(tmp_path):
+    def run(content):
+        path = tmp_path / "some.csv"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        problems = Problems()
+        return read_csv(path, COLUMNS, problems), problems
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        'id,name,score\n1,one,0.5\n2,"two, too",5\n',
+        'id,name,score\r\n1,one,0.5\r\n2,"two, too",5\r\n',
+        '\ufeffid,name,score\n1,one,0.5\n\n2,"two, too",5.0',
+        'more,score,id,name\n9,.5,1,one\n9,5e0,2,"two, too"\n',
+        'id,name,score\n 1 ,one, 0.5\n2,"two, too",5\n',
+    ],
+)
+def test_what_csv_allows_is_read(read, content):
+    """Line ends of both kinds, a byte order mark, blank lines, columns in another order or of no interest."""
+    table, problems = read(content)
+    assert not len(problems)
+    assert table.to_pydict() == {"id": [1, 2], "name": ["one", "two, too"], "score": [0.5, 5.0]}
+
+
+@pytest.mark.parametrize(
+    ("content", "where", "what"),
+    [
+        ("", "some.csv", "is empty"),
+        ("\n\n", "some.csv", "is empty"),
+        ("id,name,score\n", "some.csv", "holds a header and no rows"),
+        (
+            "id,title,score\n1,a,1\n",
+            "some.csv line 1",
+            "the column name is missing; there are id, title, score",
+        ),
+        ("id,Name,score\n1,a,1\n", "some.csv line 1", "Did you mean 'Name'?"),
+        ("id,id,name,score\n1,1,a,1\n", "some.csv line 1", "the column id is there twice"),
+        ("id,name,score\n1,a,1\n2,b\n", "some.csv line 3", "3 columns are expected, 2 found"),
+        ("id,name,score\n1,a,1\n2,b,c,2\n", "some.csv line 3", "3 columns are expected, 4 found"),
+        (
+            "id,name,score\nx,a,1\n",
+            "some.csv line 2, column id",
+            "a whole number, 0 or more is expected, 'x' found",
+        ),
+        ("id,name,score\n1.5,a,1\n", "some.csv line 2, column id", "'1.5' found"),
+        ("id,name,score\n,a,1\n", "some.csv line 2, column id", "'' found"),
+        ("id,name,score\n-1,a,1\n", "some.csv line 2, column id", "'-1' found"),
+        (
+            "id,name,score\n99999999999999999999,a,1\n",
+            "some.csv line 2, column id",
+            "'99999999999999999999' found",
+        ),
+        (
+            "id,name,score\n1,a,good\n",
+            "some.csv line 2, column score",
+            "a number from 0.5 to 5 is expected, 'good' found",
+        ),
+        ("id,name,score\n1,a,5.5\n", "some.csv line 2, column score", "'5.5' found"),
+        ("id,name,score\n1,a,nan\n", "some.csv line 2, column score", "'nan' found"),
+        ("id,name,score\n1,a,\n", "some.csv line 2, column score", "'' found"),
+        (b"id,name,score\n1,a,1\n2,caf\xe9,1\n", "some.csv line 3", "byte 6 of the line, 0xe9, is not UTF-8"),
+        ('id,name,score\n1,"a,1\n2,b,2\n', "some.csv line 2", "a quote is opened and not closed"),
+        ('id,name,score\n1,"a,1\n2,b",2\n', "some.csv line 2", "a quote is opened and not closed"),
+        ("\n\nid,name,score\n\n1,a,x\n", "some.csv line 5, column score", "'x' found"),
+    ],
+)
+def test_what_cannot_be_read_is_named(read, content, where, what):
+    """The first problem stands at its line and column and says what was expected and what was found."""
+    table, problems = read(content)
+    assert table is None
+    assert problems.shown[0].where == where
+    assert what in problems.shown[0].what
+
+
+def test_all_problems_of_a_file_come_at_once(read):
+    """Problems of different kinds are collected, the first twenty in full and the rest counted."""
+    table, problems = read(b"id,name,score\nx,a,9\n1,b\n2,\xff,1\n" + b"3,c,0\n" * 30)
+    assert table is None
+    assert [problem.where for problem in problems.shown[:4]] == [
+        "some.csv line 2, column id",
+        "some.csv line 2, column score",
+        "some.csv line 3",
+        "some.csv line 4",
+    ]
+    assert len(problems.shown) == LIMIT
+    assert len(problems) == 34

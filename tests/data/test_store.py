@@ -1,0 +1,411 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import attrs
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from lego.data import store as module
+from lego.data.source.movielens import MovieLens
+from lego.data.source.prepared import Prepared
+from lego.data.store import Store, prepare
+from lego.data.table import IMPRESSIONS, USERS, Tables
+from lego.errors import DataError
+from lego.spec import Source, operator
+
+TABLES = ("items.parquet", "users.parquet", "train.parquet", "dev.parquet", "test.parquet")
+
+
+@operator
+class Tiny(Source):
+    """A source of three items whose one raw file decides the first title."""
+
+    reads: ClassVar[Mapping[str, int]] = {"title": 7}
+    protocol: ClassVar[str] = "some"
+
+    path: str = attrs.field(kw_only=False)
+    flavor: str = "plain"
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        return {"flavor": self.flavor}
+
+    def files(self) -> list[Path]:
+        return [Path(self.path)]
+
+    def tables(self) -> Tables:
+        title = Path(self.path).read_text(encoding="utf-8")
+        users = {"user_id": ["u", "v", "u"], "history": [[1, 2, 3], [], [3]], "times": [[5, 6, 7], [], [9]]}
+        train = {
+            "impression": [4, 2], "user": [0, 1], "start": [1, 0], "stop": [3, 0], "time": [8, None],
+            "candidates": [[3, 1], [2]], "labels": [[1, 0], [0]],
+        }  # fmt: skip
+        test = {**train, "user": [2, 0], "start": [0, 0], "stop": [1, 2], "time": [9, 8]}
+        return Tables(
+            items=pa.table(
+                {
+                    "item_id": ["a", "b", "c"],
+                    "title": [title, "B", None],
+                    "kind": pa.array(["x", "y", "x"]).dictionary_encode(),
+                    "tags": [["p", "q"], [], ["p"]],
+                }
+            ),
+            users=pa.table(users, USERS),
+            impressions={"train": pa.table(train, IMPRESSIONS), "test": pa.table(test, IMPRESSIONS)},
+            dropped={"lost": 3},
+            rules={"order": "as it comes"},
+        )
+
+
+@pytest.fixture
+def raw(tmp_path):
+    path = tmp_path / "raw.txt"
+    path.write_text("A")
+    return path
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "prepared"
+
+
+def visible(folder):
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def test_what_is_prepared_is_what_the_source_gave(raw, root):
+    """Every table comes back as it was, with its types."""
+    source = Tiny(str(raw))
+    store, tables = prepare(source, root), source.tables()
+    assert store.items.equals(tables.items)
+    assert store.attributes == {"title": "text", "kind": "category", "tags": "list"}
+    assert store.item_ids.to_pylist() == ["a", "b", "c"]
+    assert store.item_count == 3
+    assert store.users.user_ids.to_pylist() == ["u", "v", "u"]
+    assert [store.users.history[row].tolist() for row in range(3)] == [[1, 2, 3], [], [3]]
+    assert [store.users.times[row].tolist() for row in range(3)] == [[5, 6, 7], [], [9]]
+    train = store.part("train")
+    assert train.impression.tolist() == [4, 2]
+    assert train.time.tolist() == [8, -1]
+    assert train.candidates[0].tolist() == [3, 1]
+    assert train.labels.tolist() == [1, 0, 0]
+    assert store.parts == ("train", "dev", "test")
+    assert len(store.part("dev")) == 0
+
+
+def test_extents_are_positions_in_all_histories(raw, root):
+    """An impression's history is found without its user: start and stop count from the first user's first item."""
+    store = prepare(Tiny(str(raw)), root)
+    test = store.part("test")
+    values = store.users.history.values
+    assert [values[a:b].tolist() for a, b in zip(test.start, test.stop, strict=True)] == [[3], [1, 2]]
+
+
+def test_a_user_of_several_parts_has_a_row_for_each_history(raw, root):
+    """One id, two rows, two histories: no part sees the other's."""
+    store = prepare(Tiny(str(raw)), root)
+    users = store.users
+    assert [
+        users.user_ids[int(u)].as_py() for u in (store.part("train").user[0], store.part("test").user[0])
+    ] == ["u", "u"]
+    assert store.part("train").user[0] != store.part("test").user[0]
+
+
+def test_recent_keeps_the_newest(raw, root):
+    """A cut history loses its oldest clicks, and the one it was cut from stays as it was."""
+    store = prepare(Tiny(str(raw)), root)
+    train = store.part("train")
+    recent = train.recent(1)
+    assert [
+        store.users.history.values[a:b].tolist() for a, b in zip(recent.start, recent.stop, strict=True)
+    ] == [[3], []]
+    assert (train.stop - train.start).tolist() == [2, 0]
+
+
+def test_take_keeps_labels_with_their_candidates(raw, root):
+    """Rows may be taken by position or by mask, in any order."""
+    train = prepare(Tiny(str(raw)), root).part("train")
+    turned = train.take(np.array([1, 0]))
+    assert turned.impression.tolist() == [2, 4]
+    assert turned.candidates.values.tolist() == [2, 3, 1]
+    assert turned.labels.tolist() == [0, 1, 0]
+    assert train.take(np.array([False, True])).candidates[0].tolist() == [2]
+
+
+def test_ids_become_rows(raw, root):
+    """Row 0 stands for an id that no item has."""
+    assert prepare(Tiny(str(raw)), root).item_rows(["c", "nope", "a"]).tolist() == [3, 0, 1]
+
+
+def test_the_manifest_says_where_the_tables_come_from(raw, root):
+    """Source, options, files with size and hash, counts, what was dropped, rules, versions, seconds."""
+    manifest = json.loads((prepare(Tiny(str(raw), flavor="odd"), root).path / "manifest.json").read_text())
+    assert manifest["schema"] == 1
+    assert manifest["source"]["text"] == f"Tiny({str(raw)!r}, flavor='odd')"
+    assert manifest["source"]["class"].endswith(":Tiny")
+    assert manifest["options"] == {"flavor": "odd"}
+    sha = "559aead08264d5795d3909718cdd05abd49572e84fe55590eef31a88a08fdffd"
+    assert manifest["files"] == [{"name": "raw.txt", "size": 1, "sha256": sha}]
+    assert manifest["counts"] == {
+        "items": 3,
+        "users": 3,
+        "impressions": {"train": 2, "dev": 0, "test": 2},
+        "candidates": {"train": 3, "dev": 0, "test": 3},
+    }
+    assert manifest["dropped"] == {"lost": 3}
+    assert manifest["rules"] == {"order": "as it comes"}
+    assert manifest["reads"] == {"title": 7}
+    assert set(manifest["tables"]) == set(TABLES)
+    assert manifest["seconds"] >= 0
+    assert manifest["lego"]
+
+
+def test_the_folder_is_named_by_source_and_fingerprint(raw, root):
+    """Other options make another folder beside the first."""
+    first, second = prepare(Tiny(str(raw)), root), prepare(Tiny(str(raw), flavor="odd"), root)
+    assert first.path.name == f"tiny-{first.fingerprint[:12]}"
+    assert visible(root) == sorted([first.path.name, second.path.name])
+    assert visible(first.path) == sorted([*TABLES, "manifest.json"])
+
+
+def made(monkeypatch):
+    """Counts how often tables are made and files hashed."""
+    counts = {"tables": 0, "hashed": 0}
+    tables, sha256 = Tiny.tables, module._sha256
+
+    def count_tables(self):
+        counts["tables"] += 1
+        return tables(self)
+
+    def count_hashed(path):
+        counts["hashed"] += 1
+        return sha256(path)
+
+    monkeypatch.setattr(Tiny, "tables", count_tables)
+    monkeypatch.setattr(module, "_sha256", count_hashed)
+    return counts
+
+
+def test_a_prepared_folder_is_reused(raw, root, monkeypatch):
+    """The second time nothing is made; with `force` it is."""
+    counts = made(monkeypatch)
+    first, second = prepare(Tiny(str(raw)), root), prepare(Tiny(str(raw)), root)
+    assert first.path == second.path
+    assert counts["tables"] == 1
+    prepare(Tiny(str(raw)), root, force=True)
+    assert counts["tables"] == 2
+    assert visible(root) == [first.path.name]
+
+
+def test_an_unchanged_file_is_not_hashed_again(raw, root, monkeypatch):
+    """Size and times are remembered beside the hash."""
+    monkeypatch.setattr(module, "_RECENT", -1)
+    counts = made(monkeypatch)
+    for _ in range(3):
+        prepare(Tiny(str(raw)), root)
+    assert counts["hashed"] == 1
+
+
+def test_a_file_changed_a_moment_ago_is_hashed_again(raw, root, monkeypatch):
+    """Times have a grain: what was written just before it was hashed may change within the same tick."""
+    counts = made(monkeypatch)
+    for _ in range(2):
+        prepare(Tiny(str(raw)), root)
+    assert counts["hashed"] == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a change of the inode leaves no time there")
+def test_a_changed_file_is_always_seen(raw, root, monkeypatch):
+    """Other content of the same size makes another folder, even where the file's time was set back."""
+    monkeypatch.setattr(module, "_RECENT", -1)
+    first, stat = prepare(Tiny(str(raw)), root), raw.stat()
+    time.sleep(0.02)
+    raw.write_text("Z")
+    os.utime(raw, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    second = prepare(Tiny(str(raw)), root)
+    assert first.path != second.path
+    assert second.items["title"][0].as_py() == "Z"
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(raw, root, monkeypatch):
+    """The hash would name another content than the tables hold."""
+    tables = Tiny.tables
+    monkeypatch.setattr(Tiny, "tables", lambda self: (raw.write_text("longer"), tables(self))[1])
+    with pytest.raises(DataError, match=r"raw.txt: changed while it was read"):
+        prepare(Tiny(str(raw)), root)
+    assert visible(root) == []
+
+
+def test_a_source_that_fails_leaves_nothing(raw, root, monkeypatch):
+    """Neither a folder nor a part of one, and the error is the source's own."""
+    monkeypatch.setattr(Tiny, "tables", lambda self: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        prepare(Tiny(str(raw)), root)
+    assert [path for path in root.iterdir() if path.is_dir()] == []
+
+
+def test_progress_is_told(raw, root):
+    """Each step is announced, and so is that nothing had to be done."""
+    steps = []
+    path = prepare(Tiny(str(raw)), root, progress=steps.append).path
+    assert steps[:3] == ["looking at the raw files", "reading", "writing items: 3 rows"]
+    assert steps[-1] == f"wrote {path}"
+    prepare(Tiny(str(raw)), root, progress=steps.append)
+    assert steps[-1] == f"found {path}"
+
+
+def run(script, *arguments):
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *map(str, arguments)], stdout=subprocess.PIPE, text=True
+    )
+
+
+KILLED = """
+import sys, time
+from lego.data import store
+from lego.data.source.movielens import MovieLens
+whole = store._write_durably
+def stop(path, content):
+    if path.name == store.MANIFEST:
+        print("half", flush=True)
+        time.sleep(60)
+    whole(path, content)
+store._write_durably = stop
+store.prepare(MovieLens(sys.argv[1], users=20), sys.argv[2])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_a_killed_preparation_leaves_nothing_half_made(movielens, root):
+    """Killed when all tables are written and the manifest is not: no folder is there, and the next one clears up."""
+    process = run(KILLED, movielens, root)
+    assert process.stdout.readline() == "half\n"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    assert visible(root) == []
+    assert len(list(root.glob(".*.partial"))) == 1
+    with pytest.raises(DataError, match="is not a prepared folder"):
+        Store.open(root)
+    store = prepare(MovieLens(movielens, users=20), root)
+    assert len(store.users) == 20
+    assert list(root.glob(".*.partial")) == []
+    assert visible(root) == [store.path.name]
+
+
+TWICE = """
+import sys, time
+from lego.data import store
+from lego.data.source.movielens import MovieLens
+tables = MovieLens.tables
+def slow(self):
+    print("made", flush=True)
+    time.sleep(0.5)
+    return tables(self)
+MovieLens.tables = slow
+print(store.prepare(MovieLens(sys.argv[1], users=20), sys.argv[2]).path)
+"""
+
+
+def test_two_preparations_at_once_make_one_folder(movielens, root):
+    """One makes it, the other waits and opens it."""
+    outputs = [
+        process.communicate(timeout=120)[0].split()
+        for process in [run(TWICE, movielens, root) for _ in range(2)]
+    ]
+    assert sorted(map(len, outputs)) == [1, 2]
+    assert len({output[-1] for output in outputs}) == 1
+    assert visible(root) == [Path(outputs[0][-1]).name]
+
+
+def test_opening_reads_only_the_manifest(raw, root):
+    """A table that is damaged inside is found when it is asked for, not before; one that is cut short is found at once."""
+    store = prepare(Tiny(str(raw)), root)
+    size = (store.path / "test.parquet").stat().st_size
+    (store.path / "test.parquet").write_bytes(b"x" * size)
+    again = Store.open(store.path)
+    assert len(again.part("train")) == 2
+    (store.path / "test.parquet").write_bytes(b"x")
+    with pytest.raises(DataError, match=f"has 1 bytes, {size} were written"):
+        Store.open(store.path)
+
+
+def test_a_damaged_folder_is_made_again(raw, root):
+    """prepare does not trust a folder because of its name."""
+    store = prepare(Tiny(str(raw)), root)
+    (store.path / "users.parquet").unlink()
+    assert len(prepare(Tiny(str(raw)), root).users) == 3
+
+
+def test_a_newer_schema_is_refused(raw, root):
+    """A folder of a later lego says so, instead of being read wrongly."""
+    path = prepare(Tiny(str(raw)), root).path / "manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps({**manifest, "schema": 99, "lego": "9.9"}))
+    with pytest.raises(
+        DataError, match=r"schema version 99, and this lego reads 1[^:]*\n.*newer lego \(9\.9\)"
+    ):
+        Store.open(path.parent)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '"text"'])
+def test_a_manifest_that_is_none_is_refused(content, raw, root):
+    """Whatever stands in its place."""
+    path = prepare(Tiny(str(raw)), root).path / "manifest.json"
+    path.write_text(content)
+    with pytest.raises(DataError, match=r"manifest\.json"):
+        Store.open(path.parent)
+
+
+def test_what_is_not_prepared_says_how_to_prepare_it(tmp_path):
+    """No folder, and a folder of something else."""
+    with pytest.raises(
+        DataError, match=r"there is no such folder\n    fix: make one with: lego data prepare"
+    ):
+        Store.open(tmp_path / "nowhere")
+    with pytest.raises(DataError, match=r"is not a prepared folder: there is no manifest\.json"):
+        Store.open(tmp_path)
+
+
+def test_an_unknown_part_is_refused(raw, root):
+    """With the parts that there are."""
+    with pytest.raises(DataError, match=r"no part 'tets'\. Did you mean 'test'\?"):
+        prepare(Tiny(str(raw)), root).part("tets")
+
+
+def test_a_root_that_cannot_be_written_to_is_named(raw, tmp_path):
+    """A file where the folder should be."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"cannot be written to: .*\n    fix: name a folder"):
+        prepare(Tiny(str(raw)), tmp_path / "file" / "inside")
+
+
+def test_prepared_uses_the_folder_where_it_is(raw, root):
+    """What was prepared is opened, not copied, and brings what the source said about reading it."""
+    store = prepare(Tiny(str(raw)), root)
+    for folder in (store.path, root):
+        source = Prepared(str(folder), history=3)
+        assert prepare(source, root.parent / "elsewhere").path == store.path
+        assert source.reads == {"title": 7}
+        assert source.protocol == "some"
+        assert source.tables().check().users.num_rows == 3
+        assert all(path.is_file() for path in source.files())
+        assert source.fingerprint() == {"fingerprint": store.fingerprint}
+    assert not (root.parent / "elsewhere").exists()
+
+
+def test_prepared_asks_which_where_there_are_several(raw, root):
+    """A folder with two prepared folders in it is not guessed about."""
+    names = [prepare(Tiny(str(raw), flavor=flavor), root).path.name for flavor in ("a", "b")]
+    with pytest.raises(DataError, match="holds 2 prepared folders") as caught:
+        Prepared(str(root)).ready()
+    assert all(name in str(caught.value) for name in names)

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import attrs
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from lego.data.problems import LIMIT
+from lego.data.table import IMPRESSIONS, USERS, Tables, lists, ragged
+from lego.errors import DataError
+from lego.ragged import Ragged
+
+
+def tables(**changes):
+    """Three items, two users (one without history), one impression in train and one in test."""
+    items = {
+        "item_id": ["a", "b", "c"],
+        "title": ["A", None, "C"],
+        "tags": pa.array([["x"], [], None], pa.list_(pa.string())),
+    }
+    users = {"user_id": ["u", "v"], "history": [[1, 2, 3], []], "times": [[10, 10, 30], []]}
+    train = {
+        "impression": [0, 1],
+        "user": [0, 1],
+        "start": [0, 0],
+        "stop": [2, 0],
+        "time": [30, None],
+        "candidates": [[3, 1], [2]],
+        "labels": [[1, 0], [0]],
+    }
+    made = {"items": items, "users": users, "train": train}
+    for name, change in changes.items():
+        table, column = name.split("__")
+        if change is None:
+            del made[table][column]
+        else:
+            made[table][column] = change
+    impressions = {"train": _typed(made["train"], IMPRESSIONS)}
+    return Tables(items=pa.table(made["items"]), users=_typed(made["users"], USERS), impressions=impressions)
+
+
+def _typed(columns, schema):
+    names = [name for name in schema.names if name in columns]
+    return pa.table(
+        {
+            name: columns[name]
+            if isinstance(columns[name], pa.Array)
+            else pa.array(columns[name], schema.field(name).type)
+            for name in [*names, *(set(columns) - set(names))]
+            if name in schema.names
+        }
+        | {name: columns[name] for name in columns if name not in schema.names}
+    )
+
+
+def complaint(made):
+    with pytest.raises(DataError) as caught:
+        made.check()
+    return str(caught.value)
+
+
+def test_right_tables_pass():
+    """A user without history, a null text, a null time and an empty list are all legal."""
+    made = tables()
+    assert made.check() is made
+    assert made.attributes == {"title": "text", "tags": "list"}
+
+
+def test_a_user_may_stand_in_two_rows():
+    """A user whose histories differ between parts has one row per part, so an id may repeat."""
+    tables(users__user_id=["u", "u"]).check()
+
+
+def test_times_may_be_left_out():
+    """Sources without times give none, for users and impressions alike."""
+    tables(users__times=None, train__time=None).check()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"items__item_id": ["a", "b", "a"]}, "items row 3: item_id 'a' is already that of row 1"),
+        ({"items__item_id": ["a", None, "c"]}, "items row 2: item_id is null"),
+        ({"items__item_id": ["a", "", "c"]}, "items row 2: item_id is empty"),
+        ({"items__item_id": None}, "the column item_id is missing; there are title, tags"),
+        ({"items__item_id": [1, 2, 3]}, "items.item_id: is int64"),
+        ({"items__year": [1990, 1991, 1992]}, "items.year: is int64, which no attribute can be"),
+        ({"users__user_id": ["u", None]}, "users row 1: user_id is null"),
+        ({"users__history": [[1, 0, 3], []]}, "users row 0: history holds row 0, which is never an item"),
+        (
+            {"users__history": [[1, 4, 3], []]},
+            "users row 0: history holds item row 4, but the rows of items are 1 … 3",
+        ),
+        ({"users__history": [[1, -1, 3], []]}, "users row 0: history holds item row -1"),
+        ({"users__history": [[1, None, 3], []]}, "users.history: a list holds a null"),
+        ({"users__times": [[10, 9, 30], []]}, "users row 0: the history is not in time order"),
+        ({"users__times": [[10, 30], []]}, "users row 0: 2 times for a history of 3"),
+        ({"users__age": [1, 2]}, "users.age: unknown column"),
+        ({"train__stop": None}, "train: the column stop is missing"),
+        ({"train__user": pa.array([0, 1], pa.int64())}, "train.user: is int64"),
+        ({"train__user": [0, 2]}, "train row 1: user row 2, but the rows of users are 0 … 1"),
+        ({"train__user": [-1, 1]}, "train row 0: user row -1"),
+        ({"train__stop": [4, 0]}, "train row 0: the extent that stops at 4 is not inside"),
+        ({"train__start": [-1, 0]}, "train row 0: the extent"),
+        ({"train__start": [3, 0]}, "train row 0: the extent"),
+        ({"train__stop": [2, 1]}, "train row 1: the extent that stops at 1"),
+        ({"train__impression": [7, 7]}, "train row 1: impression 7 stands in the part already"),
+        ({"train__time": [9, None]}, "train row 0: the history reaches beyond the impression's time 9"),
+        ({"train__candidates": [[3, 0], [2]]}, "train row 0: candidates holds row 0, which is never an item"),
+        ({"train__candidates": [[3, 1], [4]]}, "train row 1: candidates holds item row 4"),
+        (
+            {"train__candidates": [[3, 1], []], "train__labels": [[1, 0], []]},
+            "train row 1: there are no candidates",
+        ),
+        ({"train__labels": [[1, 2], [0]]}, "train row 0: labels [1, 2] are not all 0 or 1"),
+        ({"train__labels": [[1, 0], [0, 1]]}, "train row 1: 2 labels for 1 candidates"),
+        ({"train__labels": [[1, 0], [None]]}, "train.labels: a list holds a null"),
+        ({"train__candidates": [[3, 1], None]}, "train row 1: candidates is null"),
+    ],
+)
+def test_each_broken_rule_is_named_with_its_row(change, sentence):
+    """Every rule of the tables, broken once: where and what."""
+    assert sentence in complaint(tables(**change))
+
+
+def test_an_unknown_part_is_named():
+    """Parts have fixed names, and a near miss gets a suggestion."""
+    made = tables()
+    wrong = attrs.evolve(made, impressions={"tset": made.impressions["train"]})
+    assert "Did you mean 'test'?" in complaint(wrong)
+
+
+def test_problems_of_several_tables_come_at_once():
+    """Items, users and impressions are all looked at before anything is raised."""
+    text = complaint(
+        tables(items__item_id=["a", "a", "c"], users__history=[[9, 2, 3], []], train__labels=[[1, 5], [0]])
+    )
+    assert "3 problems" in text
+    assert all(f"  {where} row" in text for where in ("items", "users", "train"))
+
+
+def test_problems_beyond_the_limit_are_counted():
+    """A thousand duplicates show twenty and the number of the rest."""
+    made = attrs.evolve(tables(), items=pa.table({"item_id": ["a"] * 1001}))
+    with pytest.raises(DataError) as caught:
+        made.check()
+    assert len(caught.value.problems) == LIMIT
+    assert "1000 problems" in str(caught.value)
+    assert "and 980 more" in str(caught.value)
+
+
+def test_chunked_and_sliced_columns_are_read_as_they_are():
+    """A column in several chunks, one of them a slice with a null list, gives the rows it shows."""
+    whole = pa.array([[1], [2, 3], None, [4]], pa.list_(pa.int32()))
+    column = pa.chunked_array([whole.slice(1), whole.slice(0, 2), whole.slice(0, 0)])
+    rows = ragged(column)
+    assert [rows[r].tolist() for r in range(len(rows))] == [[2, 3], [], [4], [1], [2, 3]]
+
+
+def test_long_columns_are_cut_into_chunks_that_offsets_can_count():
+    """No chunk holds more values than the limit unless one row does, and the rows stay what they were."""
+    rows = Ragged.from_lengths(np.arange(10, dtype=np.int32), np.array([3, 0, 4, 1, 2]))
+    column = lists(rows, pa.int32(), limit=3)
+    assert max(len(chunk.flatten()) for chunk in column.chunks) == 4
+    assert column.num_chunks > 1
+    assert column.to_pylist() == [rows[r].tolist() for r in range(len(rows))]
