@@ -24,8 +24,8 @@ from lego.recommender import Recommender
 from lego.runtime.seed import lent, torch_generator
 from lego.spec import Context, Encoder
 
-Progress = Callable[[str, int, int], None]
-"""Told what is done: a phrase, how much of it, of how much."""
+Progress = Callable[..., None]
+"""Told what is done: a phrase; or a phrase, how much of it, and of how much."""
 
 
 @attrs.frozen

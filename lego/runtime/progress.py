@@ -108,8 +108,11 @@ class Screen:
         finally:
             show.close()
 
-    def progress(self, what: str, done: int, total: int) -> None:
-        """For jobs that tell how far they are by a call: plain lines, at most one every few seconds."""
+    def progress(self, what: str, done: int = 0, total: int = 0) -> None:
+        """For jobs that tell how far they are by a call: plain lines, where there are numbers at most one every few seconds."""
+        if not total:
+            self.say(what)
+            return
         now = time.monotonic()
         if done < total and now - self._told < EVERY_SECONDS / 2:
             return

@@ -1,0 +1,15 @@
+"""MINER (Li et al., 2022): several interests a user, drawn apart by a disagreement loss, weighed by each candidate."""
+
+from lego import CNN, Experiment, InterestAttention, Matching, MovieLens, PolyAttention, PretrainedTokens, Recommender, Training
+
+experiment = Experiment(
+    data=MovieLens("data/ml-latest-small", history=30),
+    model=Recommender(
+        content=CNN(),
+        behavior=PolyAttention(interests=8),
+        predictor=InterestAttention(),
+        tokens=PretrainedTokens("sentence-transformers/all-MiniLM-L6-v2"),
+    ),
+    task=Matching(negatives=4),
+    training=Training(epochs=3, lr=1e-3),
+)

@@ -1,0 +1,206 @@
+"""`lego data`: which data sets there are, make one ready, look inside."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from lego.data.store import Store
+    from lego.spec import Source
+
+data = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Data sets: what there is, make one ready, look inside.",
+)
+
+
+@data.command("list")
+def list_(as_json: bool = typer.Option(False, "--json", help="Print one JSON document.")) -> None:
+    """List the data sets: what they hold, the files each needs and where to get them."""
+    from lego import catalog
+    from lego.cli.output import print_json
+    from lego.errors import CatalogError
+
+    rows = []
+    for entry in catalog.entries("source"):
+        try:
+            rows.append(_about(entry.name, catalog.load_entry(entry)))
+        except CatalogError as problem:
+            typer.echo(str(problem), err=True)
+    if as_json:
+        print_json(rows)
+        return
+    for place, row in enumerate(rows):
+        typer.echo(("\n" if place else "") + typer.style(row["name"], bold=True))
+        for line in _lines({key: value for key, value in row.items() if key != "name"}):
+            typer.echo(line)
+
+
+@data.command()
+def prepare(
+    source: str = typer.Argument(..., metavar="SOURCE", help="The data set, as `lego data list` names it."),
+    raw: str = typer.Argument(..., metavar="RAW", help="The folder of its raw files."),
+    out: Path | None = typer.Option(
+        None, "--out", metavar="DIR", help="The folder to write; below LEGO_HOME unless given."
+    ),
+    changes: list[str] = typer.Option(
+        [], "--set", metavar="FIELD=VALUE", help="An option of the data set, as in users=1000."
+    ),
+    force: bool = typer.Option(False, "--force", help="Make the folder again, even where it is there already."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+) -> None:
+    """Make raw files ready: tables as Parquet, with a manifest that says what they were made from."""
+    import time
+
+    from lego.cli.output import print_json
+    from lego.data.store import prepare as prepared
+    from lego.home import home
+
+    begun = time.perf_counter()
+    made = _source(source, raw, changes)
+    root = home() / "data"
+    if out is not None and not _can_write(root):
+        root = out.expanduser().resolve().parent  # only what was hashed is remembered there
+    store = prepared(made, root, to=out, force=force, progress=lambda step: typer.echo(step, err=True))
+    record = _record(store, round(time.perf_counter() - begun, 3))
+    if as_json:
+        print_json(record)
+        return
+    for line in _lines(record):
+        typer.echo(line)
+    typer.echo(f"\nRead it with Prepared({str(store.path)!r}), or write {made!r} and it is found again.")
+
+
+@data.command()
+def describe(
+    folder: str = typer.Argument(..., metavar="DIR", help="A prepared folder."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+) -> None:
+    """Count what is in a prepared folder: items, users, impressions, attributes, and what was left out."""
+    from lego.cli.output import print_json
+    from lego.data.describe import describe as described
+    from lego.data.store import Store
+
+    store = Store.open(folder)
+    if as_json:
+        print_json(_record(store, store.manifest["seconds"]))
+        return
+    for line in _lines(described(store)):
+        typer.echo(line)
+
+
+@data.command()
+def sample(
+    folder: str = typer.Argument(..., metavar="DIR", help="A prepared folder."),
+    count: int = typer.Option(5, "-n", min=1, help="How many impressions."),
+    part: str = typer.Option("test", "--part", help="train, dev or test."),
+    seed: int | None = typer.Option(None, "--seed", help="Draw them at random; the first ones unless given."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+) -> None:
+    """Show impressions in words: what the user took before, and what was shown."""
+    from lego.cli.output import aligned, print_json
+    from lego.data.describe import sample as sampled
+    from lego.data.store import Store
+
+    shown = sampled(Store.open(folder), part, count, seed=seed)
+    if as_json:
+        print_json(shown)
+        return
+    for place, row in enumerate(shown):
+        head = f"impression {row['impression']}  user {row['user']}" + (f"  {row['time']}" if row["time"] else "")
+        typer.echo(("\n" if place else "") + typer.style(head, bold=True))
+        lines = [["took", item["item"], item["title"] or ""] for item in row["history"]] or [["took", "nothing before"]]
+        words = ("shown", "clicked")
+        lines += [[words[item["label"]], item["item"], item["title"] or ""] for item in row["candidates"]]
+        for line in aligned(lines, indent="  "):
+            typer.echo(line)
+
+
+def _about(name: str, source: Any) -> dict[str, Any]:
+    """A row of the list, from what the class says of itself; a function says nothing."""
+    return {
+        "name": name,
+        "domain": getattr(source, "domain", ""),
+        "language": getattr(source, "language", ""),
+        "attributes": list(getattr(source, "attributes", ())),
+        "files": list(getattr(source, "official_files", ())),
+        "url": getattr(source, "url", ""),
+        "licence": getattr(source, "licence", ""),
+    }
+
+
+def _source(name: str, raw: str, changes: list[str]) -> Source:
+    """The source that the command line names: its class, its folder, its other options."""
+    from lego import catalog
+    from lego.errors import ExpressionError, SpecError
+    from lego.expression import parse
+    from lego.spec import field_names, positional_names
+
+    cls = catalog.load("source", name)
+    known, positional = field_names(cls), positional_names(cls)
+    options: dict[str, Any] = {}
+    for change in changes:
+        option, sign, text = (each.strip() for each in change.partition("="))
+        if not sign or not option or not text:
+            raise ExpressionError.at(change, len(option), "A change is written FIELD=VALUE, as in users=1000.")
+        if option not in known:
+            raise SpecError.unknown_option(cls.__name__, option, known)
+        if option in positional[:1]:
+            raise SpecError.wrong_call(cls.__name__, f"{option} is RAW already", f"lego data prepare {name} RAW")
+        if option in options:
+            raise SpecError.wrong_call(cls.__name__, f"{option} is set twice", f"--set {option}=VALUE once")
+        options[option] = parse(text)
+    made: Source = cls(raw, **options)
+    return made
+
+
+def _can_write(folder: Path) -> bool:
+    """Whether a folder can be written to, or made."""
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+
+
+def _record(store: Store, seconds: float) -> dict[str, Any]:
+    """What `--json` promises."""
+    counts = store.manifest["counts"]
+    return {
+        "path": str(store.path),
+        "items": counts["items"],
+        "users": counts["users"],
+        "impressions": {part: counts["impressions"].get(part, 0) for part in ("train", "dev", "test")},
+        "dropped": dict(store.manifest["dropped"]),
+        "seconds": seconds,
+    }
+
+
+def _lines(record: dict[str, Any]) -> list[str]:
+    """A record for reading: one fact a line, `train.median` where it is inside another."""
+    from lego.cli.output import aligned
+
+    rows = []
+    for name, value in record.items():
+        if value in ("", [], {}, None):
+            continue
+        if isinstance(value, dict) and any(isinstance(each, dict | str) for each in value.values()):
+            rows += [[f"{name}.{key}", _words(each)] for key, each in value.items()]
+        else:
+            rows.append([name, _words(value)])
+    return aligned(rows, indent="  ")
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return "  ".join(f"{key}: {_words(each)}" for key, each in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_words, value))
+    if isinstance(value, bool) or value is None:
+        return "–" if value is None else str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

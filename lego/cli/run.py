@@ -1,0 +1,81 @@
+"""`lego run`: compile, prepare if needed, train, test, report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import typer
+
+
+def run(
+    script: str = typer.Argument(..., metavar="SCRIPT", help="A Python script that defines `experiment`, or SCRIPT:NAME."),
+    changes: list[str] = typer.Option(
+        [], "--set", metavar="PATH=VALUE", help="Replace a value, as in 'model.behavior=GRU(hidden=128)' or training.lr=3e-4."
+    ),
+    name: str = typer.Option("", help="The run's name; the script's unless given."),
+    out: Path = typer.Option(Path("runs"), help="The folder that run folders are made in."),
+    seed: int = typer.Option(-1, help="The training seed; the script's unless given.", show_default=False),
+    device: str = typer.Option("auto", help="cpu, cuda, cuda:1, mps, or auto."),
+    resume: bool = typer.Option(False, "--resume", help="Go on with the unfinished run of the same experiment."),
+    no_cache: bool = typer.Option(False, "--no-cache", help="Test without caches: slower, the same numbers."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document as the last line of standard output."),
+) -> None:
+    """Run an experiment: prepare the data if needed, train, test, and show the metrics."""
+    from lego.cli.experiment import read, run_error
+    from lego.cli.output import errors, print_json
+    from lego.runtime.fit import Stopped
+    from lego.runtime.progress import Screen
+    from lego.runtime.run import run_experiment
+
+    experiment, path = read(script, changes, seed)
+    try:
+        made = run_experiment(
+            experiment,
+            name=name or None,
+            out=out,
+            script=path,
+            device=device,
+            resume=resume,
+            cache=not no_cache,
+            screen=Screen(errors()),
+        )
+    except Stopped:
+        raise run_error("stopped as asked; the checkpoint is kept. Go on with the same command and --resume.", 130) from None
+    if as_json:
+        print_json({key: made.record[key] for key in SHAPE})
+    else:
+        show(dict(made.record))
+
+
+SHAPE = ("run", "protocol", "test", "groups", "seconds", "speedup")
+"""What `--json` promises."""
+
+
+def show(record: dict[str, object]) -> None:
+    """The table of metrics, and what is needed to read it."""
+    from lego.cli.output import console
+    from lego.report.table import print_metrics
+
+    screen = console(as_json=False)
+    counts, seconds = record["counts"], record["seconds"]
+    assert isinstance(counts, dict)  # noqa: S101 - for the type checker
+    assert isinstance(seconds, dict)  # noqa: S101
+    rows = {"this model": record["test"], **record["baselines"]}  # type: ignore[dict-item]
+    print_metrics(rows, screen, title=f"{record['part']} ({record['groups']:,} impressions)")  # type: ignore[arg-type]
+    lines = [
+        f"protocol {record['protocol']}: per impression, ties {record['ties']} ({counts['tie_rate']:.1%} of impressions have one), "
+        f"{counts['left_out']:,} impressions of one class left out of gauc, {counts['without_history']:,} without history kept",
+        "seconds: " + json.dumps(seconds),
+    ]
+    speedups = record["speedups"]
+    assert isinstance(speedups, dict)  # noqa: S101
+    if speedups:
+        lines.append(
+            f"cached evaluation: {speedups['pair_by_pair']:,.0f} times as fast as pair by pair, "
+            f"{speedups['impression_by_impression']:,.0f} times as fast as impression by impression "
+            f"(measured on {speedups['sampled_pairs']} pairs and {speedups['sampled_impressions']} impressions)"
+        )
+    lines.append(f"run folder: {record['run']}")
+    for line in lines:
+        screen.print(line, markup=False, soft_wrap=True)

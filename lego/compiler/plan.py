@@ -1,0 +1,211 @@
+"""The plan of an experiment: what `lego explain` prints. Modules are made on the meta device, so no weight is loaded for it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from lego.compiler.assemble import CacheLine, Compiled, Progress, compile, history_of
+from lego.compiler.feed import ItemFeed, Page
+from lego.contract import Form, Needs, Out, Reads
+from lego.data.batch import Batch, collate
+from lego.data.sampling import draw
+from lego.expression import write
+from lego.runtime.seed import numpy_generator
+from lego.spec import Context, Spec, field_names
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lego.experiment import Experiment
+
+
+@attrs.frozen
+class Stage:
+    """One step of the pipeline."""
+
+    name: str
+    operator: str
+    gets: str
+    gives: str
+    trainable: int
+    frozen: int
+
+
+@attrs.frozen(kw_only=True)
+class Plan:
+    """What an experiment will do."""
+
+    text: str
+    data: dict[str, Any]
+    stages: tuple[Stage, ...]
+    caches: tuple[CacheLine, ...]
+    notes: tuple[str, ...]
+    batch: dict[str, int]
+    flops_per_step: float | None
+
+    @property
+    def trainable(self) -> int:
+        """Weights that learn."""
+        return sum(stage.trainable for stage in self.stages)
+
+    @property
+    def frozen(self) -> int:
+        """Weights that do not."""
+        return sum(stage.frozen for stage in self.stages)
+
+    def record(self) -> dict[str, Any]:
+        """The plan as plain JSON types."""
+        return {
+            "text": self.text,
+            "data": self.data,
+            "stages": [attrs.asdict(stage) for stage in self.stages],
+            "parameters": {"trainable": self.trainable, "frozen": self.frozen},
+            "caches": [attrs.asdict(cache) for cache in self.caches],
+            "batch": self.batch,
+            "flops_per_step": self.flops_per_step,
+            "notes": list(self.notes),
+        }
+
+    def lines(self) -> Iterator[str]:
+        """The plan for people."""
+        yield self.text
+        yield ""
+        yield "data: " + ", ".join(f"{value:,} {key}" for key, value in self.data.items() if isinstance(value, int))
+        yield ""
+        for stage in self.stages:
+            yield f"{stage.name}: {stage.operator}"
+            yield f"  {stage.gets} -> {stage.gives}"
+            yield f"  {stage.trainable:,} weights learn, {stage.frozen:,} are frozen"
+        yield ""
+        yield f"weights: {self.trainable:,} trainable, {self.frozen:,} frozen"
+        for cache in self.caches:
+            yield f"cache: {cache.what}, {_bytes(cache.bytes)}, {cache.where}"
+        yield (
+            f"a training batch: {self.batch['slots']:,} slots, of which {self.batch['real']:,} are real and "
+            f"{self.batch['distinct']:,} distinct items are encoded"
+        )
+        work = "not estimated: an operator cannot run on shapes alone" if self.flops_per_step is None else _flops(self.flops_per_step)
+        yield f"work of a training step (forward and backward, matrix products only): {work}"
+        for note in self.notes:
+            yield f"note: {note}"
+
+
+def plan_of(experiment: Experiment, *, progress: Progress | None = None) -> Plan:
+    """Compiles for shapes, and runs one step on the meta device to count its work. CompositionError as `compile`."""
+    compiled = compile(experiment, weights=False, progress=progress)
+    store = compiled.store
+    batch = _a_batch(compiled)
+    parts = {f"{part} impressions": len(store.part(part).impression) for part in ("train", "dev", "test")}
+    return Plan(
+        text=_spelled_out(experiment),
+        data={"path": str(store.path), "items": store.items.num_rows, "users": len(store.users.user_ids), **parts},
+        stages=tuple(_stages(compiled)),
+        caches=compiled.caches,
+        notes=tuple(_notes(compiled)),
+        batch={"slots": batch.slots, "real": batch.real, "distinct": batch.distinct},
+        flops_per_step=_flops_of(compiled, batch),
+    )
+
+
+def _spelled_out(experiment: Experiment) -> str:
+    """The expression with every option, one part a line."""
+    lines = [f"    {name}={write(getattr(experiment, name), full=True)}," for name in field_names(type(experiment))]
+    return "\n".join(["Experiment(", *lines, ")"])
+
+
+def _stages(compiled: Compiled) -> Iterator[Stage]:
+    model, pipeline = compiled.model, compiled.pipeline
+    width = model.width
+    fed = {
+        Reads.ROWS: "item rows (N, 1)",
+        Reads.TOKENS: "its own tokens (N, L)",
+        Reads.VECTORS: f"tokens (N, L) of {model.tokenizer!r}",
+    }[model.content.reads]
+    reads = ", ".join(f"{name} (up to {budget})" for name, budget in compiled.reads.items())
+    gets = f"{reads}: {fed}" if reads else fed
+    history = f"history (B, S={history_of(compiled.experiment)}, D={width})"
+    yield _stage("content", model.content, pipeline.content, gets, f"items (N, D={width})")
+    yield _stage("behavior", model.behavior, pipeline.behavior, history, f"user as {_label(model.behavior.gives, width)}")
+    taken = f"user as {_label(model.behavior.gives, width)}, candidates (B, C, D={width})"
+    yield _stage("predictor", model.predictor, pipeline.predictor, taken, "scores (B, C), float32")
+
+
+def _label(form: Form, width: int) -> str:
+    return form.label.replace("D)", f"D={width})")
+
+
+def _stage(name: str, spec: Spec, module: torch.nn.Module, gets: str, gives: str) -> Stage:
+    counts = {True: 0, False: 0}
+    for parameter in module.parameters():
+        counts[parameter.requires_grad] += parameter.numel()
+    return Stage(name, write(spec, full=True), gets, gives, counts[True], counts[False])
+
+
+def _notes(compiled: Compiled) -> Iterator[str]:
+    if compiled.model.content.reads is Reads.ROWS and "ItemID" in type(compiled.model.content).__name__:
+        yield "items are known by id alone: an item that was not in the data cannot be told from any other unknown one"
+    for name, count in (compiled.tokens.truncated if compiled.tokens else {}).items():
+        if count:
+            yield f"{count:,} of {compiled.store.items.num_rows:,} items have more {name} than {compiled.reads[name]} tokens and are cut"
+
+
+def _a_batch(compiled: Compiled) -> Batch:
+    """The first batch of the first epoch."""
+    experiment, store = compiled.experiment, compiled.store
+    train = store.part("train").recent(compiled.history)
+    seed = experiment.training.seed
+    rows = draw(train, experiment.task.candidates, store.users, store.items.num_rows, numpy_generator(seed, "negatives", 0))
+    order = numpy_generator(seed, "order", 0).permutation(len(rows))
+    return collate(train, store.users, rows, order[: experiment.training.batch_size])
+
+
+class _OnMeta:
+    """A feed that gives the shapes of given items, whatever rows it is asked for."""
+
+    def __init__(self, feed: ItemFeed, rows: Tensor) -> None:
+        self.feed, self.rows = feed, rows
+        self.tokens = feed.tokens
+
+    def pages(self, rows: Tensor) -> Iterator[Page]:
+        """The pages of the rows given at the start, as shapes."""
+        for page in self.feed.pages(self.rows):
+            yield Page(page.places.to("meta"), page.tokens.to("meta"), page.mask.to("meta"), Needs())
+
+
+def _flops_of(compiled: Compiled, batch: Batch) -> float | None:
+    """Floating point operations of one step, counted on shapes; None where an operator looks at values."""
+    pipeline = compiled.pipeline
+    real_feed = pipeline.feed
+    context = Context(width=compiled.model.width, input_width=compiled.model.width, length=compiled.history)
+    counter = FlopCounterMode(display=False)
+    pipeline.feed = _OnMeta(real_feed, batch.items)  # type: ignore[assignment]
+    try:
+        with counter, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            out: Out = pipeline(batch.to("meta"))
+            loss = compiled.experiment.task.build(context)(out.tensor, batch.labels.to("meta"), batch.candidate_mask.to("meta"))
+            if loss.requires_grad:
+                loss.backward()
+    except (RuntimeError, NotImplementedError, TypeError):
+        return None
+    finally:
+        pipeline.feed = real_feed
+    return float(counter.get_total_flops())
+
+
+def _flops(count: float) -> str:
+    return f"{count / 1e9:,.2f} GFLOP"
+
+
+def _bytes(count: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:  # noqa: PLR2004 - units go by thousands
+            return f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
