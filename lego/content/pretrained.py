@@ -25,7 +25,7 @@ from lego.pretrained.layers import Full, Layers
 from lego.pretrained.model import LanguageModel, base_hash, load
 from lego.pretrained.packaged import MINILM
 from lego.pretrained.tokens import CheckpointTokens
-from lego.spec import Checkpoint, Content, Context, Pool, between, operator
+from lego.spec import PATH_IF_THERE, Checkpoint, Content, Context, Pool, between, operator
 
 
 def _additive() -> Pool:
@@ -37,11 +37,11 @@ def _additive() -> Pool:
 class Pretrained(Content):
     """The transformer of a checkpoint, a linear layer to the model's width, and a pool over the tokens.
 
-    `checkpoint` is a folder, or a hub id that is looked for among installed packages, in the hub's cache, and on the hub. `layers`
-    says how much of it learns: `full()`, `frozen()`, `split(10)`. Attributes are joined as its tokenizer joins a pair of texts.
+    `checkpoint` is a folder, or a hub id that is looked for among installed packages, in the hub's cache, and on the hub.
+    `layers` says how much of it learns: `full()`, `frozen()`, `split(10)`. Attributes are joined as its tokenizer joins a pair.
     """
 
-    checkpoint: str = attrs.field(kw_only=False)
+    checkpoint: str = attrs.field(kw_only=False, metadata=PATH_IF_THERE)
     layers: Layers = attrs.field(factory=Full)
     pool: Pool = attrs.field(factory=_additive)
     dropout: float = attrs.field(default=0.1, validator=between(0, 1))
@@ -98,7 +98,7 @@ class Pretrained(Content):
 
 
 def BERT(checkpoint: str = "google-bert/bert-base-uncased", **options: Any) -> Pretrained:  # noqa: N802 - a word of the language
-    """BERT (Devlin et al. 2019, https://arxiv.org/abs/1810.04805), 12 layers unless another checkpoint is named: a `Pretrained`."""
+    """BERT (Devlin et al. 2019, https://arxiv.org/abs/1810.04805), of 12 layers unless another checkpoint is named."""
     return Pretrained(checkpoint, **options)
 
 

@@ -10,18 +10,17 @@ import pyarrow as pa
 from torch import nn
 
 from lego.pretrained.checkpoint import resolve
-from lego.pretrained.families import shape_of
 from lego.pretrained.packaged import MINILM
-from lego.pretrained.table import token_table
+from lego.pretrained.table import table_shape, token_table
 from lego.pretrained.tokenizer import PretrainedEncoder
-from lego.spec import Context, Tokens, operator
+from lego.spec import PATH_IF_THERE, Context, Tokens, operator
 
 
 @operator
 class CheckpointTokens(Tokens):
     """The tokenizer of a checkpoint, and its token embeddings as they are."""
 
-    checkpoint: str = attrs.field(kw_only=False)
+    checkpoint: str = attrs.field(kw_only=False, metadata=PATH_IF_THERE)
 
     def fit(self, columns: Mapping[str, pa.ChunkedArray]) -> PretrainedEncoder:
         """The checkpoint's tokenizer; the columns change nothing."""
@@ -33,14 +32,13 @@ class CheckpointTokens(Tokens):
 
     def width(self, width: int) -> int:
         """W, the width of the checkpoint's token embeddings, whatever the model's width."""
-        return token_table(resolve(self.checkpoint)).shape[1]
+        return table_shape(resolve(self.checkpoint))[1]
 
     def build(self, context: Context) -> nn.Module:
         """ids (N, L) → vectors (N, L, W), frozen."""
         checkpoint = resolve(self.checkpoint)
-        if not context.weights:
-            return nn.Embedding(shape_of(checkpoint).vocabulary, self.width(context.width))
-        return nn.Embedding.from_pretrained(token_table(checkpoint))
+        weight = token_table(checkpoint) if context.weights else None
+        return nn.Embedding(*table_shape(checkpoint), _weight=weight).requires_grad_(False)
 
     @classmethod
     def examples(cls) -> Iterable[CheckpointTokens]:
