@@ -7,7 +7,6 @@ Listing reads metadata and imports nothing; an operator is imported when its nam
 from __future__ import annotations
 
 import configparser
-import importlib.metadata
 import os
 import re
 import sys
@@ -124,6 +123,8 @@ def _groups(config: configparser.ConfigParser) -> _Groups:
 
 def _version(distribution: str) -> str:
     """Of a distribution whose folder does not say it, as old editable installs have it."""
+    import importlib.metadata  # seldom needed, and slow to import
+
     try:
         return importlib.metadata.version(distribution)
     except Exception:  # noqa: BLE001 - metadata may be damaged in any way, and a listing goes on without it
@@ -132,6 +133,8 @@ def _version(distribution: str) -> str:
 
 def _scan_with_the_standard_library() -> tuple[list[tuple[_Groups, str, str]], list[Broken]]:
     """The same, one distribution at a time, so that the malformed one can be named."""
+    import importlib.metadata  # seldom needed, and slow to import
+
     files: list[tuple[_Groups, str, str]] = []
     broken = []
     seen: set[str] = set()
@@ -161,7 +164,11 @@ def _allowed(entries: Iterable[Entry]) -> list[Entry]:
     switch = os.environ.get("LEGO_PLUGINS", "").strip()
     if not switch:
         return list(entries)
-    allowed = {BUILTIN} if switch.lower() == "off" else {BUILTIN, *(normal(each.strip()) for each in switch.split(","))}
+    allowed = (
+        {BUILTIN}
+        if switch.lower() == "off"
+        else {BUILTIN, *(normal(each.strip()) for each in switch.split(","))}
+    )
     return [entry for entry in entries if normal(entry.distribution) in allowed]
 
 
@@ -204,7 +211,9 @@ def find(name: str, slot: str | Iterable[str] | None = None) -> Entry:
         mine = [entry for entry in matching if normal(entry.distribution) == BUILTIN]
         if not mine:
             raise CatalogError.ambiguous(name, map(normal, distributions))
-        others = ", ".join(sorted({entry.qualified for entry in matching} - {entry.qualified for entry in mine}))
+        others = ", ".join(
+            sorted({entry.qualified for entry in matching} - {entry.qualified for entry in mine})
+        )
         warnings.warn(f"{name} is the built-in one; write {others} for the other.", stacklevel=2)
         return mine[0]
     return matching[0]
@@ -247,6 +256,14 @@ def _load(entry: Entry) -> tuple[Any, str | None]:
 
 def _misfit(entry: Entry, found: object) -> str | None:
     """Why the object cannot fill its slot, or None. Functions that return specs (presets) are welcome."""
+    if entry.slot == "checkpoint":
+        return (
+            None
+            if callable(getattr(found, "find", None))
+            else f"it is {found!r}, which has no find() that tells the folder"
+        )
+    if entry.slot == "command":
+        return None if callable(found) else f"it is {found!r}, neither a function nor a Typer app"
     from lego import spec
 
     base = {
@@ -259,10 +276,6 @@ def _misfit(entry: Entry, found: object) -> str | None:
         "tokens": spec.Tokens,
         "scorer": spec.Scorer,
     }.get(entry.slot)
-    if entry.slot == "checkpoint" and not callable(getattr(found, "find", None)):
-        return f"it is {found!r}, which has no find() that tells the folder"
-    if base is None and entry.slot == "command" and not callable(found):
-        return f"it is {found!r}, neither a function nor a Typer app"
     if base is None or not isinstance(found, type):
         return None if base is None or callable(found) else f"it is {found!r}, not a class"
     if not issubclass(found, base):

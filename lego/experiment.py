@@ -33,10 +33,11 @@ if TYPE_CHECKING:
 class Training(Spec):
     """How a model is fitted.
 
-    `pretrained_lr` is the rate of language model weights (`lr` unless given); `warmup` a share of all steps; `clip` the largest norm of
-    the gradient; `monitor` the metric on the dev part that decides which epoch is kept, `patience` how many epochs without a better one
-    are waited for; `accumulate` how many batches make a step; `precision="bf16"` runs the forward pass in autocast, which rounds.
-    `deduplicate=False` encodes every slot of a batch instead of every distinct item: slower, the same gradients where dropout is 0.
+    `pretrained_lr` is the rate of language model weights (`lr` unless given); `warmup` a share of all steps; `clip` the largest
+    norm of the gradient; `monitor` the metric on the dev part that decides which epoch is kept, `patience` how many epochs without
+    a better one are waited for; `accumulate` how many batches make a step; `precision="bf16"` runs the forward pass in autocast,
+    which rounds. `deduplicate=False` encodes every slot of a batch instead of every distinct item: slower, the same gradients
+    where dropout is 0.
     """
 
     epochs: int = attrs.field(default=5, validator=ge(0))
@@ -60,7 +61,17 @@ class Evaluation(Spec):
     """How scores are read: by which protocol (the data set's own unless given), in which metrics, with ties counted how."""
 
     protocol: Literal["mind"] | None = None
-    metrics: tuple[str | Metric, ...] = ("gauc", "auc", "mrr", "mrr_all", "ndcg@5", "ndcg@10", "hit@5", "recall@10", "logloss")
+    metrics: tuple[str | Metric, ...] = (
+        "gauc",
+        "auc",
+        "mrr",
+        "mrr_all",
+        "ndcg@5",
+        "ndcg@10",
+        "hit@5",
+        "recall@10",
+        "logloss",
+    )
     ties: Literal["average", "argsort", "pessimistic", "optimistic"] = "average"
 
 
@@ -75,12 +86,14 @@ class Experiment(Spec):
     evaluation: Evaluation = attrs.field(factory=Evaluation)
 
     def set(self, *changes: str, names: Any = None) -> Experiment:
-        """Another experiment, with `model.behavior=GRU()` or `training.lr=3e-4` replaced. A path that does not exist is an error."""
+        """Another experiment, with `model.behavior=GRU()` or `training.lr=3e-4` replaced; SpecError where there is no such path."""
         made: Any = self
         for change in changes:
             path, sign, text = change.partition("=")
             if not sign or not path.strip() or not text.strip():
-                raise ExpressionError.at(change, len(path), "A change is written PATH=VALUE, as in training.lr=3e-4.")
+                raise ExpressionError.at(
+                    change, len(path), "A change is written PATH=VALUE, as in training.lr=3e-4."
+                )
             made = _replaced(made, path.strip().split("."), _value(text.strip(), names), path.strip())
         return made
 
@@ -104,9 +117,10 @@ def _value(text: str, names: Any) -> Any:
 def _replaced(spec: Any, path: list[str], value: Any, whole: str) -> Any:
     name, *rest = path
     if isinstance(spec, Choice):
-        raise SpecError(f"--set {whole}: the place is any_of(…) or cases(…). Replace the whole of it, or choose one.")
+        raise SpecError(
+            f"--set {whole}: the place is any_of(…) or cases(…). Replace the whole of it, or choose one."
+        )
     if isinstance(spec, FrozenMap):
-        known: tuple[str, ...] = tuple(spec)
         if rest:
             raise SpecError(f"--set {whole}: {name!r} has no parts. Write the path up to it.")
         return FrozenMap({**spec, name: value})
@@ -115,10 +129,16 @@ def _replaced(spec: Any, path: list[str], value: Any, whole: str) -> Any:
     known = field_names(type(spec))
     if name not in known:
         kind = type(spec).__name__
-        raise SpecError(f"--set {whole}: {kind} has no option {name!r}. {did_you_mean(name, known)}Its options: {', '.join(known)}.")
+        raise SpecError(
+            f"--set {whole}: {kind} has no option {name!r}. {did_you_mean(name, known)}Its options: {', '.join(known)}."
+        )
     if rest:
         value = _replaced(getattr(spec, name), rest, value, whole)
-    return attrs.evolve(spec, **{name: value})
+    return _evolved(spec, {name: value})
+
+
+def _evolved(spec: Any, changes: Mapping[str, Any]) -> Any:
+    return attrs.evolve(spec, **changes)
 
 
 def _rebased(value: Any, folder: Path) -> Any:
@@ -130,8 +150,9 @@ def _rebased(value: Any, folder: Path) -> Any:
         return FrozenMap({key: _rebased(each, folder) for key, each in value.items()})
     if not isinstance(value, Spec):
         return value
+    cls: Any = type(value)
     changes = {}
-    for field in attrs.fields(type(value)):
+    for field in attrs.fields(cls):
         if not field.init:
             continue
         old = getattr(value, field.name)
@@ -139,12 +160,16 @@ def _rebased(value: Any, folder: Path) -> Any:
         new = _rebased(old, folder) if kind is None else _rebased_path(old, folder, kind)
         if new is not old and new != old:
             changes[field.name] = new
-    return attrs.evolve(value, **changes) if changes else value
+    return _evolved(value, changes) if changes else value
 
 
 def _rebased_path(value: Any, folder: Path, kind: str) -> Any:
     if isinstance(value, Choice):
         return Choice(tuple(_rebased_path(each, folder, kind) for each in value.values), tied=value.tied)
+    if isinstance(value, tuple):
+        return tuple(_rebased_path(each, folder, kind) for each in value)
+    if isinstance(value, Mapping):
+        return FrozenMap({key: _rebased_path(each, folder, kind) for key, each in value.items()})
     if not isinstance(value, str):
         return value
     path = Path(value).expanduser()

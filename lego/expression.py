@@ -86,7 +86,10 @@ def _line(text: str, number: int) -> str:
     return lines[min(number, len(lines)) - 1]
 
 
-_BINARY: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {ast.RShift: operator.rshift, ast.BitOr: operator.or_}
+_BINARY: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.RShift: operator.rshift,
+    ast.BitOr: operator.or_,
+}
 
 
 @attrs.frozen
@@ -100,7 +103,9 @@ class _Reader:
                 raise self._error(node, "The number is too large")
             case ast.Constant(value=value) if value is None or isinstance(value, bool | int | float | str):
                 return value
-            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)) if not isinstance(value, bool):
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)) if (
+                not isinstance(value, bool)
+            ):
                 return -self.value(node.operand)
             case ast.Tuple(elts=parts) | ast.List(elts=parts):
                 return tuple(self.value(each) for each in parts)
@@ -112,7 +117,9 @@ class _Reader:
                 return self._call(node, function, arguments, keywords)
             case ast.Name(id=name):
                 raise self._bare(node, name)
-        raise self._error(node, "Only calls of operators, literals, tuples, lists, dicts, `>>` and `|` are understood here")
+        raise self._error(
+            node, "Only calls of operators, literals, tuples, lists, dicts, `>>` and `|` are understood here"
+        )
 
     def _binary(self, node: ast.expr, left: Any, right: Any, combine: Callable[[Any, Any], Any]) -> Any:
         if isinstance(left, Spec | Choice) and isinstance(right, Spec | Choice):
@@ -122,12 +129,16 @@ class _Reader:
                 pass
         raise self._error(node, f"{left!r} and {right!r} cannot be joined this way")
 
-    def _call(self, node: ast.expr, function: ast.expr, arguments: list[ast.expr], keywords: list[ast.keyword]) -> Any:
+    def _call(
+        self, node: ast.expr, function: ast.expr, arguments: list[ast.expr], keywords: list[ast.keyword]
+    ) -> Any:
         try:
             made = self.names(self._name(function))
         except CatalogError as problem:
             raise CatalogError(self._at(function, str(problem))) from None
-        if any(isinstance(each, ast.Starred) for each in arguments) or any(each.arg is None for each in keywords):
+        if any(isinstance(each, ast.Starred) for each in arguments) or any(
+            each.arg is None for each in keywords
+        ):
             raise self._error(node, "* and ** are not understood here; write the arguments out")
         positional = [self.value(each) for each in arguments]
         named: dict[str, Any] = {}
@@ -164,7 +175,9 @@ class _Reader:
         known = words()
         if name in known:
             return self._error(node, f"{name} needs its brackets: {name}()")
-        return self._error(node, f"{name} is not known. {did_you_mean(name, known)}A text needs quotes: {name!r}")
+        return self._error(
+            node, f"{name} is not known. {did_you_mean(name, known)}A text needs quotes: {name!r}"
+        )
 
     def _error(self, node: ast.expr, what: str) -> ExpressionError:
         return ExpressionError(self._at(node, what + "."))
@@ -230,7 +243,9 @@ def to_json(value: Any) -> Any:
     if isinstance(value, Spec):
         cls = type(value)
         core = cls.__name__ in CORE or getattr(cls, "helper", None) or catalog.is_listed(cls)
-        kind = getattr(cls, "helper", None) or (catalog.name_of(cls) if core else f"{cls.__module__}:{cls.__qualname__}")
+        kind = getattr(cls, "helper", None) or (
+            catalog.name_of(cls) if core else f"{cls.__module__}:{cls.__qualname__}"
+        )
         return {KIND: kind, **{name: to_json(getattr(value, name)) for name in field_names(cls)}}
     if isinstance(value, Choice):
         return {KIND: "cases" if value.tied else "any_of", "values": [to_json(each) for each in value.values]}

@@ -1,4 +1,4 @@
-"""The command line. One command a file; each is found through the entry points of `lego.command`, third-party ones like our own."""
+"""The command line. One command a file, found through the entry points of `lego.command`; those of plugins are, too."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 import typer.core
 import typer.main
 
-from lego import catalog
+from lego import catalog as known  # importing lego.cli.catalog binds the name `catalog` in this package
 from lego.errors import CatalogError, CompositionError, ExpressionError, LegoError, ScriptError, SpecError
 
 WRONG_USE = (SpecError, ExpressionError, CatalogError, CompositionError, ScriptError)
@@ -20,37 +20,46 @@ ORDER = ("run", "check", "explain", "catalog", "data", "evaluate", "plugins", "d
 
 
 class Commands(typer.core.TyperGroup):
-    """The commands by entry point. A plugin's command is imported when it is called, not when commands are listed."""
+    """The commands by entry point. A command is made when it is called; a list of commands has their first sentences alone."""
+
+    called: str | None = None
+    """The command that is being run, completed or explained."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Built-in commands in reading order, then those of plugins by name."""
-        names = catalog.names("command")
+        names = known.names("command")
         return [*(name for name in ORDER if name in names), *(name for name in names if name not in ORDER)]
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Notes which command it is."""
+        self.called = args[0] if args else None
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """A command by name; None lets typer say which ones there are."""
-        if cmd_name not in catalog.names("command"):
+        if cmd_name not in known.names("command"):
             return None
-        entry = catalog.find(cmd_name, "command")
-        if catalog.normal(entry.distribution) != catalog.BUILTIN and cmd_name not in sys.argv[1:2]:
-            return _made(cmd_name, _unread(entry))
-        return _made(cmd_name, catalog.load_entry(entry))
+        entry = known.find(cmd_name, "command")
+        if cmd_name != self.called:
+            return typer.core.TyperCommand(cmd_name, help=_summary(entry))
+        return _made(cmd_name, known.load_entry(entry))
 
 
-def _unread(entry: catalog.Entry) -> Any:
-    """What stands in a listing for a command that is not imported yet."""
-
-    def command() -> None:
-        catalog.load_entry(entry)
-
-    command.__doc__ = f"From {entry.distribution} {entry.version}."
-    return command
+def _summary(entry: known.Entry) -> str:
+    """What a list of commands says. A plugin's command is not imported for it."""
+    if known.normal(entry.distribution) != known.BUILTIN:
+        return f"From {entry.distribution} {entry.version}."
+    try:
+        written = known.load_entry(entry)
+    except CatalogError as problem:
+        return str(problem)
+    return (written.info.help if isinstance(written, typer.Typer) else written.__doc__) or ""
 
 
 def _made(name: str, written: Any) -> Any:
     """A Typer function or a Typer app as a command."""
     if isinstance(written, typer.Typer):
-        made = typer.main.get_group(written)
+        made: Any = typer.main.get_group(written)
     else:
         alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
         alone.command(name=name)(written)
@@ -66,11 +75,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Content-based recommendation: models that read what an item says, written as short Python expressions.\n\n"
-    "Start with `lego run examples/nrms.py`, look at the parts with `lego catalog`, and see what a script will do with `lego explain`.",
+    "Start with `lego run examples/nrms.py`, look at the parts with `lego catalog`, and see what a script will do with "
+    "`lego explain`.",
 )
 
 
-def _version(value: bool) -> None:  # noqa: FBT001 - typer gives a flag's callback its value
+def _version(value: bool) -> None:
     if value:
         from importlib.metadata import version
 
@@ -80,7 +90,9 @@ def _version(value: bool) -> None:  # noqa: FBT001 - typer gives a flag's callba
 
 @app.callback()
 def root(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version and stop."),  # noqa: FBT001, FBT003 - typer's way of a flag
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version and stop."
+    ),
 ) -> None:
     """Shared options."""
 

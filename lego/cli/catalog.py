@@ -12,9 +12,13 @@ if TYPE_CHECKING:
 
 
 def catalog(
-    what: str = typer.Argument("", metavar="[SLOT | NAME]", help="A slot, as in behavior, or a name, as in GRU."),
+    what: str = typer.Argument(
+        "", metavar="[SLOT | NAME]", help="A slot, as in behavior, or a name, as in GRU."
+    ),
     full: bool = typer.Option(
-        False, "--full", help="Load what is listed: text form, what it gives or takes, what it needs, its paper."
+        False,
+        "--full",
+        help="Load what is listed: text form, what it gives or takes, what it needs, its paper.",
     ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
@@ -24,7 +28,9 @@ def catalog(
 
     named = bool(what) and what not in SLOTS
     groups = _grouped(entries())
-    chosen = _named(groups, what) if named else [group for group in groups if not what or what in _slots(group)]
+    chosen = (
+        _named(groups, what) if named else [group for group in groups if not what or what in _slots(group)]
+    )
     rows = [_row(group) for group in chosen]
     if full or named:
         loaded = _loaded(chosen)
@@ -164,7 +170,10 @@ def _text(entry: Entry, found: Any, instance: Any) -> str | None:
         return str(instance.text(full=True))
     if entry.slot not in SPEAKING or not callable(found):
         return None
-    inner = [str(each.replace(annotation=inspect.Parameter.empty)) for each in inspect.signature(found).parameters.values()]
+    inner = [
+        str(each.replace(annotation=inspect.Parameter.empty))
+        for each in inspect.signature(found).parameters.values()
+    ]
     return f"{entry.name}({', '.join(inner)})"
 
 
@@ -222,7 +231,11 @@ def _show_full(groups: list[list[Entry]], loaded: list[tuple[dict[str, Any], Any
         first = group[0]
         head = f"{first.name}  {', '.join(_slots(group))}  {first.distribution} {first.version}".rstrip()
         typer.echo(("\n" if place else "") + typer.style(head, bold=True))
-        rows = [[key, ", ".join(value) if isinstance(value, list) else str(value)] for key, value in facts.items() if value]
+        rows = [
+            [key, ", ".join(value) if isinstance(value, list) else str(value)]
+            for key, value in facts.items()
+            if value
+        ]
         for line in aligned(rows, indent="  "):
             typer.echo(line)
         if found is not None and len(groups) == 1:

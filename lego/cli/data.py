@@ -52,7 +52,9 @@ def prepare(
     changes: list[str] = typer.Option(
         [], "--set", metavar="FIELD=VALUE", help="An option of the data set, as in users=1000."
     ),
-    force: bool = typer.Option(False, "--force", help="Make the folder again, even where it is there already."),
+    force: bool = typer.Option(
+        False, "--force", help="Make the folder again, even where it is there already."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Make raw files ready: tables as Parquet, with a manifest that says what they were made from."""
@@ -113,9 +115,13 @@ def sample(
         print_json(shown)
         return
     for place, row in enumerate(shown):
-        head = f"impression {row['impression']}  user {row['user']}" + (f"  {row['time']}" if row["time"] else "")
+        head = f"impression {row['impression']}  user {row['user']}" + (
+            f"  {row['time']}" if row["time"] else ""
+        )
         typer.echo(("\n" if place else "") + typer.style(head, bold=True))
-        lines = [["took", item["item"], item["title"] or ""] for item in row["history"]] or [["took", "nothing before"]]
+        lines = [["took", item["item"], item["title"] or ""] for item in row["history"]] or [
+            ["took", "nothing before"]
+        ]
         words = ("shown", "clicked")
         lines += [[words[item["label"]], item["item"], item["title"] or ""] for item in row["candidates"]]
         for line in aligned(lines, indent="  "):
@@ -148,11 +154,15 @@ def _source(name: str, raw: str, changes: list[str]) -> Source:
     for change in changes:
         option, sign, text = (each.strip() for each in change.partition("="))
         if not sign or not option or not text:
-            raise ExpressionError.at(change, len(option), "A change is written FIELD=VALUE, as in users=1000.")
+            raise ExpressionError.at(
+                change, len(option), "A change is written FIELD=VALUE, as in users=1000."
+            )
         if option not in known:
             raise SpecError.unknown_option(cls.__name__, option, known)
         if option in positional[:1]:
-            raise SpecError.wrong_call(cls.__name__, f"{option} is RAW already", f"lego data prepare {name} RAW")
+            raise SpecError.wrong_call(
+                cls.__name__, f"{option} is RAW already", f"lego data prepare {name} RAW"
+            )
         if option in options:
             raise SpecError.wrong_call(cls.__name__, f"{option} is set twice", f"--set {option}=VALUE once")
         options[option] = parse(text)

@@ -34,7 +34,13 @@ def doctor(as_json: bool = typer.Option(False, "--json", help="Print one JSON do
             report[name] = look(problems)
         except Exception as error:  # noqa: BLE001 - one look that fails must not hide what the others see
             report[name] = None
-            problems.append(_problem(name, f"cannot be looked at: {type(error).__name__}: {error}", "report this as a bug of lego"))
+            problems.append(
+                _problem(
+                    name,
+                    f"cannot be looked at: {type(error).__name__}: {error}",
+                    "report this as a bug of lego",
+                )
+            )
     report["problems"] = problems
     if as_json:
         print_json(report)
@@ -99,7 +105,9 @@ def _libraries(problems: list[Problem]) -> dict[str, str | None]:
             continue
         versions[wanted.name] = found
         if not wanted.specifier.contains(found, prereleases=True):
-            problems.append(_problem(wanted.name, f"is version {found}, and {wanted.specifier} is needed", fix))
+            problems.append(
+                _problem(wanted.name, f"is version {found}, and {wanted.specifier} is needed", fix)
+            )
     return versions
 
 
@@ -119,7 +127,11 @@ def _torch(problems: list[Problem]) -> dict[str, Any] | None:
         "devices": devices,
         "names": names,
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "bf16": {"cpu": _flag("avx512_bf16"), "amx": _flag("amx_bf16"), "cuda": torch.cuda.is_available() and torch.cuda.is_bf16_supported()},
+        "bf16": {
+            "cpu": _flag("avx512_bf16"),
+            "amx": _flag("amx_bf16"),
+            "cuda": torch.cuda.is_available() and torch.cuda.is_bf16_supported(),
+        },
     }
 
 
@@ -174,14 +186,21 @@ def _checkpoints(problems: list[Problem]) -> list[dict[str, Any]]:
 
     rows = []
     for entry in entries("checkpoint"):
-        row: dict[str, Any] = {"name": entry.name, "distribution": entry.distribution, "found": None, "package": None}
+        row: dict[str, Any] = {
+            "name": entry.name,
+            "distribution": entry.distribution,
+            "found": None,
+            "package": None,
+        }
         rows.append(row)
         if not _is_built_in(entry.distribution) and _why_broken(entry) is not None:
             continue  # a row of the plugins
         try:
             checkpoint = load_entry(entry)
         except CatalogError as problem:
-            problems.append(_problem(f"checkpoint {entry.name}", str(problem), f"repair or remove {entry.distribution}"))
+            problems.append(
+                _problem(f"checkpoint {entry.name}", str(problem), f"repair or remove {entry.distribution}")
+            )
             continue
         found = checkpoint.find()
         row["found"] = None if found is None else str(found)
@@ -191,7 +210,10 @@ def _checkpoints(problems: list[Problem]) -> list[dict[str, Any]]:
 
 def _hub(problems: list[Problem]) -> dict[str, Any]:
     """What says where the hub's cache is and whether the network may be used. The network itself is not tried."""
-    return {"tested": False, "environment": {name: os.environ[name] for name in (*OFFLINE, *FOLDERS) if name in os.environ}}
+    return {
+        "tested": False,
+        "environment": {name: os.environ[name] for name in (*OFFLINE, *FOLDERS) if name in os.environ},
+    }
 
 
 def _plugins(problems: list[Problem]) -> list[dict[str, Any]]:
@@ -204,14 +226,18 @@ def _plugins(problems: list[Problem]) -> list[dict[str, Any]]:
     for row in rows:
         if row["broken"] is not None:
             fix = f"repair it, or remove it with: pip uninstall {row['distribution']}"
-            problems.append(_problem(f"plugin {row['distribution']} {row['version']}".rstrip(), row["broken"], fix))
+            problems.append(
+                _problem(f"plugin {row['distribution']} {row['version']}".rstrip(), row["broken"], fix)
+            )
     switch = os.environ.get("LEGO_PLUGINS", "").strip()
     if switch and switch.lower() != "off":
         installed = {normal(entry.distribution) for entry in (*entries(), *switched_off())}
         for name in switch.split(","):
             if name.strip() and normal(name.strip()) not in installed:
                 what = f"names {name.strip()}, which is not installed"
-                problems.append(_problem("LEGO_PLUGINS", what, f"pip install {name.strip()}, or take the name out"))
+                problems.append(
+                    _problem("LEGO_PLUGINS", what, f"pip install {name.strip()}, or take the name out")
+                )
     return rows
 
 
@@ -264,9 +290,14 @@ def _show(report: dict[str, Any]) -> None:
 
 def _rows(name: str, found: Any) -> list[list[str]]:
     if name == "checkpoints":
-        return [[each["name"], each["found"] or _absent(each["package"])] for each in found or []] or [["none"]]
+        return [[each["name"], each["found"] or _absent(each["package"])] for each in found or []] or [
+            ["none"]
+        ]
     if name == "plugins":
-        rows = [[each["distribution"], each["version"], "fine" if each["broken"] is None else "broken"] for each in found or []]
+        rows = [
+            [each["distribution"], each["version"], "fine" if each["broken"] is None else "broken"]
+            for each in found or []
+        ]
         return rows or [["none"]]
     if found is None:
         return [["unknown, see below"]]
@@ -280,14 +311,17 @@ def _absent(package: str | None) -> str:
 
 def _words(key: str, value: Any) -> str:
     if value is None:
-        return "missing" if key not in ("memory",) else "unknown"
+        return "unknown" if key == "memory" else "missing"
     if key in ("memory", "size", "free"):
         return _bytes(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):
         words = {None: "unknown", True: "yes", False: "no"}
-        return "  ".join(f"{each}: {words.get(inner, inner) if isinstance(inner, bool | None) else inner}" for each, inner in value.items())
+        return "  ".join(
+            f"{each}: {words.get(inner, inner) if isinstance(inner, bool | None) else inner}"
+            for each, inner in value.items()
+        )
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return str(value)

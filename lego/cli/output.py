@@ -27,10 +27,12 @@ def errors() -> Console:
 
 
 def aligned(rows: Iterable[Sequence[str]], indent: str = "") -> list[str]:
-    """Rows of cells as lines with straight columns, the last one as long as it is. Nothing is wrapped, so a pipe can read them."""
+    """Rows of cells as lines with straight columns. Nothing is wrapped, so that a pipe can read them."""
     table = [list(row) for row in rows]
     count = max(map(len, table), default=0)
-    widths = [max((len(row[place]) for row in table if place < len(row)), default=0) for place in range(count)]
+    widths = [
+        max((len(row[place]) for row in table if place < len(row)), default=0) for place in range(count)
+    ]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)) for row in table)
     return [(indent + line).rstrip() for line in lines]
 

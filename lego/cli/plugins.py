@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 def plugins(
     seconds: float = typer.Option(
-        60.0, "--seconds", min=0.1, metavar="S", help="How long loading an entry may take before it counts as broken."
+        60.0,
+        "--seconds",
+        min=0.1,
+        metavar="S",
+        help="How long loading an entry may take before it counts as broken.",
     ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
@@ -39,15 +43,23 @@ def listing(seconds: float) -> list[dict[str, Any]]:
         owners.setdefault((entry.distribution, entry.version), []).append(entry)
     tried = faults((entry for entry in entries() if normal(entry.distribution) != BUILTIN), seconds)
     rows = []
-    for (distribution, version), owned in sorted(owners.items(), key=lambda owner: (normal(owner[0][0]) != BUILTIN, owner[0])):
+    for (distribution, version), owned in sorted(
+        owners.items(), key=lambda owner: (normal(owner[0][0]) != BUILTIN, owner[0])
+    ):
         listed = [{"slot": entry.slot, "name": entry.name, "broken": tried.get(entry)} for entry in owned]
-        why = [f"{each['slot']} {each['name']}: {each['broken']}" for each in listed if each["broken"] is not None]
+        why = [
+            f"{each['slot']} {each['name']}: {each['broken']}"
+            for each in listed
+            if each["broken"] is not None
+        ]
         rows.append(_row(distribution, version, listed, "; ".join(why) or None))
     rows += [_row(each.distribution, each.version, [], f"{each.entry}: {each.why}") for each in malformed()]
     return rows
 
 
-def _row(distribution: str, version: str, entries: list[dict[str, Any]], broken: str | None) -> dict[str, Any]:
+def _row(
+    distribution: str, version: str, entries: list[dict[str, Any]], broken: str | None
+) -> dict[str, Any]:
     return {"distribution": distribution, "version": version, "entries": entries, "broken": broken}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -32,7 +33,7 @@ os._exit(0)
 
 
 def faults(entries: Iterable[catalog.Entry], seconds: float = SECONDS) -> dict[catalog.Entry, str | None]:
-    """Why each entry cannot be used, None where it can. Each is loaded in a process of its own, as many at once as there are cores."""
+    """Why each entry cannot be used, None where it can. Each has a process of its own, as many at once as there are cores."""
     every = list(entries)
     if not every:
         return {}
@@ -72,10 +73,8 @@ def fault(entry: catalog.Entry, seconds: float = SECONDS) -> str | None:
 def _end(child: subprocess.Popen[bytes]) -> None:
     """Ends the process and what it started."""
     if hasattr(os, "killpg"):
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
     else:
         child.kill()
     child.wait()

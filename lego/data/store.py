@@ -251,9 +251,12 @@ def prepare(
     tell = progress or _silent
     ready = source.ready()
     if ready is not None:
+        if to is not None:
+            what = f"is prepared already, so nothing is written to {to}"
+            raise DataError([Problem(str(ready), what, "copy the folder, or leave --out away")])
         return Store.open(ready)
     root = Path(root).expanduser().resolve()
-    _make_writable(root)
+    _make_writable(root, ".hashes.lock")
     began = time.perf_counter()
     tell("looking at the raw files")
     files = _describe_files(list(source.files()), root)
@@ -263,6 +266,7 @@ def prepare(
     if to is not None:
         target = Path(to).expanduser().resolve()
         root = target.parent
+        _make_writable(root, f".{target.name}.lock")
     with FileLock(root / f".{target.name}.lock"):
         if not force and (store := _reusable(target, fingerprint)) is not None:
             tell(f"found {target}")
@@ -292,10 +296,10 @@ def prepare(
     return Store.open(target)
 
 
-def _make_writable(root: Path) -> None:
+def _make_writable(root: Path, lock: str) -> None:
     try:
         root.mkdir(parents=True, exist_ok=True)
-        (root / ".hashes.lock").touch()
+        (root / lock).touch()
     except OSError as failure:
         fix = "name a folder that can be written to with --out, or for all prepared data in LEGO_HOME"
         raise DataError([Problem(str(root), f"cannot be written to: {failure.strerror}", fix)]) from failure
@@ -306,7 +310,9 @@ def _refuse_occupied(target: Path, *, force: bool) -> None:
     if target.is_dir() and not any(target.iterdir()):
         return
     if target.exists() and not (target / MANIFEST).is_file():
-        raise DataError([Problem(str(target), "is there and is not prepared data", "name a folder that is new or empty")])
+        raise DataError(
+            [Problem(str(target), "is there and is not prepared data", "name a folder that is new or empty")]
+        )
     if target.exists() and not force:
         what = "holds prepared data of other options or files, or is damaged"
         raise DataError([Problem(str(target), what, "name another folder, or replace it with --force")])
@@ -336,9 +342,11 @@ def _plain(value: Any) -> Any:
 
 
 def _reusable(target: Path, fingerprint: str) -> Store | None:
+    if not (target / MANIFEST).is_file():
+        return None
     try:
         store = Store.open(target)
-    except DataError:  # not there, or damaged: made again
+    except DataError:  # damaged: made again
         return None
     return store if store.fingerprint == fingerprint else None
 
