@@ -114,6 +114,14 @@ def test_content_operators_are_content():
             assert issubclass(found, Sequence if "behavior" in slots else Content)
 
 
+def test_help_lists_every_command():
+    """`lego --help` shows each command with what it does."""
+    text = help_of("")
+    assert [
+        name for name in catalog.names("command") if not re.search(rf"^\W*{name} +\w", text, re.MULTILINE)
+    ] == []
+
+
 def test_every_command_has_its_section():
     """The page of the command line has a section for each command, and for nothing else."""
     text = (DOCS / "command_line.md").read_text(encoding="utf-8")
