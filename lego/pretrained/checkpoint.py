@@ -45,9 +45,9 @@ _UNWANTED = (
 def resolve(name: str, *, download: bool = True) -> Checkpoint:
     """The checkpoint of a name: a local folder, or the hub id of one that is installed, cached, or on the hub.
 
-    A relative folder is looked up from the working directory. `download=False` fetches no weights: of a checkpoint that is on the hub
-    only, config.json is had, which is enough to check options. CheckpointError with the ways out where it cannot be had, where a file
-    is missing or damaged, or where it asks for code of its own.
+    A relative folder is looked up from the working directory. `download=False` fetches no weights: of a checkpoint that is on the
+    hub only, config.json is had, which is enough to check options. CheckpointError with the ways out where it cannot be had,
+    where a file is missing or damaged, or where it asks for code of its own.
     """
     found = _local(name) or _packaged(name) or _cached(name)
     if found is None:
@@ -112,7 +112,7 @@ def weights_files(checkpoint: Checkpoint) -> list[Path]:
 
 
 def weights_hash(checkpoint: Checkpoint, memory: Path | None = None) -> str:
-    """SHA-256 (hexadecimal) over the weights. With a folder `memory`, that of an unchanged file (path, size, time) is not computed again."""
+    """SHA-256 (hexadecimal) over the weights; with a folder `memory`, an unchanged file (path, size, time) is not read again."""
     remembered: dict[str, str] = {}
     notes = None if memory is None else memory / "weights.json"
     if notes is not None and notes.exists():

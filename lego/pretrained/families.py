@@ -42,11 +42,18 @@ _LLAMA = Family(layers="layers", top=("norm",), table="embed_tokens.weight")
 
 FAMILIES: Mapping[str, Family] = {
     "bert": _BERT,
+    "deberta-v2": Family(layers="encoder.layer", gives="tuple", table=_BERT_TABLE),
     "distilbert": Family(layers="transformer.layer", table=_BERT_TABLE),
     "electra": Family(layers="encoder.layer", table=_BERT_TABLE),
+    "gemma": _LLAMA,
+    "gemma2": _LLAMA,
+    "glm": _LLAMA,
+    "glm4": _LLAMA,
     "gpt2": Family(layers="h", top=("ln_f",), table="wte.weight"),
+    "gpt_neox": Family(layers="layers", top=("final_layer_norm",), table="embed_in.weight"),
     "llama": _LLAMA,
     "mistral": _LLAMA,
+    "modernbert": Family(layers="layers", top=("final_norm",), table="embeddings.tok_embeddings.weight"),
     "mpnet": attrs.evolve(_ROBERTA, gives="tuple"),
     "opt": Family(
         layers="decoder.layers",
@@ -55,9 +62,12 @@ FAMILIES: Mapping[str, Family] = {
         output="word_embed_proj_dim",
         overrides={"layerdrop": 0.0},  # a skipped layer could be the one that is fed with the cached states
     ),
+    "phi": Family(layers="layers", top=("final_layernorm",), table="embed_tokens.weight"),
+    "phi3": _LLAMA,
     "qwen2": _LLAMA,
     "qwen3": _LLAMA,
     "roberta": _ROBERTA,
+    "smollm3": _LLAMA,
     "xlm-roberta": _ROBERTA,
 }
 """By the `model_type` of config.json."""
@@ -96,8 +106,8 @@ def shape_of(checkpoint: Checkpoint) -> Shape:
         raise CheckpointError(
             checkpoint.name,
             what,
-            f"{did_you_mean(kind, FAMILIES)}Known: {', '.join(FAMILIES)}. A row in lego/pretrained/families.py needs the path to the "
-            "layers, what a layer returns, what stands behind the last layer, and the name of the token embeddings",
+            f"{did_you_mean(kind, FAMILIES)}Known: {', '.join(FAMILIES)}. A row in lego/pretrained/families.py needs the path to "
+            "the layers, what a layer returns, what stands behind the last layer, and the name of the token embeddings",
         )
     family = FAMILIES[kind]
     sizes = {}

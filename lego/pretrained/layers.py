@@ -73,8 +73,8 @@ class Split(Layers):
 
     @property
     def caches(self) -> bool:
-        """The lower part is frozen."""
-        return True
+        """The lower layers are frozen, where there are any: looking embeddings up again costs less than keeping them."""
+        return self.at != 0
 
     def first(self, count: int) -> int | None:
         """`at`, counted from below."""

@@ -1,7 +1,7 @@
 """A language model of which a lower part may be frozen, run apart, fed from a cache, and left out.
 
-Each layer is put into a `_Step`, which may be passed by. The lower states are caught, and later fed, where the first learning layer
-reads them, inside the family's own forward with the real ids and mask: masks, positions and final norm stay the family's business.
+Each layer is put into a `_Step`, which may be passed by. The lower states are caught, and later fed, where the first learning
+layer reads them, inside the family's own forward with the real ids and mask: masks, positions and final norm stay its business.
 """
 
 from __future__ import annotations
@@ -80,9 +80,11 @@ class _NoTable(nn.Module):
 class LanguageModel(nn.Module):
     """Token ids to hidden states, with the layers below `first` frozen.
 
-    `first` is None where everything learns, and the number of layers where nothing does. Its `state_dict` holds what learns, and the
-    hash of the weights that it began with; loading it over other frozen weights is refused.
+    `first` is None where everything learns, and the number of layers where nothing does. Its `state_dict` holds what learns, and
+    the hash of the weights that it began with; loading it over other frozen weights is refused.
     """
+
+    base: Tensor
 
     def __init__(
         self, model: nn.Module, family: Family, *, first: int | None, base: str = "", name: str = ""
@@ -91,7 +93,7 @@ class LanguageModel(nn.Module):
         self.model: nn.Module | None = model
         self.first = first
         self.name = name
-        self.config = model.config
+        self.pad = int(getattr(model.config, "pad_token_id", None) or 0)
         self.count = len(_layers(model, family))
         self.dropped = False
         self.shared = _Pass()
@@ -104,8 +106,9 @@ class LanguageModel(nn.Module):
                 for module in self._top:
                     module.requires_grad_(True)
         self._learned = frozenset(name for name, value in self.named_parameters() if value.requires_grad)
-        self.register_state_dict_post_hook(_leave_out_frozen)
-        self.register_load_state_dict_pre_hook(_keep_frozen)
+        hooked: Any = self  # torch gives these two no types
+        hooked.register_state_dict_post_hook(_leave_out_frozen)
+        hooked.register_load_state_dict_pre_hook(_keep_frozen)
         self.train(self.training)
 
     def _split(self, model: nn.Module, family: Family, first: int) -> list[nn.Module]:
@@ -140,7 +143,7 @@ class LanguageModel(nn.Module):
 
     @torch.no_grad()
     def lower(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """tokens (N, L), mask (N, L) -> states of the frozen part (N, L, H): what the first learning layer reads, or the final ones."""
+        """tokens (N, L), mask (N, L) -> states (N, L, H): what the first learning layer reads, or the final ones."""
         if self.first is None or self.dropped:
             why = "was left out of memory" if self.dropped else "does not exist: everything learns"
             raise RunError(f"{self.name}: the frozen part {why}, so it cannot be run.")
@@ -154,15 +157,17 @@ class LanguageModel(nn.Module):
     def _run(self, tokens: Tensor, mask: Tensor, span: _Span | None) -> Tensor:
         assert self.model is not None
         tokens, mask = tokens.to(self.base.device), mask.to(self.base.device)
-        pad = self.config.pad_token_id
-        ids = tokens.long().masked_fill(~mask, 0 if pad is None else pad)
+        ids = tokens.long().masked_fill(~mask, self.pad)
         attended = mask.clone()
         attended[:, :1] |= ~mask.any(
             1, keepdim=True
         )  # a softmax over nothing is NaN; what comes of this row is masked behind
+        seen = (
+            None if attended.is_meta else attended.long()
+        )  # families look at a mask's values, and there are none on meta
         self.shared.span = span
         try:
-            return self.model(input_ids=ids, attention_mask=attended.long()).last_hidden_state
+            return self.model(input_ids=ids, attention_mask=seen).last_hidden_state
         finally:
             self.shared.span = None
 
@@ -171,8 +176,8 @@ class LanguageModel(nn.Module):
         return (value for name, value in self.named_parameters() if name in self._learned)
 
     def drop_lower(self) -> None:
-        """Takes the frozen part out of memory, for good: from now on states must be given. Nothing where everything learns."""
-        if self.first is None or self.dropped:
+        """Takes the frozen layers out of memory, for good: from now on states must be given. Nothing where there are none."""
+        if not self.first or self.dropped:
             return
         self.dropped = True
         if self.first == self.count:
@@ -182,10 +187,9 @@ class LanguageModel(nn.Module):
         for step in self.model.modules():
             if isinstance(step, _Step) and step.index < self.first:
                 step.layer = None
-        table = self.model.get_input_embeddings()
-        self.model.set_input_embeddings(
-            _NoTable(table.embedding_dim).to(table.weight.device, table.weight.dtype)
-        )
+        model: Any = self.model
+        table = model.get_input_embeddings()
+        model.set_input_embeddings(_NoTable(table.embedding_dim).to(table.weight.device, table.weight.dtype))
 
 
 def _layers(model: nn.Module, family: Family) -> nn.ModuleList:
@@ -241,11 +245,11 @@ def _persistent_buffers(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 def load(checkpoint: Checkpoint, layers: Layers, *, base: str = "", weights: bool = True) -> LanguageModel:
     """The language model of a checkpoint, in float32. `base` is the hash of its weights.
 
-    `weights=False` draws weights instead of reading them, for those who want shapes only. CheckpointError where the files do not hold
-    all weights of the family.
+    `weights=False` draws weights instead of reading them, for those who want shapes only. CheckpointError where the files do not
+    hold all weights of the family.
     """
     shape = shape_of(checkpoint)
-    with _quiet():
+    with quiet():
         model = _with_weights(checkpoint, shape) if weights else _without_weights(checkpoint, shape)
     return LanguageModel(
         model, shape.family, first=layers.first(shape.layers), base=base, name=checkpoint.name
@@ -300,17 +304,22 @@ def _with_weights(checkpoint: Checkpoint, shape: Shape) -> nn.Module:
 def _without_weights(checkpoint: Checkpoint, shape: Shape) -> nn.Module:
     from transformers import AutoModel
 
-    model: nn.Module = AutoModel.from_config(
-        _config(checkpoint, shape), dtype=torch.float32, trust_remote_code=False, **shape.family.options
+    maker: Any = AutoModel
+    model: nn.Module = maker.from_config(
+        _config(checkpoint, shape),
+        dtype=torch.float32,
+        trust_remote_code=False,
+        **shape.family.options,
     )
     return model
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No bars and no reports: what matters of them is an error here."""
-    from transformers.utils import logging as talk
+    from transformers.utils import logging as transformers_logging
 
+    talk: Any = transformers_logging
     level, bars = talk.get_verbosity(), talk.is_progress_bar_enabled()
     talk.set_verbosity(logging.CRITICAL)
     talk.disable_progress_bar()

