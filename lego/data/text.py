@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -159,7 +158,7 @@ def _move(aside: Path, folder: Path, count: int) -> None:
             return
         # Damaged, or it would have been used: out of the way with it.
         shutil.rmtree(folder, ignore_errors=True)
-        os.replace(aside, folder)
+        aside.rename(folder)
 
 
 def _opened(folder: Path, count: int) -> Ragged | None:

@@ -29,10 +29,10 @@ _WAYS = (
 class GloVe(Tokens):
     """Words of the corpus with their vectors from a file; W is the width of the file, whatever that of the model.
 
-    `path` is a text file of the official layout (a word and its values on a line) or a folder that holds one `.npy` (words × W) and
-    one `.parquet` whose column `index` names the words. Only words of the corpus are kept; those that the file lacks are the
-    unknown token, counted in the encoder's `coverage`. Values of categories and lists are read as words too. Text is lower-cased,
-    as the 6B files are. With `trainable=False` the vectors stay as they are.
+    `path` is a text file of the official layout (a word and its values on a line), or a folder that holds one `.npy` of
+    vectors and one `.parquet` whose column `index` names their words. Only words of the corpus are kept; those that the file
+    lacks are the unknown token, counted in the encoder's `coverage`. Values of categories and lists are read as words too.
+    Text is lower-cased, as the 6B files are. With `trainable=False` the vectors stay as they are.
     """
 
     path: str = attrs.field(kw_only=False, metadata=PATH)
@@ -69,8 +69,8 @@ class GloVe(Tokens):
     def build(self, context: Context) -> nn.Module:
         """The table of the vocabulary's words.
 
-        The unknown token and the separator begin as zero, as padding is and stays: a mean over all vectors, which is used too, would
-        point every title with a rare word in one direction that says nothing about it.
+        The unknown token and the separator begin as zero, as padding is and stays: a mean over all vectors, which is used
+        too, would point every title with a rare word in one direction that says nothing about it.
         """
         encoder = fitted(context.encoder)
         file = _file(self.path)
@@ -103,7 +103,7 @@ def _file(path: str) -> _TextFile | _ArrayFolder:
 
 @attrs.frozen(eq=False)
 class _TextFile:
-    """`word v1 … vW` a line. A line `count W` on top (word2vec's layout) is skipped; some words of the larger files hold blanks."""
+    """`word v1 … vW` a line. A line `count W` on top (word2vec's layout) is skipped; some files have words with blanks."""
 
     path: Path
     width: int

@@ -64,7 +64,8 @@ class PretrainedTokens(Tokens):
             )
         if not context.weights:
             return nn.Embedding(rows, width).requires_grad_(self.trainable)
-        return nn.Embedding.from_pretrained(token_table(checkpoint), freeze=not self.trainable)
+        table = token_table(checkpoint)
+        return nn.Embedding.from_pretrained(table, freeze=not self.trainable)  # type: ignore[no-untyped-call]
 
     @classmethod
     def examples(cls) -> Iterable[PretrainedTokens]:

@@ -88,7 +88,7 @@ class WordEncoder:
     def identity(self) -> str:
         """A hash of the words, the values, and the rules by which text is cut."""
         values = {attribute: list(self.values[attribute]) for attribute in sorted(self.values)}
-        content = json.dumps([self._tokenizer.to_str(), values, sorted(self.attributes)])
+        content = json.dumps([self._tokenizer.to_str(), values])
         return hashlib.sha256(content.encode()).hexdigest()
 
     @cached_property

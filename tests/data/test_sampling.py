@@ -240,6 +240,15 @@ def test_the_same_generator_gives_the_same_rows(want: dict[str, object]) -> None
     assert not np.array_equal(first.items, other.items)
 
 
+def test_many_users_and_items_do_not_overflow() -> None:
+    """Users times items may exceed 32 bits."""
+    last = 29_999
+    shown: Shown = [(last, [1], [2])] * 50
+    histories: list[list[int]] = [*([] for _ in range(last)), list(range(2, 99_999))]
+    rows = rows_of(shown, histories, 100_000, negatives=3, source="uniform")
+    assert np.sort(rows.items[:, 1:]).tolist() == [[0, 99_999, 100_000]] * 50
+
+
 def test_inputs_are_never_written() -> None:
     """Drawing works on arrays that cannot be written to, as those of a memory-mapped store."""
     impressions, users = part([(0, [1], [2, 3]), (1, [3], [1])], [[4], []])
