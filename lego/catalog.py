@@ -141,11 +141,11 @@ def _scan_with_the_standard_library() -> tuple[list[tuple[_Groups, str, str]], l
     for distribution in importlib.metadata.distributions():
         name, version = "unknown", ""
         try:
+            name = distribution.metadata["Name"] or name
+            version = distribution.version
             text = distribution.read_text("entry_points.txt")
             if not text:
                 continue
-            name = distribution.metadata["Name"] or name
-            version = distribution.version
             if normal(name) in seen:  # an earlier folder of the path has it
                 continue
             seen.add(normal(name))

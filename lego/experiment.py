@@ -34,8 +34,8 @@ class Training(Spec):
     """How a model is fitted.
 
     `pretrained_lr` is the rate of language model weights (`lr` unless given); `warmup` a share of all steps; `clip` the largest
-    norm of the gradient; `monitor` the metric on the dev part that decides which epoch is kept, `patience` how many epochs without
-    a better one are waited for; `accumulate` how many batches make a step; `precision="bf16"` runs the forward pass in autocast,
+    norm of the gradient; `monitor` the metric on the dev part that decides which epoch is kept, `patience` how many epochs
+    without a better one are waited for; `accumulate` how many batches make a step; `precision="bf16"` runs the forward pass in autocast,
     which rounds. `deduplicate=False` encodes every slot of a batch instead of every distinct item: slower, the same gradients
     where dropout is 0.
     """
@@ -86,7 +86,7 @@ class Experiment(Spec):
     evaluation: Evaluation = attrs.field(factory=Evaluation)
 
     def set(self, *changes: str, names: Any = None) -> Experiment:
-        """Another experiment, with `model.behavior=GRU()` or `training.lr=3e-4` replaced; SpecError where there is no such path."""
+        """Another experiment, with `model.behavior=GRU()` or `training.lr=3e-4` replaced; SpecError where no such path is."""
         made: Any = self
         for change in changes:
             path, sign, text = change.partition("=")

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from lego import catalog
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -44,3 +46,31 @@ def _same_numbers_each_time() -> Iterator[None]:
 
     with seeded(0):
         yield
+
+
+@pytest.fixture
+def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Path]]:
+    """Makes distributions that look installed until the test ends.
+
+    The first text is the name, the second the entry_points.txt; each keyword is the source of a module.
+    """
+    places = []
+
+    def make(name: str, entry_points: str, version: str = "1.0", **modules: str) -> Path:
+        folder = tmp_path / f"distribution-{name}"
+        metadata = folder / f"{name}-{version}.dist-info"
+        metadata.mkdir(parents=True)
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        (metadata / "entry_points.txt").write_text(entry_points, encoding="utf-8")
+        for module, source in modules.items():
+            (folder / f"{module}.py").write_text(source, encoding="utf-8")
+        monkeypatch.syspath_prepend(str(folder))
+        catalog.forget()
+        places.append(str(folder))
+        return folder
+
+    yield make
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None) or "").startswith(tuple(places) or "\0"):
+            del sys.modules[name]
+    catalog.forget()
