@@ -41,7 +41,7 @@ def _known_suffix(instance: object, attribute: Any, value: str) -> None:
 
 @operator
 class Embedding(Content):
-    """Ready-made vectors, frozen unless `trainable`; a checkpoint holds them, so a run needs the file only to begin.
+    """Ready-made vectors, frozen unless `trainable`; a checkpoint holds them either way.
 
     Where their width is not the model's, a linear layer that learns leads from one to the other: `project=True` has it in any
     case, `project=False` never (and other widths are then a problem).

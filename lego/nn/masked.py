@@ -1,4 +1,7 @@
-"""What is done over the real places of a padded row. A row without any real place gives zeros, never NaN."""
+"""What is done over the real places of padded rows.
+
+A row has one place at least, be it padding. A row without any real place gives zeros, never NaN.
+"""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ class PredictorTests(ModuleTests):
             )
             real = _scores(module(Out(sequence, user.mask), padded, candidate_mask, needs))[candidate_mask]
             if real.requires_grad:
-                real.square().sum().backward()
+                torch.autograd.backward(real.square().sum())
             gradients = {
                 name: value.grad for name, value in module.named_parameters() if value.grad is not None
             }

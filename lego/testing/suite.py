@@ -197,7 +197,7 @@ def backward(module: nn.Module, inputs: tuple[Any, ...]) -> None:
     for each in out.losses.values() if isinstance(out, Out) else ():
         loss = loss + each
     if loss.requires_grad:
-        loss.backward()
+        torch.autograd.backward(loss)
 
 
 def draw(*shape: int, seed: int) -> Tensor:

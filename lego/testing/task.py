@@ -42,7 +42,7 @@ class TaskTests(ModuleTests):
         wrong = torch.where(mask, scores, GARBAGE).requires_grad_()
         loss = module(wrong, torch.where(mask, labels, 1.0), mask)
         assert_near(loss, module(*inputs))
-        loss.backward()
+        torch.autograd.backward(loss)
         assert wrong.grad is not None
         assert not wrong.grad[~mask].any()
         assert torch.isfinite(wrong.grad).all()
@@ -56,7 +56,7 @@ class TaskTests(ModuleTests):
         """The gradient raises the score of every real positive and lowers that of every real negative, on balance."""
         scores, labels, mask = inputs
         scores = scores.clone().requires_grad_()
-        module(scores, labels, mask).backward()
+        torch.autograd.backward(module(scores, labels, mask))
         assert scores.grad is not None
         assert (scores.grad[mask & (labels == 1)] < 0).all()
         assert scores.grad[mask & (labels == 0)].sum() > 0
@@ -72,7 +72,7 @@ class TaskTests(ModuleTests):
         scores, labels, mask = inputs
         large = (1e3 * scores).requires_grad_()
         loss = module(large, labels, mask)
-        loss.backward()
+        torch.autograd.backward(loss)
         assert torch.isfinite(loss)
         assert large.grad is not None
         assert torch.isfinite(large.grad).all()
@@ -82,7 +82,7 @@ class TaskTests(ModuleTests):
         scores, labels, mask = inputs
         scores = scores.clone().requires_grad_()
         loss = module(scores, labels, torch.zeros_like(mask))
-        loss.backward()
+        torch.autograd.backward(loss)
         assert torch.isfinite(loss)
         assert scores.grad is not None
         assert not scores.grad.any()
