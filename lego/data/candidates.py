@@ -42,7 +42,9 @@ def draw_unseen(
     drawn = np.zeros((len(owners), count), np.int32)
     for first in range(0, len(owners), _ROWS):
         rows = slice(first, first + _ROWS)
-        drawn[rows] = _draw_rows(urn, pool, weights, owners[rows] * size, keys, want[rows], count, generator)
+        base = owners[rows] * size
+        near = keys[np.searchsorted(keys, base.min()) : np.searchsorted(keys, base.max() + size)]
+        drawn[rows] = _draw_rows(urn, pool, weights, base, near, want[rows], count, generator)
     return Ragged.from_lengths(drawn[np.arange(count) < want[:, None]], want)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +51,20 @@ class Column:
 
     def value(self, text: str) -> Any:
         """The value that a field holds, None where it is not what is expected."""
+        return text if self.form is None else self._number(text, self.form)
+
+    @cached_property
+    def form(self) -> re.Pattern[str] | None:
+        """How the number is written; None for text."""
         if pa.types.is_string(self.type):
-            return text
-        if pa.types.is_integer(self.type):
-            value: float = int(text) if _WHOLE.fullmatch(text) else float("nan")
-            value = value if -_INT64 <= value < _INT64 else float("nan")
-        else:
-            value = float(text) if _NUMBER.fullmatch(text) else float("nan")
-        return value if self.low <= value <= self.high else None
+            return None
+        return _WHOLE if pa.types.is_integer(self.type) else _NUMBER
+
+    def _number(self, text: str, form: re.Pattern[str]) -> float | None:
+        if not form.fullmatch(text):
+            return None
+        value = int(text) if form is _WHOLE else float(text)
+        return value if self.low <= value <= self.high and -_INT64 <= value < _INT64 else None
 
 
 @attrs.frozen
@@ -101,35 +108,31 @@ def examine(path: Path, columns: Sequence[Column], complaints: Iterable[Complain
     first: dict[tuple[int, tuple[Any, ...]], int] = {}
     fields, places = 0, [0]
     for number, record, failure in _records(path):
-        where = f"{path.name} line {number}"
         if failure is not None:
             yield failure
-        elif record is None or not record:
+        elif not record:
             continue
         elif fields == 0:
             fields, places = len(record), [record.index(column.name) for column in columns]
         elif len(record) != fields:
-            yield Problem(
-                where,
-                f"{fields} columns are expected, {len(record)} found",
-                "put quotes around a value with commas in it",
-            )
+            what = f"{fields} columns are expected, {len(record)} found"
+            yield Problem(f"{path.name} line {number}", what, "put quotes around a value with commas in it")
         else:
             row = {}
             for column, place in zip(columns, places, strict=True):
-                row[column.name] = column.value(record[place])
-                if row[column.name] is None:
+                row[column.name] = value = column.value(record[place])
+                if value is None:
+                    where = f"{path.name} line {number}, column {column.name}"
                     what = f"{column.expected} is expected, {record[place]!r} found"
-                    yield Problem(
-                        f"{where}, column {column.name}", what, "correct the value, or take the row out"
-                    )
+                    yield Problem(where, what, "correct the value, or take the row out")
             for index, complaint in enumerate(complaints):
                 key = tuple(row[name] for name in complaint.columns)
-                if key in complaint.values:
-                    line = first.setdefault((index, key), number)
-                    if line < number or not complaint.spare_first:
-                        what = complaint.what.format(**row, first=line)
-                        yield Problem(f"{where}, column {complaint.columns[-1]}", what, complaint.fix)
+                if key not in complaint.values:
+                    continue
+                line = first.setdefault((index, key), number)
+                if line < number or not complaint.spare_first:
+                    where = f"{path.name} line {number}, column {complaint.columns[-1]}"
+                    yield Problem(where, complaint.what.format(**row, first=line), complaint.fix)
 
 
 def _header_holds(path: Path, columns: Sequence[Column], problems: Problems) -> bool:
@@ -189,21 +192,20 @@ def _records(path: Path) -> Iterator[tuple[int, list[str] | None, Problem | None
     with path.open("rb") as file:
         for number, raw in enumerate(file, 1):
             try:
-                line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+                fields = (
+                    next(csv.reader([line], strict=True), [])
+                    if '"' in line
+                    else line.split(",")
+                    if line
+                    else []
+                )
             except UnicodeDecodeError as failure:
                 what = f"byte {failure.start + 1} of the line, 0x{raw[failure.start]:02x}, is not UTF-8"
                 yield number, None, Problem(f"{path.name} line {number}", what, "save the file as UTF-8")
-                continue
-            try:
-                yield number, next(csv.reader([line.rstrip("\r\n")], strict=True), []), None
             except csv.Error as failure:
                 what = "a quote is opened and not closed" if "end of data" in str(failure) else str(failure)
-                yield (
-                    number,
-                    None,
-                    Problem(
-                        f"{path.name} line {number}",
-                        what,
-                        "quote a value as the CSV of the official file does",
-                    ),
-                )
+                fix = "quote a value as the CSV of the official file does"
+                yield number, None, Problem(f"{path.name} line {number}", what, fix)
+            else:
+                yield number, fields, None

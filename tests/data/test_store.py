@@ -129,6 +129,7 @@ def test_recent_keeps_the_newest(raw, root):
         store.users.history.values[a:b].tolist() for a, b in zip(recent.start, recent.stop, strict=True)
     ] == [[3], []]
     assert (train.stop - train.start).tolist() == [2, 0]
+    assert (train.recent(5).start == train.start).all()
 
 
 def test_take_keeps_labels_with_their_candidates(raw, root):

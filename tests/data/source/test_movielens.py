@@ -170,7 +170,7 @@ def test_popularity_knows_nothing(store):
 
 def test_popularity_knows_nothing_in_a_sample_of_users_either(movielens, tmp_path):
     """A sample's negatives are drawn by everybody's clicks, or a movie that was drawn would be the more popular one."""
-    sampled = prepare(MovieLens(movielens, users=200), tmp_path)
+    sampled = prepare(MovieLens(movielens, users=100), tmp_path)
     assert 0.46 < by_user_gauc(sampled, popularity(sampled)) < 0.54
 
 
