@@ -35,9 +35,9 @@ class Training(Spec):
 
     `pretrained_lr` is the rate of language model weights (`lr` unless given); `warmup` a share of all steps; `clip` the largest
     norm of the gradient; `monitor` the metric on the dev part that decides which epoch is kept, `patience` how many epochs
-    without a better one are waited for; `accumulate` how many batches make a step; `precision="bf16"` runs the forward pass in autocast,
-    which rounds. `deduplicate=False` encodes every slot of a batch instead of every distinct item: slower, the same gradients
-    where dropout is 0.
+    without a better one are waited for; `accumulate` how many batches make a step; `precision="bf16"` runs the forward pass in
+    autocast, which rounds. `deduplicate=False` encodes every slot of a batch instead of every distinct item: slower, the same
+    gradients where dropout is 0.
     """
 
     epochs: int = attrs.field(default=5, validator=ge(0))

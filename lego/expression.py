@@ -209,8 +209,9 @@ def write(value: Any, *, full: bool = False) -> str:
 def _write_spec(spec: Spec, *, full: bool) -> str:
     cls: Any = type(spec)
     infix = getattr(cls, "infix", None)
-    if infix:
-        return f" {infix} ".join(write(each, full=full) for each in getattr(spec, field_names(cls)[0]))
+    operands = getattr(spec, field_names(cls)[0]) if infix else None
+    if isinstance(operands, tuple):  # not where the operands are a choice
+        return f" {infix} ".join(write(each, full=full) for each in operands)
     name = getattr(cls, "helper", None) or catalog.name_of(cls)
     fields = [field for field in attrs.fields(cls) if field.init]
     mandatory = [field for field in fields if not field.kw_only and field.default is attrs.NOTHING]

@@ -9,7 +9,7 @@ import math
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache, wraps
+from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, dataclass_transform
 
 import attrs
@@ -146,7 +146,9 @@ def gt(bound: float) -> Any:
 
 def between(low: float, high: float) -> Any:
     """From `low` up to, not including, `high`: what a dropout rate is."""
-    return _Rule(lambda value: value is None or low <= value < high, f"from {low} up to, not including, {high}")
+    return _Rule(
+        lambda value: value is None or low <= value < high, f"from {low} up to, not including, {high}"
+    )
 
 
 def one_of(*values: object) -> Any:
@@ -162,8 +164,11 @@ def _admit_choice(validator: Callable[..., Any]) -> Callable[..., None]:
 
     @wraps(validator, assigned=(), updated=())
     def validate(instance: object, attribute: Any, value: object) -> None:
-        for each in value.values if isinstance(value, Choice) else (value,):
-            validator(instance, attribute, each)
+        if isinstance(value, Choice):
+            for each in value.values:
+                validate(instance, attribute, each)
+        else:
+            validator(instance, attribute, value)
 
     return validate
 
@@ -179,14 +184,14 @@ def _transform(cls: type, fields: list[Any]) -> list[Any]:
 def operator(cls: type[T]) -> type[T]:
     """Makes a spec class: frozen, keyword-only but for fields marked `kw_only=False`, checked, printed as code.
 
-    On top of attrs, a spec refuses unknown options with a suggestion, checks every value against the field's annotation, turns lists
-    and dicts into tuples and `FrozenMap`, and admits `any_of(…)` and `cases(…)` in every field.
+    On top of attrs, a spec refuses unknown options with a suggestion, checks every value against the field's annotation, turns
+    lists and dicts into tuples and `FrozenMap`, and admits `any_of(…)` and `cases(…)` in every field.
     """
     made = attrs.frozen(kw_only=True, repr=False, field_transformer=_transform, slots=False)(cls)
     initialise = made.__init__
 
     @wraps(initialise)
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - it becomes the class's own
         if type(self) is made:
             _check_call(made, args, kwargs)
             args, kwargs = _normal_call(made, args, kwargs)
@@ -233,7 +238,9 @@ def _check_call(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
         raise SpecError.wrong_call(cls.__name__, f"{', '.join(missing)} is missing", signature(cls))
 
 
-def _normal_call(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _normal_call(
+    cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments as the annotations want them; raises where they cannot be made so."""
     hints = _hints(cls)
     converted = {field.name for field in attrs.fields(cls) if field.converter is not None}
@@ -251,7 +258,7 @@ def _normal_call(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) ->
     )
 
 
-@lru_cache(maxsize=None)
+@cache
 def _hints(cls: type) -> dict[str, Any]:
     try:
         return typing.get_type_hints(cls)
@@ -358,12 +365,18 @@ class Spec:
     def problems(self, context_width: int, where: str) -> Iterator[Problem]:
         """What cannot be built in a model `context_width` wide, asked before anything is built; nothing unless overridden.
 
-        `where` says which spec this is (`behavior=GRU(…)`) and becomes the `where` of a problem. The specs inside this one are asked
-        too, so an operator that overrides this ends with `yield from super().problems(context_width, where)`.
+        `where` says which spec this is (`behavior=GRU(…)`) and becomes the `where` of a problem. The specs inside this one are
+        asked too, so an operator that overrides this ends with `yield from super().problems(context_width, where)`.
         """
         for name in field_names(type(self)):
             value = getattr(self, name)
-            parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple) else (value,)
+            parts = (
+                value.values()
+                if isinstance(value, Mapping)
+                else value
+                if isinstance(value, tuple)
+                else (value,)
+            )
             for part in parts:
                 if isinstance(part, Spec):
                     yield from part.problems(context_width, f"{where}, {name}={part!r}")

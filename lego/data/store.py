@@ -244,7 +244,7 @@ def prepare(
 ) -> Store:
     """The prepared folder of a source below `root`, made where it is not there yet: `root/<source>-<fingerprint[:12]>`.
 
-    With `to` it is that very folder; DataError where something else stands there, unless it is prepared data and `force` is given.
+    With `to` it is that very folder; DataError where something else stands there, but `force` replaces other prepared data.
     `progress` is told each step in a few words. `force` makes the folder again. A source that is prepared already (`Prepared`) is
     opened where it is. Two processes may ask for the same folder at once: one makes it, the other waits and opens it.
     """

@@ -31,6 +31,10 @@ class Chain(Sequence):
 
     def __attrs_post_init__(self) -> None:
         """Takes inner chains apart and checks that every part but the last gives a sequence."""
+        if isinstance(self.parts, Choice):
+            for each in self.parts.values:
+                Chain(each)
+            return
         object.__setattr__(self, "parts", tuple(_flat(self.parts)))
         if len(self.parts) < 2:
             raise SpecError.wrong_value(
@@ -47,10 +51,9 @@ class Chain(Sequence):
     @property
     def gives(self) -> Form:
         """What the last part gives."""
-        last = self.parts[-1]
-        if isinstance(last, Choice):
+        if isinstance(self.parts, Choice) or isinstance(self.parts[-1], Choice):
             raise SpecError.open_choice(repr(self))
-        return last.gives
+        return self.parts[-1].gives
 
     def build(self, context: Context) -> nn.Module:
         """The torch of it."""
