@@ -1,14 +1,14 @@
 """What can go wrong, in one tree. Every sentence says where, what, and how to fix.
 
-    LegoError
-    ├── SpecError          a spec was made from wrong values              (also a ValueError)
-    ├── ExpressionError    a text is not an expression of the language    (also a ValueError)
-    ├── CatalogError       an operator cannot be found, loaded or told apart   (also a LookupError)
-    ├── CompositionError   specs that are right alone do not fit together; all problems at once
-    ├── DataError          raw files or a prepared folder cannot be read; all problems at once
-    ├── CheckpointError    weights or tokenizer of a language model cannot be had
-    ├── ScriptError        an experiment script cannot be read
-    └── RunError           a run folder cannot be made, read or resumed; a run went wrong
+LegoError
+├── SpecError          a spec was made from wrong values              (also a ValueError)
+├── ExpressionError    a text is not an expression of the language    (also a ValueError)
+├── CatalogError       an operator cannot be found, loaded or told apart   (also a LookupError)
+├── CompositionError   specs that are right alone do not fit together; all problems at once
+├── DataError          raw files or a prepared folder cannot be read; all problems at once
+├── CheckpointError    weights or tokenizer of a language model cannot be had
+├── ScriptError        an experiment script cannot be read
+└── RunError           a run folder cannot be made, read or resumed; a run went wrong
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ def did_you_mean(name: str, available: Iterable[str]) -> str:
     """`Did you mean 'heads'? ` or nothing; ends with a blank so that it can be put before a sentence."""
     names = list(available)
     folded = {each.lower(): each for each in names}
+    if name.lower() in folded:
+        return f"Did you mean {folded[name.lower()]!r}? "
     near = get_close_matches(name, names, n=1) or [
         folded[each] for each in get_close_matches(name.lower(), folded, n=1, cutoff=0.5)
     ]
@@ -100,7 +102,9 @@ class CatalogError(LegoError, LookupError):
         names = sorted(available)
         listing = ", ".join(names) or "nothing (is lego installed? try: pip install -e .)"
         left_out = "".join(f" {each} offers it, but LEGO_PLUGINS leaves {each} out." for each in sorted(off))
-        return cls(f"No {slot} is called {name!r}. {did_you_mean(name, names)}Available: {listing}.{left_out}")
+        return cls(
+            f"No {slot} is called {name!r}. {did_you_mean(name, names)}Available: {listing}.{left_out}"
+        )
 
     @classmethod
     def ambiguous(cls, name: str, distributions: Iterable[str]) -> CatalogError:

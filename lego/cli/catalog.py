@@ -31,6 +31,8 @@ def catalog(
     chosen = (
         _named(groups, what) if named else [group for group in groups if not what or what in _slots(group)]
     )
+    if what:
+        chosen.sort(key=lambda group: (group[0].name, group[0].distribution))
     rows = [_row(group) for group in chosen]
     if full or named:
         loaded = _loaded(chosen)
