@@ -1,6 +1,16 @@
 """MINER (Li et al., 2022): several interests a user, drawn apart by a disagreement loss, weighed by each candidate."""
 
-from lego import CNN, Experiment, InterestAttention, Matching, MovieLens, PolyAttention, PretrainedTokens, Recommender, Training
+from lego import (
+    CNN,
+    Experiment,
+    InterestAttention,
+    Matching,
+    MovieLens,
+    PolyAttention,
+    PretrainedTokens,
+    Recommender,
+    Training,
+)
 
 experiment = Experiment(
     data=MovieLens("data/ml-latest-small", history=30),

@@ -1,4 +1,4 @@
-"""NRMS (Wu et al., 2019): attention over words, attention over the history, a dot product. Words start from a language model's table."""
+"""NRMS (Wu et al., 2019): attention over words and over the history, a dot product. Word vectors start from a language model."""
 
 from lego import Attention, Dot, Experiment, Matching, MovieLens, PretrainedTokens, Recommender, Training
 
