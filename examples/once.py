@@ -1,4 +1,4 @@
-"""The main job: a language model reads the titles; its lower layers are frozen and computed once, the upper ones learn with the rest.
+"""The main job: a language model reads the titles; its lower layers are frozen and cached, the upper ones learn with the rest.
 
 Run it with `lego run examples/once.py`: some minutes on two cores, most of them in the two layers that learn.
 """
