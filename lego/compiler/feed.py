@@ -51,15 +51,15 @@ class ItemFeed:
         wanted = rows.cpu().numpy()
         lengths = self.tokens.offsets[wanted + 1] - self.tokens.offsets[wanted]
         order = np.argsort(lengths, kind="stable")
-        for places in np.array_split(order, min(self.buckets, max(1, len(order) // 8))):
-            if not len(places):
+        for found in np.array_split(order, min(self.buckets, max(1, len(order) // 8))):
+            if not len(found):
                 continue
-            chosen = wanted[places]
-            length = max(1, int(lengths[places].max()))
+            chosen = wanted[found]
+            length = max(1, int(lengths[found].max()))
             table, mask = self.tokens.take(chosen).padded(length)
             states = None if self.states is None else self.states.gather(chosen, length).to(rows.device)
             yield Page(
-                torch.from_numpy(places).to(rows.device),
+                torch.from_numpy(found).to(rows.device),
                 torch.from_numpy(table.astype(np.int64, copy=False)).to(rows.device),
                 torch.from_numpy(mask).to(rows.device),
                 Needs(states=states),
