@@ -21,6 +21,8 @@ from lego.pretrained.families import Family, Shape, shape_of
 from lego.pretrained.layers import Layers
 from lego.spec import Checkpoint
 
+_UNMASKED = "lego_unmasked"
+
 
 @attrs.define(eq=False)
 class _Span:
@@ -158,16 +160,12 @@ class LanguageModel(nn.Module):
         assert self.model is not None
         tokens, mask = tokens.to(self.base.device), mask.to(self.base.device)
         ids = tokens.long().masked_fill(~mask, self.pad)
+        # A softmax over nothing is NaN, so an empty row sees one place; what comes of it is masked behind.
         attended = mask.clone()
-        attended[:, :1] |= ~mask.any(
-            1, keepdim=True
-        )  # a softmax over nothing is NaN; what comes of this row is masked behind
-        seen = (
-            None if attended.is_meta else attended.long()
-        )  # families look at a mask's values, and there are none on meta
+        attended[:, :1] |= ~mask.any(1, keepdim=True)
         self.shared.span = span
         try:
-            return self.model(input_ids=ids, attention_mask=seen).last_hidden_state
+            return self.model(input_ids=ids, attention_mask=attended.long()).last_hidden_state
         finally:
             self.shared.span = None
 
@@ -302,16 +300,28 @@ def _with_weights(checkpoint: Checkpoint, shape: Shape) -> nn.Module:
 
 
 def _without_weights(checkpoint: Checkpoint, shape: Shape) -> nn.Module:
-    from transformers import AutoModel
+    from transformers import AttentionInterface, AutoModel
 
+    options = dict(shape.family.options)
+    if torch.empty(0).is_meta:
+        # An attention for which no mask is made: making one asks for its values, and on the meta device there are none.
+        AttentionInterface.register(_UNMASKED, _unmasked)
+        options["attn_implementation"] = _UNMASKED
     maker: Any = AutoModel
     model: nn.Module = maker.from_config(
-        _config(checkpoint, shape),
-        dtype=torch.float32,
-        trust_remote_code=False,
-        **shape.family.options,
+        _config(checkpoint, shape), dtype=torch.float32, trust_remote_code=False, **options
     )
     return model
+
+
+def _unmasked(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *_: Any, **options: Any
+) -> tuple[Tensor, None]:
+    """query (N, heads, L, d), key and value (N, groups, L, d) -> (N, L, heads, d): the work of attention, without its masks."""
+    repeats = query.shape[1] // key.shape[1]
+    key, value = (each.repeat_interleave(repeats, 1) for each in (key, value))
+    weights = (query @ key.transpose(-1, -2)).softmax(-1)
+    return (weights @ value).transpose(1, 2).contiguous(), None
 
 
 @contextlib.contextmanager
