@@ -165,7 +165,7 @@ def test_an_interrupted_build_goes_on_where_it_was(tmp_path, monkeypatch):
         build(tmp_path / "broken", tokens, broken)
     (partial,) = (tmp_path / "broken").glob("*.partial")
     with (partial / "states.bin").open("ab") as file:
-        file.write(b"half a page")
+        file.write(b"half a page" * 10_000)
     states = build(tmp_path / "broken", tokens, rest)
     assert broken.calls + rest.calls == whole.calls
     assert rest.calls < whole.calls
