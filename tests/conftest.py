@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lego import catalog
@@ -74,3 +75,51 @@ def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
         if str(getattr(module, "__file__", None) or "").startswith(tuple(places) or "\0"):
             del sys.modules[name]
     catalog.forget()
+
+
+@pytest.fixture(scope="session")
+def make_movies() -> Callable[..., Path]:
+    """Writes a folder in the format of MovieLens where taste has topics.
+
+    The title of each movie is made of words of its topic, each user likes one or two topics, and most movies are clicked
+    seldom, so that only the words tell. `shuffle=True` deals the titles out anew among the movies.
+    """
+
+    def make(
+        folder: Path,
+        *,
+        users: int = 24,
+        movies: int = 120,
+        topics: int = 4,
+        clicks: tuple[int, int] = (5, 14),
+        words: int = 8,
+        shuffle: bool = False,
+        seed: int = 0,
+    ) -> Path:
+        generator = np.random.default_rng(seed)
+        topic = np.arange(movies) % topics
+        titles = [
+            " ".join(f"w{place}x{word}" for word in generator.choice(words, size=3, replace=False))
+            for place in topic
+        ]
+        ratings = []
+        for user in range(users):
+            liked = generator.choice(topics, size=1 + user % 2, replace=False)
+            pool = np.flatnonzero(np.isin(topic, liked))
+            chosen = generator.choice(pool, size=int(generator.integers(*clicks)), replace=False)
+            ratings += [f"{user + 1},{movie + 1},5.0,{1000 * user + at}" for at, movie in enumerate(chosen)]
+        if shuffle:
+            titles = [titles[place] for place in generator.permutation(movies)]
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = [f"{row + 1},{title},(no genres listed)" for row, title in enumerate(titles)]
+        (folder / "movies.csv").write_text("\n".join(["movieId,title,genres", *lines]) + "\n")
+        (folder / "ratings.csv").write_text("\n".join(["userId,movieId,rating,timestamp", *ratings]) + "\n")
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def movies(make_movies: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 24 users and 120 movies."""
+    return make_movies(tmp_path_factory.mktemp("movies") / "movies")

@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from lego.experiment import Experiment
 
 
-def read(script: str, changes: list[str], seed: int = -1) -> tuple[Experiment, Path]:
-    """The experiment of a script with its changes. Paths of the script are relative to it, those of `--set` to the working directory."""
+def read(script: str, changes: list[str], seed: int | None = None) -> tuple[Experiment, Path]:
+    """The experiment of a script with its changes. Paths in it are relative to it, those of `--set` to the working directory."""
     from lego.runtime.script import load_experiment, load_module, names_with
 
     experiment, path = load_experiment(script)
     names = names_with(load_module(path))
-    if seed >= 0:
+    if seed is not None:
         changes = [*changes, f"training.seed={seed}"]
     return experiment.set(*changes, names=names).rebased(Path.cwd()), path
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -39,15 +38,7 @@ def aligned(rows: Iterable[Sequence[str]], indent: str = "") -> list[str]:
 
 def print_json(document: Any) -> None:
     """One JSON document on one line of standard output. What is not a number is null, since JSON has no NaN."""
-    sys.stdout.write(json.dumps(_plain(document), ensure_ascii=False) + "\n")
+    from lego.runtime.folder import plain
+
+    sys.stdout.write(json.dumps(plain(document), ensure_ascii=False) + "\n")
     sys.stdout.flush()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -9,17 +9,26 @@ import typer
 
 
 def run(
-    script: str = typer.Argument(..., metavar="SCRIPT", help="A Python script that defines `experiment`, or SCRIPT:NAME."),
+    script: str = typer.Argument(
+        ..., metavar="SCRIPT", help="A Python script that defines `experiment`, or SCRIPT:NAME."
+    ),
     changes: list[str] = typer.Option(
-        [], "--set", metavar="PATH=VALUE", help="Replace a value, as in 'model.behavior=GRU(hidden=128)' or training.lr=3e-4."
+        [],
+        "--set",
+        metavar="PATH=VALUE",
+        help="Replace a value, as in 'model.behavior=GRU(hidden=128)' or training.lr=3e-4.",
     ),
     name: str = typer.Option("", help="The run's name; the script's unless given."),
     out: Path = typer.Option(Path("runs"), help="The folder that run folders are made in."),
-    seed: int = typer.Option(-1, help="The training seed; the script's unless given.", show_default=False),
+    seed: int | None = typer.Option(None, min=0, help="The training seed; the script's unless given."),
     device: str = typer.Option("auto", help="cpu, cuda, cuda:1, mps, or auto."),
-    resume: bool = typer.Option(False, "--resume", help="Go on with the unfinished run of the same experiment."),
+    resume: bool = typer.Option(
+        False, "--resume", help="Go on with the unfinished run of the same experiment."
+    ),
     no_cache: bool = typer.Option(False, "--no-cache", help="Test without caches: slower, the same numbers."),
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON document as the last line of standard output."),
+    as_json: bool = typer.Option(
+        False, "--json", help="Print one JSON document as the last line of standard output."
+    ),
 ) -> None:
     """Run an experiment: prepare the data if needed, train, test, and show the metrics."""
     from lego.cli.experiment import read, run_error
@@ -41,7 +50,9 @@ def run(
             screen=Screen(errors()),
         )
     except Stopped:
-        raise run_error("stopped as asked; the checkpoint is kept. Go on with the same command and --resume.", 130) from None
+        raise run_error(
+            "stopped as asked; the checkpoint is kept. Go on with the same command and --resume.", 130
+        ) from None
     if as_json:
         print_json({key: made.record[key] for key in SHAPE})
     else:
@@ -59,17 +70,17 @@ def show(record: dict[str, object]) -> None:
 
     screen = console(as_json=False)
     counts, seconds = record["counts"], record["seconds"]
-    assert isinstance(counts, dict)  # noqa: S101 - for the type checker
-    assert isinstance(seconds, dict)  # noqa: S101
+    assert isinstance(counts, dict)
+    assert isinstance(seconds, dict)
     rows = {"this model": record["test"], **record["baselines"]}  # type: ignore[dict-item]
     print_metrics(rows, screen, title=f"{record['part']} ({record['groups']:,} impressions)")  # type: ignore[arg-type]
     lines = [
-        f"protocol {record['protocol']}: per impression, ties {record['ties']} ({counts['tie_rate']:.1%} of impressions have one), "
-        f"{counts['left_out']:,} impressions of one class left out of gauc, {counts['without_history']:,} without history kept",
+        f"protocol {record['protocol']}: per impression, ties {record['ties']} ({counts['tie_rate']:.1%} have one), "
+         f"{counts['left_out']:,} of one class left out of gauc, {counts['without_history']:,} without history kept",
         "seconds: " + json.dumps(seconds),
     ]
     speedups = record["speedups"]
-    assert isinstance(speedups, dict)  # noqa: S101
+    assert isinstance(speedups, dict)
     if speedups:
         lines.append(
             f"cached evaluation: {speedups['pair_by_pair']:,.0f} times as fast as pair by pair, "

@@ -12,6 +12,8 @@ from lego.compiler.feed import ItemFeed
 from lego.contract import Need, Needs, Out
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
     from lego.data.batch import Batch
@@ -68,10 +70,10 @@ class Pipeline(nn.Module):
         losses: dict[str, Tensor] = {}
         if self.candidate_aware:
             user = self.behavior(user.tensor, user.mask, candidates, candidate_mask, needs)
-            losses.update(user.losses)
+            losses = summed(losses, user.losses)
         scores = self.predictor(user, candidates, candidate_mask, needs)
         if isinstance(scores, Out):
-            losses.update(scores.losses)
+            losses = summed(losses, scores.losses)
             scores = scores.tensor
         return Out(scores.float(), losses=losses)
 
@@ -84,11 +86,20 @@ class Pipeline(nn.Module):
         needs = self.needs_of(batch.users)
         user = self.encode_users(history, batch.history_mask, needs)
         scores = self.score(user, candidates, batch.candidate_mask, needs)
-        return Out(scores.tensor, losses={**items.losses, **user.losses, **scores.losses})
+        return Out(scores.tensor, losses=summed(items.losses, user.losses, scores.losses))
 
     def needs_of(self, users: Tensor) -> Needs:
         """users (B,) -> just what was declared."""
         return Needs(user=users if Need.USER in self.needs else None)
+
+
+def summed(*several: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Losses of all stages; those of one name are one loss, their sum, so that none is lost."""
+    together: dict[str, Tensor] = {}
+    for losses in several:
+        for name, loss in losses.items():
+            together[name] = together[name] + loss if name in together else loss
+    return together
 
 
 def with_padding(items: Tensor) -> Tensor:

@@ -20,16 +20,23 @@ if TYPE_CHECKING:
 def save_weights(path: Path, module: nn.Module) -> None:
     """What `module.state_dict()` holds: all that was trained; frozen language model weights are left to their own files."""
     with written_aside(path) as aside:
-        save_file({name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}, aside)
+        save_file(
+            {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}, aside
+        )
 
 
 def load_weights(path: Path, module: nn.Module) -> None:
     """The weights into the module: every tensor of the file is used, and every tensor of the module is in the file."""
-    module.load_state_dict(_read(path), strict=True)
+    try:
+        module.load_state_dict(_read(path), strict=True)
+    except RuntimeError as problem:
+        raise RunError(f"{path} holds the weights of another model. {problem}") from None
 
 
-def save_position(folder: Path, module: nn.Module, optimizer: torch.optim.Optimizer, position: dict[str, Any]) -> None:
-    """Weights, optimiser and position, each save in a folder of its own; `last.json` then points to it, so a kill leaves the one before."""
+def save_position(
+    folder: Path, module: nn.Module, optimizer: torch.optim.Optimizer, position: dict[str, Any]
+) -> None:
+    """Weights, optimiser and position, each time in a folder of their own; `last.json` points to it once it is whole."""
     mine = folder / f"epoch-{position['epoch']}-step-{position['step']}"
     save_weights(mine / "model.safetensors", module)
     names = {id(parameter): name for name, parameter in module.named_parameters()}
@@ -56,7 +63,9 @@ def load_position(folder: Path, module: nn.Module, optimizer: torch.optim.Optimi
     parameters = dict(module.named_parameters())
     for key, value in _read(mine / "optimizer.safetensors").items():
         name, _, field = key.rpartition("/")
-        optimizer.state[parameters[name]][field] = value if field == "step" else value.to(parameters[name].device)
+        optimizer.state[parameters[name]][field] = (
+            value if field == "step" else value.to(parameters[name].device)
+        )
     return position
 
 
@@ -64,6 +73,10 @@ def _read(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except FileNotFoundError:
-        raise RunError(f"{path} is missing: the run was stopped before it kept a checkpoint. Run it again.") from None
+        raise RunError(
+            f"{path} is missing: the run was stopped before it kept a checkpoint. Run it again."
+        ) from None
     except (SafetensorError, OSError) as problem:
-        raise RunError(f"{path} cannot be read ({problem}). The file is damaged; run again with --resume.") from None
+        raise RunError(
+            f"{path} cannot be read ({problem}). The file is damaged; run again with --resume."
+        ) from None

@@ -16,5 +16,7 @@ def choose_device(name: str = "auto") -> str:
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as problem:
-        raise RunError(f"--device {name} is not there: {str(problem).splitlines()[0]} Use cpu, cuda or mps.") from None
+        raise RunError(
+            f"--device {name} is not there: {str(problem).splitlines()[0]} Use cpu, cuda or mps."
+        ) from None
     return name

@@ -14,6 +14,7 @@ import attrs
 import numpy as np
 import torch
 
+from lego.compiler.pipeline import summed
 from lego.data.batch import Batch, collate
 from lego.data.sampling import Rows, draw
 from lego.errors import DataError, RunError
@@ -24,10 +25,13 @@ from lego.runtime.seed import lent, numpy_generator, torch_seed
 from lego.spec import Context
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
     from torch import Tensor
 
     from lego.compiler.assemble import Compiled
+    from lego.data.store import Impressions
     from lego.experiment import Training
     from lego.runtime.folder import Folder
     from lego.runtime.progress import Screen
@@ -64,15 +68,10 @@ class Fit:
     position: Position = attrs.field(factory=Position)
 
     def run(self, *, resume: bool = False) -> Position:
-        """Trains to the end, or until patience runs out; leaves the weights of the best epoch in the pipeline and in `checkpoint/`."""
+        """Trains to the end, or until patience runs out; the weights of the best epoch are then in the pipeline and in `checkpoint/`."""
         training, pipeline = self.compiled.experiment.training, self.compiled.pipeline
-        optimizer = make_optimizer(pipeline, training)
-        if resume and (saved := load_position(self.folder.checkpoint / "last", pipeline, optimizer)):
-            self.position = Position(**saved)
-            self.screen.say(f"resumed at epoch {self.position.epoch + 1}, step {self.position.step}")
-        with lent(training.seed, "fit"), asked_to_stop() as stop:
-            while not self.position.done and self.position.epoch < training.epochs:
-                self._epoch(optimizer, stop)
+        if training.epochs:
+            self._train(make_optimizer(pipeline, training), resume=resume)
         if not self._kept.exists():
             save_weights(self._kept, pipeline)
         load_weights(self._kept, pipeline)
@@ -80,8 +79,17 @@ class Fit:
         return self.position
 
     @property
-    def _kept(self) -> Any:
+    def _kept(self) -> Path:
         return self.folder.checkpoint / "model.safetensors"
+
+    def _train(self, optimizer: torch.optim.Optimizer, *, resume: bool) -> None:
+        training, pipeline = self.compiled.experiment.training, self.compiled.pipeline
+        if resume and (saved := load_position(self.folder.checkpoint / "last", pipeline, optimizer)):
+            self.position = Position(**saved)
+            self.screen.say(f"resumed at epoch {self.position.epoch + 1}, step {self.position.step}")
+        with lent(training.seed, "fit"), asked_to_stop() as stop:
+            while not self.position.done and self.position.epoch < training.epochs:
+                self._epoch(optimizer, stop)
 
     def _epoch(self, optimizer: torch.optim.Optimizer, stop: threading.Event) -> None:
         compiled, position = self.compiled, self.position
@@ -99,8 +107,16 @@ class Fit:
                 losses = self._step(batch.to(device, non_blocking=True), loss_module, optimizer, batches)
                 position.step += 1
                 seen.add(losses, batch)
-                bar.advance(1, f"loss {seen.recent:.4f}, {seen.items / max(time.monotonic() - begun, 1e-9):,.0f} items/s")
-                if stop.is_set():
+                bar.advance(
+                    1,
+                    f"loss {seen.recent:.4f}, {seen.items / max(time.monotonic() - begun, 1e-9):,.0f} items/s",
+                )
+                # Between steps of the optimiser, since gathered gradients are not saved; the last step closes the epoch first.
+                if (
+                    stop.is_set()
+                    and position.step % training.accumulate == 0
+                    and position.step < len(batches)
+                ):
                     self._leave(optimizer)
         self._close_epoch(optimizer, seen, batches, time.monotonic() - begun)
         if stop.is_set() and not position.done:
@@ -110,22 +126,32 @@ class Fit:
         self, batch: Batch, loss_module: torch.nn.Module, optimizer: torch.optim.Optimizer, batches: Batches
     ) -> dict[str, Tensor]:
         """Forward, backward, and a step of the optimiser where `accumulate` batches are together."""
-        training, position, pipeline = self.compiled.experiment.training, self.position, self.compiled.pipeline
+        training, position, pipeline = (
+            self.compiled.experiment.training,
+            self.position,
+            self.compiled.pipeline,
+        )
         autocast = (
-            torch.autocast(batch.items.device.type, torch.bfloat16) if training.precision == "bf16" else contextlib.nullcontext()
+            torch.autocast(batch.items.device.type, torch.bfloat16)
+            if training.precision == "bf16"
+            else contextlib.nullcontext()
         )
         with autocast:
             out = pipeline(batch)
-        losses = {"loss": loss_module(out.tensor, batch.labels, batch.candidate_mask), **out.losses}
-        total = torch.stack([loss.float() for loss in losses.values()]).sum()
+        loss = loss_module(out.tensor, batch.labels, batch.candidate_mask)
+        losses = summed({"loss": loss}, out.losses)
+        total = torch.stack([each.float() for each in losses.values()]).sum()
+        # Before anything is updated, so that the weights in memory stay as the last finite step left them.
+        if not torch.isfinite(total):
+            self._refuse(losses, batches)
         # Accumulated batches make one step of their mean; the last ones of an epoch may be fewer.
         group = position.step // training.accumulate * training.accumulate
         together = min(training.accumulate, len(batches) - group)
         (total / together).backward()  # type: ignore[no-untyped-call]
         if position.step + 1 == group + together:
-            self._update(optimizer, position.epoch * batches.steps + position.step // training.accumulate, batches)
-        if not torch.isfinite(total):
-            self._refuse(losses, batches)
+            self._update(
+                optimizer, position.epoch * batches.steps + position.step // training.accumulate, batches
+            )
         return {name: loss.detach() for name, loss in losses.items()}
 
     def _update(self, optimizer: torch.optim.Optimizer, step: int, batches: Batches) -> None:
@@ -141,15 +167,22 @@ class Fit:
 
     def _refuse(self, losses: dict[str, Tensor], batches: Batches) -> None:
         position = self.position
-        named = ", ".join(f"{name} {float(loss):.4g}" for name, loss in losses.items())
+        named = ", ".join(f"{name} {float(loss.detach()):.4g}" for name, loss in losses.items())
         impressions = batches.impressions_of(position.step)
+        kept = (
+            f"The checkpoint of epoch {position.best_epoch} is kept in"
+            if position.best_epoch
+            else "There is no checkpoint yet in"
+        )
         raise RunError(
             f"The loss is not finite in epoch {position.epoch + 1}, batch {position.step + 1} ({named}; impressions "
-            f"{', '.join(map(str, impressions[:5]))}, …). The last good checkpoint is kept in {self.folder.checkpoint}. "
+            f"{', '.join(map(str, impressions[:5]))}, …). {kept} {self.folder.checkpoint}. "
             "Lower training.lr, or set training.clip=1.0."
         )
 
-    def _close_epoch(self, optimizer: torch.optim.Optimizer, seen: Running, batches: Batches, seconds: float) -> None:
+    def _close_epoch(
+        self, optimizer: torch.optim.Optimizer, seen: Running, batches: Batches, seconds: float
+    ) -> None:
         """Measures the dev part, keeps the weights if they are the best, and saves the position behind this epoch."""
         position, training = self.position, self.compiled.experiment.training
         metric = parse_metric(training.monitor)
@@ -157,9 +190,14 @@ class Fit:
         measured = self.measure()
         value = measured[metric.name]
         better = not math.isnan(value) and (
-            position.best is None or (value > position.best if metric.larger_is_better else value < position.best)
+            position.best is None
+            or (value > position.best if metric.larger_is_better else value < position.best)
         )
-        record = {"epoch": position.epoch + 1, **seen.means(), **{f"dev {name}": number for name, number in measured.items()}}
+        record = {
+            "epoch": position.epoch + 1,
+            **seen.means(),
+            **{f"dev {name}": number for name, number in measured.items()},
+        }
         position.history.append(record)
         position.epoch, position.step = position.epoch + 1, 0
         if better:
@@ -168,7 +206,9 @@ class Fit:
         else:
             position.waited += 1
             position.done = position.waited >= training.patience
-        save_position(self.folder.checkpoint / "last", self.compiled.pipeline, optimizer, attrs.asdict(position))
+        save_position(
+            self.folder.checkpoint / "last", self.compiled.pipeline, optimizer, attrs.asdict(position)
+        )
         self.folder.log("epoch", **record, seconds=round(seconds, 3), **seen.counts())
         losses = " ".join(f"{name} {number:.4f}" for name, number in seen.means().items())
         mark = " (best)" if better else ""
@@ -181,7 +221,9 @@ class Fit:
 
     def _leave(self, optimizer: torch.optim.Optimizer) -> None:
         """Writes everything down and stops."""
-        save_position(self.folder.checkpoint / "last", self.compiled.pipeline, optimizer, attrs.asdict(self.position))
+        save_position(
+            self.folder.checkpoint / "last", self.compiled.pipeline, optimizer, attrs.asdict(self.position)
+        )
         if not self._kept.exists():
             save_weights(self._kept, self.compiled.pipeline)
         raise Stopped
@@ -192,6 +234,7 @@ class Batches:
     """The batches of one epoch: rows drawn and ordered by seed and epoch alone."""
 
     compiled: Compiled
+    train: Impressions
     rows: Rows
     order: NDArray[np.int64]
 
@@ -201,11 +244,13 @@ class Batches:
         seed, store = compiled.experiment.training.seed, compiled.store
         train = store.part("train").recent(compiled.history)
         wanted = compiled.experiment.task.candidates
-        rows = draw(train, wanted, store.users, store.items.num_rows, numpy_generator(seed, "negatives", epoch))
+        rows = draw(
+            train, wanted, store.users, store.items.num_rows, numpy_generator(seed, "negatives", epoch)
+        )
         if not len(rows):
             left = ", ".join(f"{count} {reason}" for reason, count in rows.left_out.items())
             raise DataError(f"The train part gives no training row: {left or 'it is empty'}.")
-        return cls(compiled, rows, numpy_generator(seed, "order", epoch).permutation(len(rows)))
+        return cls(compiled, train, rows, numpy_generator(seed, "order", epoch).permutation(len(rows)))
 
     def __len__(self) -> int:
         return math.ceil(len(self.rows) / self.compiled.experiment.training.batch_size)
@@ -222,20 +267,13 @@ class Batches:
 
     def make(self, number: int) -> Batch:
         """A batch, by its number in the epoch."""
-        compiled = self.compiled
-        train = compiled.store.part("train").recent(compiled.history)
-        return collate(
-            train,
-            compiled.store.users,
-            self.rows,
-            self.chosen(number),
-            deduplicate=compiled.experiment.training.deduplicate,
-        )
+        deduplicate = self.compiled.experiment.training.deduplicate
+        users = self.compiled.store.users
+        return collate(self.train, users, self.rows, self.chosen(number), deduplicate=deduplicate)
 
     def impressions_of(self, number: int) -> list[int]:
         """The numbers of the impressions in a batch, as the source calls them."""
-        part = self.compiled.store.part("train")
-        return [int(each) for each in part.impression[self.rows.impression[self.chosen(number)]]]
+        return [int(each) for each in self.train.impression[self.rows.impression[self.chosen(number)]]]
 
 
 @attrs.define
@@ -274,8 +312,7 @@ def make_optimizer(pipeline: torch.nn.Module, training: Training) -> torch.optim
     pretrained = {
         id(parameter)
         for module in pipeline.modules()
-        if hasattr(module, "pretrained_parameters")
-        for parameter in module.pretrained_parameters()
+        for parameter in getattr(module, "pretrained_parameters", tuple)()
     }
     trainable = [parameter for parameter in pipeline.parameters() if parameter.requires_grad]
     rates = {False: training.lr, True: training.pretrained_lr or training.lr}
@@ -285,7 +322,9 @@ def make_optimizer(pipeline: torch.nn.Module, training: Training) -> torch.optim
         if members:
             groups.append({"params": members, "lr": rate, "base_lr": rate})
     if not groups:
-        raise RunError("The model has no weight that learns, so there is nothing to train: set training.epochs=0 to evaluate it.")
+        raise RunError(
+            "The model has no weight that learns, so there is nothing to train: set training.epochs=0 to evaluate it."
+        )
     kind = torch.optim.AdamW if training.weight_decay else torch.optim.Adam
     return kind(groups, weight_decay=training.weight_decay)
 
@@ -303,7 +342,7 @@ def rate_factor(training: Training, step: int, steps: int) -> float:
 
 @contextlib.contextmanager
 def asked_to_stop() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C (or SIGTERM) sets, so that a step is never cut in half; the second one interrupts at once."""
+    """An event that the first Ctrl-C (or SIGTERM) sets, so that no step is cut in half; the second one interrupts at once."""
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event
@@ -323,4 +362,9 @@ def asked_to_stop() -> Iterator[threading.Event]:
 
 
 def _task_context(compiled: Compiled) -> Context:
-    return Context(width=compiled.model.width, input_width=compiled.model.width, length=compiled.history, store=compiled.store)
+    return Context(
+        width=compiled.model.width,
+        input_width=compiled.model.width,
+        length=compiled.history,
+        store=compiled.store,
+    )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import platform
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -22,7 +23,7 @@ from lego.errors import RunError
 
 @contextmanager
 def written_aside(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; it takes the place of `path` when the block ends well, and leaves nothing when it does not."""
+    """A path beside `path` to write to; it takes the place of `path` where the block ends well, and else leaves nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
@@ -37,10 +38,21 @@ def written_aside(path: Path) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
 
 
+def plain(value: Any) -> Any:
+    """The value in plain JSON types. What is not a number is null, since JSON has no NaN."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def write_json(path: Path, record: Any) -> None:
     """A JSON file, whole or not at all."""
     with written_aside(path) as aside:
-        aside.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        aside.write_text(
+            json.dumps(plain(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+        )
 
 
 def read_json(path: Path) -> Any:
@@ -71,7 +83,7 @@ class Folder:
 
     def log(self, event: str, **fields: Any) -> None:
         """A line more in log.jsonl; nothing is ever cut from it."""
-        line = json.dumps({"event": event, **fields}, ensure_ascii=False)
+        line = json.dumps(plain({"event": event, **fields}), ensure_ascii=False, allow_nan=False)
         with (self.path / "log.jsonl").open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
@@ -121,7 +133,9 @@ def create(out: Path, name: str, run_id: str, *, resume: bool = False) -> Folder
             number += 1
             continue
         except OSError as problem:
-            raise RunError(f"The run folder {path} cannot be made: {problem.strerror}. Choose another with --out.") from None
+            raise RunError(
+                f"The run folder {path} cannot be made: {problem.strerror}. Choose another with --out."
+            ) from None
         return folder
 
 
@@ -129,7 +143,17 @@ def environment(specs: list[type]) -> dict[str, Any]:
     """Versions, machine and threads, and the distributions that the operators come from."""
     import torch
 
-    libraries = ("torch", "transformers", "peft", "numpy", "pyarrow", "tokenizers", "safetensors", "attrs", "entrypoints")
+    libraries = (
+        "torch",
+        "transformers",
+        "peft",
+        "numpy",
+        "pyarrow",
+        "tokenizers",
+        "safetensors",
+        "attrs",
+        "entrypoints",
+    )
     return {
         "lego": code_version(),
         "python": sys.version.split()[0],

@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lego.compiler.assemble import Compiled, checked, compile, history_of
+from lego.compiler.assemble import Compiled, checked, compile, history_of  # noqa: A004
 from lego.data.store import Store, prepare
-from lego.errors import DataError, RunError
+from lego.errors import DataError, Problem, RunError
 from lego.experiment import Experiment
 from lego.expression import from_json, to_json
 from lego.home import home
@@ -27,12 +27,21 @@ from lego.runtime import score
 from lego.runtime.checkpoint import load_weights
 from lego.runtime.device import choose_device
 from lego.runtime.fit import Fit, Stopped
-from lego.runtime.folder import Folder, code_version, create, environment, identity, read_json, write_json, written_aside
+from lego.runtime.folder import (
+    Folder,
+    code_version,
+    create,
+    environment,
+    identity,
+    read_json,
+    write_json,
+    written_aside,
+)
 from lego.runtime.progress import Screen
 from lego.runtime.script import hash_of, load_module, names_with
 from lego.runtime.seed import numpy_generator
 from lego.scorer import Baseline, Fitted, Popularity, Random
-from lego.spec import FrozenMap, Metric, Spec
+from lego.spec import FrozenMap, Metric, Spec, field_names
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -100,12 +109,16 @@ class CompiledScorer:
 
 def metrics_of(experiment: Experiment) -> list[Metric]:
     """The metrics asked for, the monitored one, and both MRRs; each once."""
-    asked = [each if isinstance(each, Metric) else parse_metric(each) for each in experiment.evaluation.metrics]
+    asked = [
+        each if isinstance(each, Metric) else parse_metric(each) for each in experiment.evaluation.metrics
+    ]
     asked += [parse_metric(name) for name in (experiment.training.monitor, *ALWAYS)]
     return list({metric.name: metric for metric in asked}.values())
 
 
-def evaluate_scores(experiment: Experiment, impressions: Impressions, scores: NDArray[Any], seconds: float) -> Evaluated:
+def evaluate_scores(
+    experiment: Experiment, impressions: Impressions, scores: NDArray[Any], seconds: float
+) -> Evaluated:
     """Scores of a part in the experiment's metrics, by its protocol."""
     found = measure(
         metrics_of(experiment),
@@ -150,18 +163,36 @@ def run_experiment(
     seconds: dict[str, float] = {}
     with timed(seconds, "prepare"):
         store = prepare(experiment.data, home() / "data", progress=screen.progress)
+    _require_parts(experiment, store)
     record = to_json(experiment)
-    folder = create(Path(out), name or (script.stem if script else "run"), identity(record, store.fingerprint), resume=resume)
+    folder = create(
+        Path(out),
+        name or (script.stem if script else "run"),
+        identity(record, store.fingerprint),
+        resume=resume,
+    )
     screen.say(f"run folder: {folder.path}")
     _record(folder, experiment, record, store, script)
     try:
-        return _run_in(folder, experiment, store, choose_device(device), seconds, screen, cache=cache, resume=resume)
+        return _run_in(
+            folder, experiment, store, choose_device(device), seconds, screen, cache=cache, resume=resume
+        )
     except Stopped:
         folder.log("stopped")
         raise
     except Exception as error:
         folder.log("failed", error=f"{type(error).__name__}: {error}")
         raise
+
+
+def _require_parts(experiment: Experiment, store: Store) -> None:
+    """What is measured must be there, which is better known before the training than behind it."""
+    trained = isinstance(experiment.model, Recommender) and experiment.training.epochs > 0
+    wanted = {"train": trained, "dev": trained, "test": True}
+    what, fix = "the part has no impressions", "give it a share of the data: see the options of the source"
+    empty = [part for part, needed in wanted.items() if needed and not len(store.part(part))]
+    if empty:
+        raise DataError([Problem(f"{store.path.name}, {part}", what, fix) for part in empty])
 
 
 def _run_in(
@@ -200,7 +231,9 @@ def _run_in(
             scorer.fit(store)
     record = evaluation_record(folder.path, experiment, store, scorer, "test", compiled, seconds, cache=cache)
     write_json(folder.path / "metrics.json", {**record, "fit": fitted})
-    folder.log("finished", **{key: record[key] for key in ("protocol", "test", "groups", "seconds", "speedup")})
+    folder.log(
+        "finished", **{key: record[key] for key in ("protocol", "test", "groups", "seconds", "speedup")}
+    )
     return Run(path=folder.path, record=record)
 
 
@@ -224,7 +257,9 @@ def evaluation_record(
     """Scores a part, keeps the scores, and says all that the numbers need to be read: protocol, groups, ties, time, baselines."""
     impressions = store.part(part)
     evaluated = evaluate_part(experiment, scorer, impressions)
-    write_scores(Folder(path).scores / f"{part}.parquet", store, impressions, evaluated.scores)
+    kept = Folder(path).scores / f"{part}.parquet"
+    if not kept.exists():  # what a run has written is never overwritten
+        write_scores(kept, store, impressions, evaluated.scores)
     seconds["evaluate"] = evaluated.seconds
     baselines = {}
     for name, baseline in (("random", Random()), ("popularity", Popularity())):
@@ -290,7 +325,11 @@ def write_scores(path: Path, store: Store, impressions: Impressions, scores: NDA
 
 def _record(folder: Folder, experiment: Experiment, record: Any, store: Store, script: Path | None) -> None:
     """What was asked for, on what, where: written before any work."""
-    kept: dict[str, Any] = {"text": experiment.text(), "experiment": record, "data": {"fingerprint": store.fingerprint}}
+    kept: dict[str, Any] = {
+        "text": experiment.text(),
+        "experiment": record,
+        "data": {"fingerprint": store.fingerprint},
+    }
     kept["data"]["path"] = str(store.path)
     if script is not None:
         copy = folder.path / "script.py"
@@ -299,7 +338,10 @@ def _record(folder: Folder, experiment: Experiment, record: Any, store: Store, s
         kept["script"] = {"path": str(script), "sha256": hash_of(copy)}
     if not (folder.path / "experiment.json").exists():
         write_json(folder.path / "experiment.json", kept)
-    write_json(folder.path / "environment.json", environment(sorted(_classes(experiment), key=lambda each: each.__name__)))
+    write_json(
+        folder.path / "environment.json",
+        environment(sorted(_classes(experiment), key=lambda each: each.__name__)),
+    )
     folder.log("begun", text=experiment.text(), code=code_version())
 
 
@@ -311,7 +353,7 @@ def _classes(value: object) -> set[type]:
         return {cls for each in value.values() for cls in _classes(each)}
     if not isinstance(value, Spec):
         return set()
-    inner = (getattr(value, field.name) for field in attrs.fields(type(value)) if field.init)
+    inner = (getattr(value, name) for name in field_names(type(value)))
     return {type(value), *(cls for each in inner for cls in _classes(each))}
 
 
@@ -323,7 +365,9 @@ def _say_plan(compiled: Compiled, screen: Screen) -> None:
     for name, count in (compiled.tokens.truncated if compiled.tokens else {}).items():
         if count:
             share = count / max(1, compiled.store.items.num_rows)
-            screen.say(f"{name}: {count:,} items ({share:.1%}) are longer than {compiled.reads[name]} tokens and were cut")
+            screen.say(
+                f"{name}: {count:,} items ({share:.1%}) are longer than {compiled.reads[name]} tokens and were cut"
+            )
 
 
 @contextlib.contextmanager
@@ -396,10 +440,21 @@ def _script_of(folder: Folder, kept: Mapping[str, Any]) -> Any:
         return None
     copy = folder.path / "script.py"
     if not copy.exists() or hash_of(copy) != kept["script"]["sha256"]:
-        raise RunError(f"{copy} is not the script that made this run (its hash differs). Put the original back.")
+        raise RunError(
+            f"{copy} is not the script that made this run (its hash differs). Put the original back."
+        )
     if '"lego_script_' not in str(kept["experiment"]).replace("'", '"'):
         return None
     return load_module(copy, Path(kept["script"]["path"]).parent)
 
 
-__all__ = ["Evaluated", "Loaded", "Run", "evaluate_part", "evaluate_scores", "history_of", "load", "run_experiment"]
+__all__ = [
+    "Evaluated",
+    "Loaded",
+    "Run",
+    "evaluate_part",
+    "evaluate_scores",
+    "history_of",
+    "load",
+    "run_experiment",
+]

@@ -69,7 +69,9 @@ def encode_catalog(pipeline: Pipeline, rows: NDArray[Any], device: torch.device)
     else:
         order = np.arange(len(rows))
     pages = [
-        pipeline.encode_items(torch.from_numpy(rows[order[at : at + ITEM_PAGE]].astype(np.int64)).to(device)).tensor.float()
+        pipeline.encode_items(
+            torch.from_numpy(rows[order[at : at + ITEM_PAGE]].astype(np.int64)).to(device)
+        ).tensor.float()
         for at in range(0, len(rows), ITEM_PAGE)
     ]
     sorted_vectors = torch.cat(pages)
@@ -78,7 +80,9 @@ def encode_catalog(pipeline: Pipeline, rows: NDArray[Any], device: torch.device)
     return with_padding(vectors)
 
 
-def cached(pipeline: Pipeline, impressions: Impressions, users: Users, tick: Tick | None = None) -> NDArray[np.float32]:
+def cached(
+    pipeline: Pipeline, impressions: Impressions, users: Users, tick: Tick | None = None
+) -> NDArray[np.float32]:
     """Scores in the flat order of `impressions.candidates.values`."""
     device = next(pipeline.parameters()).device
     scores = np.empty(len(impressions.candidates.values), np.float32)
@@ -98,7 +102,16 @@ def cached(pipeline: Pipeline, impressions: Impressions, users: Users, tick: Tic
             width = index.shape[1] if user.mask is not None else 1
             for members in _impression_chunks(impressions, of_history, width):
                 owner = torch.from_numpy(np.searchsorted(chunk, histories.of_impression[members])).to(device)
-                _score_chunk(pipeline, impressions, members, place, table, _rows_of(user, owner), _rows(needs, owner), scores)
+                _score_chunk(
+                    pipeline,
+                    impressions,
+                    members,
+                    place,
+                    table,
+                    _rows_of(user, owner),
+                    _rows(needs, owner),
+                    scores,
+                )
                 if tick is not None:
                     tick(int(impressions.candidates.lengths[members].sum()))
     return scores
@@ -130,7 +143,9 @@ def _user_chunks(histories: _Histories) -> Iterator[tuple[NDArray[np.int64], NDA
         yield chunk, owned[flat_positions(begins[chunk], begins[chunk + 1] - begins[chunk])]
 
 
-def _impression_chunks(impressions: Impressions, members: NDArray[np.int64], width: int) -> Iterator[NDArray[np.int64]]:
+def _impression_chunks(
+    impressions: Impressions, members: NDArray[np.int64], width: int
+) -> Iterator[NDArray[np.int64]]:
     """Impressions of similar candidate count, so that padding is little, in chunks of bounded size."""
     counts = impressions.candidates.lengths[members]
     order = members[np.argsort(counts, kind="stable")]
@@ -205,7 +220,9 @@ def naive(
     return scores
 
 
-def pairwise(pipeline: Pipeline, impressions: Impressions, users: Users, pairs: NDArray[np.int64], page: int = 64) -> None:
+def pairwise(
+    pipeline: Pipeline, impressions: Impressions, users: Users, pairs: NDArray[np.int64], page: int = 64
+) -> None:
     """Scores some (user, candidate) pairs one row each, every slot encoded where it stands; for its cost, not for its result."""
     device = next(pipeline.parameters()).device
     owner = np.searchsorted(impressions.candidates.offsets, pairs, side="right") - 1

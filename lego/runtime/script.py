@@ -1,4 +1,4 @@
-"""Experiments from scripts. A script is ordinary Python, loaded as a module that is not `__main__`; importing it only describes."""
+"""Experiments from scripts. A script is ordinary Python, loaded as a module that is not `__main__`; it only describes."""
 
 from __future__ import annotations
 
@@ -44,11 +44,14 @@ def load_module(path: Path, beside: Path | None = None) -> ModuleType:
         found.loader.exec_module(module)
     except LegoError as error:
         del sys.modules[name]
-        raise type(error)(f"{_place(error, path)}{error}") from None
+        error.args = (f"{_place(error, path)}{error}",)
+        raise error from None
     except SyntaxError as error:
         del sys.modules[name]
-        raise ScriptError(f"{path} cannot be read.\n" + "".join(traceback.format_exception_only(error))) from None
-    except Exception as error:
+        raise ScriptError(
+            f"{path} cannot be read.\n" + "".join(traceback.format_exception_only(error))
+        ) from None
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a script may raise anything
         del sys.modules[name]
         raise ScriptError(f"{path} stopped with an error.\n{_own_lines(error, path)}") from None
     finally:
@@ -63,7 +66,11 @@ def _frames(error: BaseException, path: Path) -> traceback.StackSummary:
 
 
 def _own_lines(error: BaseException, path: Path) -> str:
-    lines = ["Traceback (most recent call last):\n", *_frames(error, path).format(), *traceback.format_exception_only(error)]
+    lines = [
+        "Traceback (most recent call last):\n",
+        *_frames(error, path).format(),
+        *traceback.format_exception_only(error),
+    ]
     return "".join(lines).rstrip()
 
 
@@ -74,14 +81,22 @@ def _place(error: BaseException, path: Path) -> str:
 
 def load_experiment(script: str) -> tuple[Experiment, Path]:
     """The experiment of `SCRIPT` or `SCRIPT:name`, its relative paths made relative to the script; and the script's path."""
-    text, _, name = script.rpartition(":") if ":" in script and not script.endswith(".py") else (script, "", "experiment")
+    text, _, name = (
+        script.rpartition(":") if ":" in script and not script.endswith(".py") else (script, "", "experiment")
+    )
     path = Path(text).expanduser().resolve()
     module = load_module(path)
     experiments = {key: value for key, value in vars(module).items() if isinstance(value, Experiment)}
     if name not in experiments:
         there = ", ".join(experiments) or "none"
-        hint = f"run another with {text}:NAME. " if experiments else "write `experiment = Experiment(data=…, model=…)` in it. "
-        raise ScriptError(f"{path} defines no experiment called {name!r} (it defines: {there}). {did_you_mean(name, experiments)}{hint}")
+        hint = (
+            f"run another with {text}:NAME. "
+            if experiments
+            else "write `experiment = Experiment(data=…, model=…)` in it. "
+        )
+        raise ScriptError(
+            f"{path} defines no experiment called {name!r} (it defines: {there}). {did_you_mean(name, experiments)}{hint}"
+        )
     return experiments[name].rebased(path.parent), path
 
 
@@ -91,17 +106,29 @@ def names_with(module: ModuleType | None) -> Callable[[str], Any]:
     def names(name: str) -> Any:
         if ":" in name:
             home, _, qualified = name.partition(":")
-            owner: Any = module if module is not None and home.startswith("lego_script_") else sys.modules.get(home)
+            owner: Any = (
+                module if module is not None and home.startswith("lego_script_") else sys.modules.get(home)
+            )
             if owner is None:
-                owner = importlib.import_module(home)
+                try:
+                    owner = importlib.import_module(home)
+                except ImportError as problem:
+                    raise ScriptError(
+                        f"The record names {name}, which cannot be imported: {problem}."
+                    ) from None
             for part in qualified.split("."):
                 owner = getattr(owner, part, None)
-            # A record is data: only a spec is ever made from it, whatever it names.
-            if not (isinstance(owner, type) and issubclass(owner, Spec)):
-                raise ScriptError(f"The record names {name}, which is not a spec class. Was it moved or renamed?")
+            if not _is_spec(owner):
+                raise ScriptError(
+                    f"The record names {name}, which is not a spec class. Was it moved or renamed?"
+                )
             return owner
-        if module is not None and isinstance(getattr(module, name, None), type):
-            return getattr(module, name)
-        return resolve(name)
+        mine = getattr(module, name, None)
+        return mine if _is_spec(mine) else resolve(name)
 
     return names
+
+
+def _is_spec(value: object) -> bool:
+    """A record is data: only a spec is ever made from it, whatever it names."""
+    return isinstance(value, type) and issubclass(value, Spec)

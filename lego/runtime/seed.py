@@ -1,4 +1,4 @@
-"""Chance, handed out in separate streams, so that drawing more of one never moves another. No global seed is ever set for good."""
+"""Chance, handed out in separate streams, so that drawing more of one never moves another. No global seed is set for good."""
 
 from __future__ import annotations
 
