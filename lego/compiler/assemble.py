@@ -99,12 +99,15 @@ def compile(  # noqa: A001 - the verb of the language
     context = _contexts(experiment, model, store, encoder, tokens, weights=weights)
     with torch.device("cpu" if weights else "meta"):
         modules = {
-            slot: _built(slot, getattr(model, slot), context[slot], seed) for slot in ("content", "behavior", "predictor")
+            slot: _built(slot, getattr(model, slot), context[slot], seed)
+            for slot in ("content", "behavior", "predictor")
         }
         if tokenizer is not None and model.content.reads is Reads.VECTORS:
             with lent(seed, "initialisation", "tokens"):
                 table = tokenizer.build(context["content"])
             modules["content"] = TokenEncoder(table, modules["content"])
+    if weights:
+        modules = {slot: module.to(device) for slot, module in modules.items()}
     states, caches = _states(model, modules["content"], tokens, weights=weights, progress=progress)
     pipeline = Pipeline(
         **modules,
@@ -118,7 +121,7 @@ def compile(  # noqa: A001 - the verb of the language
         reads=reads,
         encoder=encoder,
         tokens=tokens,
-        pipeline=pipeline.to(device) if weights else pipeline,
+        pipeline=pipeline,
         caches=(*caches, *_evaluation_caches(experiment, model, store)),
     )
 
@@ -130,7 +133,9 @@ def _reads(experiment: Experiment, model: Recommender, store: Store) -> Mapping[
     problems = list(unknown_attributes(reads, store.attributes))
     if not reads:
         what = "the data declares no attribute to read"
-        problems.append(Problem("reads", what, f"name some of {', '.join(store.attributes)}: reads={{'title': 30}}"))
+        problems.append(
+            Problem("reads", what, f"name some of {', '.join(store.attributes)}: reads={{'title': 30}}")
+        )
     if problems:
         raise CompositionError(problems)
     return dict(reads)
@@ -159,13 +164,17 @@ def _contexts(
         encoder=encoder,
         weights=weights,
     )
-    length = 1 if tokens is None else max(1, int(tokens.tokens.lengths.max(initial=1)))
     return {
         "content": attrs.evolve(
-            base, input_width=input_width, length=length, generator=torch_generator(seed, "initialisation", "content by hand")
+            base,
+            input_width=input_width,
+            length=1 if tokens is None else tokens.length,
+            generator=torch_generator(seed, "initialisation", "content by hand"),
         ),
         "behavior": attrs.evolve(base, generator=torch_generator(seed, "initialisation", "behavior by hand")),
-        "predictor": attrs.evolve(base, generator=torch_generator(seed, "initialisation", "predictor by hand")),
+        "predictor": attrs.evolve(
+            base, generator=torch_generator(seed, "initialisation", "predictor by hand")
+        ),
     }
 
 
@@ -190,7 +199,9 @@ def _states(
     folder = home() / "states"
     if not weights:
         count = int(tokens.tokens.offsets[-1])
-        return None, [CacheLine("hidden states of the frozen layers", str(folder), count * content.states_width * 4)]
+        return None, [
+            CacheLine("hidden states of the frozen layers", str(folder), count * content.states_width * 4)
+        ]
     states = HiddenStates.build(
         folder,
         key=content.states_key,
@@ -206,4 +217,3 @@ def _states(
 def _evaluation_caches(experiment: Experiment, model: Recommender, store: Store) -> list[CacheLine]:
     items = CacheLine("item vectors, at evaluation", "memory", (store.items.num_rows + 1) * model.width * 4)
     return [items]
-

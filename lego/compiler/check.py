@@ -29,7 +29,13 @@ def check(experiment: Experiment) -> list[Problem]:
     problems = [*_files(experiment), *_evaluation(experiment)]
     model = experiment.model
     if isinstance(model, Recommender):
-        problems += [*_forms(model), *_needs(model), *_tokens(model), *_operators(model), *_attributes(experiment, model)]
+        problems += [
+            *_forms(model),
+            *_needs(model),
+            *_tokens(model),
+            *_operators(model),
+            *_attributes(experiment, model),
+        ]
     return problems
 
 
@@ -45,7 +51,9 @@ def _files(experiment: Experiment) -> Iterator[Problem]:
     try:
         list(experiment.data.files())
     except DataError as error:
-        yield from error.problems or (Problem(f"data={experiment.data!r}", str(error), "see `lego data list`"),)
+        yield from error.problems or (
+            Problem(f"data={experiment.data!r}", str(error), "see `lego data list`"),
+        )
 
 
 def _evaluation(experiment: Experiment) -> Iterator[Problem]:
@@ -85,8 +93,12 @@ def _forms(model: Recommender) -> Iterator[Problem]:
 
 def _way_out(model: Recommender) -> str:
     """What would fit, by name: operators are asked for what they declare."""
-    behaviors = _fitting("behavior", lambda spec: isinstance(spec, Behavior) and spec.gives in model.predictor.takes)
-    predictors = _fitting("predictor", lambda spec: isinstance(spec, Predictor) and model.behavior.gives in spec.takes)
+    behaviors = _fitting(
+        "behavior", lambda spec: isinstance(spec, Behavior) and spec.gives in model.predictor.takes
+    )
+    predictors = _fitting(
+        "predictor", lambda spec: isinstance(spec, Predictor) and model.behavior.gives in spec.takes
+    )
     ways = []
     if behaviors:
         ways.append(f"a behavior operator that fits ({', '.join(behaviors)})")
@@ -110,7 +122,11 @@ def _fitting(slot: str, fits: Any) -> list[str]:
 def _needs(model: Recommender) -> Iterator[Problem]:
     for where, spec in (("behavior", model.behavior), ("predictor", model.predictor)):
         for need in sorted(spec.needs - SUPPORTED_NEEDS, key=lambda each: each.name):
-            yield Problem(f"{where}={spec!r}", f"it needs {need.value}, which the data does not bring", "use another operator")
+            yield Problem(
+                f"{where}={spec!r}",
+                f"it needs {need.value}, which the data does not bring",
+                "use another operator",
+            )
 
 
 def _tokens(model: Recommender) -> Iterator[Problem]:
@@ -119,12 +135,22 @@ def _tokens(model: Recommender) -> Iterator[Problem]:
         why = "brings its own tokenizer" if reads is Reads.TOKENS else "reads no text"
         yield Problem(f"tokens={model.tokens!r}", f"content={model.content!r} {why}", "leave tokens= out")
     if model.reads is not None and reads is Reads.ROWS:
-        yield Problem(f"reads={dict(model.reads)!r}", f"content={model.content!r} reads no attribute", "leave reads= out")
+        yield Problem(
+            f"reads={dict(model.reads)!r}",
+            f"content={model.content!r} reads no attribute",
+            "leave reads= out",
+        )
     if model.reads is not None and reads is not Reads.ROWS and not model.reads:
-        yield Problem("reads={}", "no attribute is read", "name at least one, for example reads={'title': 30}")
+        yield Problem(
+            "reads={}", "no attribute is read", "name at least one, for example reads={'title': 30}"
+        )
     for name, budget in (model.reads or {}).items():
         if budget < 1:
-            yield Problem(f"reads={{{name!r}: {budget}}}", "a token budget is at least 1", "leave the attribute out, or raise it")
+            yield Problem(
+                f"reads={{{name!r}: {budget}}}",
+                "a token budget is at least 1",
+                "leave the attribute out, or raise it",
+            )
 
 
 def _operators(model: Recommender) -> Iterator[Problem]:
@@ -156,4 +182,3 @@ def unknown_attributes(reads: Iterable[str], known: Iterable[str]) -> Iterator[P
                 what="the items have no such attribute",
                 fix=f"{did_you_mean(name, names)}They have: {', '.join(names)}",
             )
-

@@ -46,7 +46,9 @@ class ItemFeed:
         """rows (N,) of distinct items -> pages that cover them, each trimmed to its longest item."""
         if self.tokens is None:
             places = torch.arange(len(rows), device=rows.device)
-            yield Page(places, rows.unsqueeze(1), torch.ones_like(rows, dtype=torch.bool).unsqueeze(1), Needs())
+            yield Page(
+                places, rows.unsqueeze(1), torch.ones_like(rows, dtype=torch.bool).unsqueeze(1), Needs()
+            )
             return
         wanted = rows.cpu().numpy()
         lengths = self.tokens.offsets[wanted + 1] - self.tokens.offsets[wanted]

@@ -10,9 +10,10 @@ import attrs
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from lego.compiler.assemble import CacheLine, Compiled, Progress, compile, history_of
+from lego.compiler import assemble
+from lego.compiler.assemble import CacheLine, Compiled, Progress, history_of
 from lego.compiler.feed import ItemFeed, Page
-from lego.contract import Form, Needs, Out, Reads
+from lego.contract import Form, Need, Needs, Out, Reads
 from lego.data.batch import Batch, collate
 from lego.data.sampling import draw
 from lego.expression import write
@@ -76,7 +77,9 @@ class Plan:
         """The plan for people."""
         yield self.text
         yield ""
-        yield "data: " + ", ".join(f"{value:,} {key}" for key, value in self.data.items() if isinstance(value, int))
+        yield "data: " + ", ".join(
+            f"{value:,} {key}" for key, value in self.data.items() if isinstance(value, int)
+        )
         yield ""
         for stage in self.stages:
             yield f"{stage.name}: {stage.operator}"
@@ -90,7 +93,11 @@ class Plan:
             f"a training batch: {self.batch['slots']:,} slots, of which {self.batch['real']:,} are real and "
             f"{self.batch['distinct']:,} distinct items are encoded"
         )
-        work = "not estimated: an operator cannot run on shapes alone" if self.flops_per_step is None else _flops(self.flops_per_step)
+        work = (
+            "not estimated: an operator cannot run on shapes alone"
+            if self.flops_per_step is None
+            else _flops(self.flops_per_step)
+        )
         yield f"work of a training step (forward and backward, matrix products only): {work}"
         for note in self.notes:
             yield f"note: {note}"
@@ -98,13 +105,18 @@ class Plan:
 
 def plan_of(experiment: Experiment, *, progress: Progress | None = None) -> Plan:
     """Compiles for shapes, and runs one step on the meta device to count its work. CompositionError as `compile`."""
-    compiled = compile(experiment, weights=False, progress=progress)
+    compiled = assemble.compile(experiment, weights=False, progress=progress)
     store = compiled.store
     batch = _a_batch(compiled)
     parts = {f"{part} impressions": len(store.part(part).impression) for part in ("train", "dev", "test")}
     return Plan(
         text=_spelled_out(experiment),
-        data={"path": str(store.path), "items": store.items.num_rows, "users": len(store.users.user_ids), **parts},
+        data={
+            "path": str(store.path),
+            "items": store.items.num_rows,
+            "users": len(store.users.user_ids),
+            **parts,
+        },
         stages=tuple(_stages(compiled)),
         caches=compiled.caches,
         notes=tuple(_notes(compiled)),
@@ -115,7 +127,9 @@ def plan_of(experiment: Experiment, *, progress: Progress | None = None) -> Plan
 
 def _spelled_out(experiment: Experiment) -> str:
     """The expression with every option, one part a line."""
-    lines = [f"    {name}={write(getattr(experiment, name), full=True)}," for name in field_names(type(experiment))]
+    lines = [
+        f"    {name}={write(getattr(experiment, name), full=True)}," for name in field_names(type(experiment))
+    ]
     return "\n".join(["Experiment(", *lines, ")"])
 
 
@@ -131,7 +145,13 @@ def _stages(compiled: Compiled) -> Iterator[Stage]:
     gets = f"{reads}: {fed}" if reads else fed
     history = f"history (B, S={history_of(compiled.experiment)}, D={width})"
     yield _stage("content", model.content, pipeline.content, gets, f"items (N, D={width})")
-    yield _stage("behavior", model.behavior, pipeline.behavior, history, f"user as {_label(model.behavior.gives, width)}")
+    yield _stage(
+        "behavior",
+        model.behavior,
+        pipeline.behavior,
+        history,
+        f"user as {_label(model.behavior.gives, width)}",
+    )
     taken = f"user as {_label(model.behavior.gives, width)}, candidates (B, C, D={width})"
     yield _stage("predictor", model.predictor, pipeline.predictor, taken, "scores (B, C), float32")
 
@@ -160,7 +180,13 @@ def _a_batch(compiled: Compiled) -> Batch:
     experiment, store = compiled.experiment, compiled.store
     train = store.part("train").recent(compiled.history)
     seed = experiment.training.seed
-    rows = draw(train, experiment.task.candidates, store.users, store.items.num_rows, numpy_generator(seed, "negatives", 0))
+    rows = draw(
+        train,
+        experiment.task.candidates,
+        store.users,
+        store.items.num_rows,
+        numpy_generator(seed, "negatives", 0),
+    )
     order = numpy_generator(seed, "order", 0).permutation(len(rows))
     return collate(train, store.users, rows, order[: experiment.training.batch_size])
 
@@ -168,14 +194,20 @@ def _a_batch(compiled: Compiled) -> Batch:
 class _OnMeta:
     """A feed that gives the shapes of given items, whatever rows it is asked for."""
 
-    def __init__(self, feed: ItemFeed, rows: Tensor) -> None:
-        self.feed, self.rows = feed, rows
+    def __init__(self, feed: ItemFeed, rows: Tensor, states_width: int | None) -> None:
+        self.feed, self.rows, self.states_width = feed, rows, states_width
         self.tokens = feed.tokens
 
     def pages(self, rows: Tensor) -> Iterator[Page]:
         """The pages of the rows given at the start, as shapes."""
         for page in self.feed.pages(self.rows):
-            yield Page(page.places.to("meta"), page.tokens.to("meta"), page.mask.to("meta"), Needs())
+            tokens = page.tokens.to("meta")
+            states = (
+                None
+                if self.states_width is None
+                else tokens.new_empty(*tokens.shape, self.states_width, dtype=torch.float32)
+            )
+            yield Page(page.places.to("meta"), tokens, page.mask.to("meta"), Needs(states=states))
 
 
 def _flops_of(compiled: Compiled, batch: Batch) -> float | None:
@@ -184,12 +216,16 @@ def _flops_of(compiled: Compiled, batch: Batch) -> float | None:
     real_feed = pipeline.feed
     context = Context(width=compiled.model.width, input_width=compiled.model.width, length=compiled.history)
     counter = FlopCounterMode(display=False)
-    pipeline.feed = _OnMeta(real_feed, batch.items)  # type: ignore[assignment]
+    cached = Need.STATES in compiled.model.content.item_needs
+    width = int(getattr(pipeline.content, "states_width", 0)) if cached else None
+    pipeline.feed = _OnMeta(real_feed, batch.items, width)  # type: ignore[assignment]
     try:
         with counter, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             out: Out = pipeline(batch.to("meta"))
-            loss = compiled.experiment.task.build(context)(out.tensor, batch.labels.to("meta"), batch.candidate_mask.to("meta"))
+            loss = compiled.experiment.task.build(context)(
+                out.tensor, batch.labels.to("meta"), batch.candidate_mask.to("meta")
+            )
             if loss.requires_grad:
                 loss.backward()
     except (RuntimeError, NotImplementedError, TypeError):
@@ -205,7 +241,7 @@ def _flops(count: float) -> str:
 
 def _bytes(count: float) -> str:
     for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:  # noqa: PLR2004 - units go by thousands
+        if count < 1000:
             return f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"

@@ -7,15 +7,14 @@ from pathlib import Path
 
 import attrs
 import pyarrow as pa
-from safetensors import safe_open
 from torch import nn
 
 from lego.errors import CheckpointError, Problem
-from lego.pretrained.checkpoint import resolve, weights_files
+from lego.pretrained.checkpoint import resolve
 from lego.pretrained.families import shape_of
-from lego.pretrained.table import token_table
+from lego.pretrained.table import table_shape, token_table
 from lego.pretrained.tokenizer import PretrainedEncoder
-from lego.spec import PATH_IF_THERE, Checkpoint, Context, Tokens, operator
+from lego.spec import PATH_IF_THERE, Context, Tokens, operator
 
 
 @operator
@@ -39,7 +38,7 @@ class PretrainedTokens(Tokens):
 
     def width(self, width: int) -> int:
         """That of the table."""
-        return _table_shape(resolve(self.checkpoint))[1]
+        return table_shape(resolve(self.checkpoint))[1]
 
     def problems(self, context_width: int, where: str) -> Iterator[Problem]:
         """Whether the checkpoint can be had; reads config.json, no weight."""
@@ -56,7 +55,7 @@ class PretrainedTokens(Tokens):
         No row of it is set aside for padding: in many vocabularies id 0 is a token like any other, and the mask tells padding.
         """
         checkpoint = resolve(self.checkpoint)
-        rows, width = _table_shape(checkpoint)
+        rows, width = table_shape(checkpoint)
         if context.encoder is not None and context.encoder.vocab_size > rows:
             what = f"the tokenizer makes ids below {context.encoder.vocab_size}, its table has {rows} rows"
             raise CheckpointError(
@@ -72,16 +71,3 @@ class PretrainedTokens(Tokens):
         """Of the small checkpoint, as it is and learning on."""
         name = "sentence-transformers/all-MiniLM-L6-v2"
         return (cls(name), cls(name, trainable=True))
-
-
-def _table_shape(checkpoint: Checkpoint) -> tuple[int, int]:
-    """Rows and width of the token embeddings, from the header of the weights. Some tables are narrower than the model."""
-    wanted = shape_of(checkpoint).family.table
-    for path in weights_files(checkpoint):
-        with safe_open(path, framework="pt") as file:
-            for name in file.keys():  # noqa: SIM118 - an open file of tensors is no mapping
-                if name.endswith(wanted):
-                    rows, width = file.get_slice(name).get_shape()
-                    return int(rows), int(width)
-    what = f"its weights hold no token embeddings (a tensor named …{wanted})"
-    raise CheckpointError(checkpoint.name, what, "fetch the checkpoint again")
