@@ -14,9 +14,9 @@ from lego.spec import Behavior, Content, Predictor, Scorer, Tokens, ge, operator
 class Recommender(Scorer):
     """attributes of an item ─content→ item vector ─behavior→ user ─predictor→ score, trained jointly.
 
-    `reads` names the attributes and their token budgets (the source has a sensible default); `tokens` says how text becomes ids and
-    first vectors (`Words()` unless said otherwise; a pretrained content operator brings its own); `width` is the width of items and
-    users.
+    `reads` names the attributes and their token budgets (the source has a sensible default). `tokens` says how text becomes
+    ids and first vectors: `Words()` unless said otherwise; a pretrained content operator brings its own. `width` is the width
+    of items and users.
     """
 
     content: Content = attrs.field(kw_only=False)

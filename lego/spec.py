@@ -415,6 +415,8 @@ class Content(Spec):
     """Attributes of an item → item vector. Its module is a `ContentModule`."""
 
     slot: ClassVar[str] = "content"
+    transductive: ClassVar[bool] = False
+    """Whether it knows items by id alone, so that an item that was not in the data cannot be told from any other."""
 
     @property
     def reads(self) -> Reads:

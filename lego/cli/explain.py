@@ -6,11 +6,13 @@ import typer
 
 
 def explain(
-    script: str = typer.Argument(..., metavar="SCRIPT", help="A Python script that defines `experiment`, or SCRIPT:NAME."),
+    script: str = typer.Argument(
+        ..., metavar="SCRIPT", help="A Python script that defines `experiment`, or SCRIPT:NAME."
+    ),
     changes: list[str] = typer.Option([], "--set", metavar="PATH=VALUE", help="Replace a value first."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
-    """Show the plan: every option with its value, shapes, weights, caches, and the estimated work of a step. Prepares the data if needed."""
+    """Show the plan: every option with its value, shapes, weights, caches, and the work of a step. Prepares data if needed."""
     from lego.cli.experiment import read
     from lego.cli.output import console, errors, print_json
     from lego.compiler.plan import plan_of

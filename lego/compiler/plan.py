@@ -168,11 +168,12 @@ def _stage(name: str, spec: Spec, module: torch.nn.Module, gets: str, gives: str
 
 
 def _notes(compiled: Compiled) -> Iterator[str]:
-    if compiled.model.content.reads is Reads.ROWS and "ItemID" in type(compiled.model.content).__name__:
+    if compiled.model.content.transductive:
         yield "items are known by id alone: an item that was not in the data cannot be told from any other unknown one"
     for name, count in (compiled.tokens.truncated if compiled.tokens else {}).items():
         if count:
-            yield f"{count:,} of {compiled.store.items.num_rows:,} items have more {name} than {compiled.reads[name]} tokens and are cut"
+            items, budget = compiled.store.items.num_rows, compiled.reads[name]
+            yield f"{count:,} of {items:,} items have more {name} than {budget} tokens and are cut"
 
 
 def _a_batch(compiled: Compiled) -> Batch:

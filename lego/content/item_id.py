@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -12,6 +14,8 @@ from lego.spec import Content, Context, operator
 @operator
 class ItemID(Content):
     """Transductive: an item that training never saw keeps the vector it was drawn with, so its score says nothing."""
+
+    transductive: ClassVar[bool] = True
 
     @property
     def reads(self) -> Reads:
