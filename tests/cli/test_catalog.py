@@ -254,3 +254,12 @@ def test_a_reader_that_stops_is_no_accident():
     )
     assert done.stdout == "content\n"
     assert "Traceback" not in done.stderr
+
+
+def test_a_command_is_described_without_being_run(lego, distribution):
+    """Operators are made to look at them; a command is only named."""
+    source = "import typer\ndef shout(): typer.echo('ran')\n"
+    distribution("acme_shout", "[lego.command]\nshout = shouting:shout\n", shouting=source)
+    answer = lego("catalog", "shout")
+    assert answer.code == 0
+    assert "ran" not in answer.out
