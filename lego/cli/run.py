@@ -74,9 +74,12 @@ def show(record: dict[str, object]) -> None:
     assert isinstance(seconds, dict)
     rows = {"this model": record["test"], **record["baselines"]}  # type: ignore[dict-item]
     print_metrics(rows, screen, title=f"{record['part']} ({record['groups']:,} impressions)")  # type: ignore[arg-type]
-    lines = [
+    protocol = (
         f"protocol {record['protocol']}: per impression, ties {record['ties']} ({counts['tie_rate']:.1%} have one), "
-         f"{counts['left_out']:,} of one class left out of gauc, {counts['without_history']:,} without history kept",
+        f"{counts['left_out']:,} of one class left out of gauc, {counts['without_history']:,} without history kept"
+    )
+    lines = [
+        protocol,
         "seconds: " + json.dumps(seconds),
     ]
     speedups = record["speedups"]

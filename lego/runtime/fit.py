@@ -68,7 +68,7 @@ class Fit:
     position: Position = attrs.field(factory=Position)
 
     def run(self, *, resume: bool = False) -> Position:
-        """Trains to the end, or until patience runs out; the weights of the best epoch are then in the pipeline and in `checkpoint/`."""
+        """Trains to the end, or until patience runs out; leaves the best epoch's weights in the pipeline and in `checkpoint/`."""
         training, pipeline = self.compiled.experiment.training, self.compiled.pipeline
         if training.epochs:
             self._train(make_optimizer(pipeline, training), resume=resume)

@@ -409,6 +409,10 @@ def load(path: str | Path, *, device: str = "auto", screen: Screen | None = None
     if not folder.path.is_dir():
         raise RunError(f"There is no run folder {path}.")
     kept = read_json(folder.path / "experiment.json")
+    if not isinstance(kept, dict) or not {"experiment", "data"} <= kept.keys():
+        raise RunError(
+            f"{folder.path / 'experiment.json'} is not the record of a run: it lacks the experiment."
+        )
     experiment = from_json(kept["experiment"], names_with(_script_of(folder, kept)))
     if not isinstance(experiment, Experiment):
         raise RunError(f"{folder.path / 'experiment.json'} holds no experiment.")

@@ -1,0 +1,324 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from lego import catalog
+from lego.testing.checkpoint import tiny_checkpoint
+
+SCRIPT = """
+from lego import Additive, Attention, Dot, Experiment, Mean, MovieLens, Recommender, Training
+
+experiment = Experiment(
+    data=MovieLens({path!r}, negatives=5, history=6),
+    model=Recommender(content=Mean(), behavior=Attention(heads=2), predictor=Dot(), width=8),
+    training=Training(epochs=1, lr=0.01),
+)
+wide = experiment.set("model.width=12")
+"""
+
+
+@pytest.fixture
+def script(movies, tmp_path, monkeypatch):
+    """A script, in a working directory of its own."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "scripts" / "mine.py"
+    path.parent.mkdir()
+    path.write_text(SCRIPT.replace("{path!r}", repr(os.path.relpath(movies, path.parent))))
+    return path
+
+
+def last(answer):
+    """The JSON of the last line of standard output."""
+    assert answer.code == 0, answer.err
+    return json.loads(answer.out.splitlines()[-1])
+
+
+def test_a_run_shows_metrics_and_where_they_are(lego, script, tmp_path):
+    """Without --json people get a table, the protocol, baselines, the speed-up and the folder; progress goes to stderr."""
+    answer = lego("run", script)
+    assert answer.code == 0, answer.err
+    (folder,) = (tmp_path / "runs" / "mine").iterdir()
+    for text in (
+        "this model",
+        "popularity",
+        "random",
+        "gauc",
+        "mrr_all",
+        "protocol mind",
+        "times as fast as pair by pair",
+    ):
+        assert text in answer.out, text
+    assert answer.out.splitlines()[-1] == f"run folder: runs/mine/{folder.name}"
+    assert "epoch 1/1: loss" in answer.err
+    assert "epoch 1/1" not in answer.out
+
+
+def test_json_is_the_last_line(lego, script):
+    """One document with what is promised, and numbers that JSON knows."""
+    answer = lego("run", script, "--json", "--name", "other")
+    found = last(answer)
+    assert list(found) == ["run", "protocol", "test", "groups", "seconds", "speedup"]
+    assert found["run"].startswith("runs/other/")
+    assert found["protocol"] == "mind"
+    assert {"gauc", "auc", "mrr", "mrr_all", "ndcg@5", "ndcg@10", "hit@5", "recall@10", "logloss"} <= found[
+        "test"
+    ].keys()
+    assert {"prepare", "compile", "fit", "evaluate"} <= found["seconds"].keys()
+    assert found["groups"] > 0
+    assert found["speedup"] > 0
+
+
+def test_changes_are_made_before_anything_runs(lego, script, tmp_path):
+    """--set replaces a whole value or a part of one, --seed the seed, SCRIPT:NAME the experiment."""
+    changes = (
+        "--set",
+        "model.behavior=GRU(hidden=5)",
+        "--set",
+        "training.lr=3e-4",
+        "--set",
+        "model.behavior.hidden=7",
+    )
+    found = last(lego("run", f"{script}:wide", *changes, "--seed", "9", "--json"))
+    text = json.loads((tmp_path / found["run"] / "experiment.json").read_text())["text"]
+    assert "behavior=GRU(hidden=7)" in text
+    assert "lr=0.0003" in text
+    assert "seed=9" in text
+    assert "width=12" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--set", "training.lrr=1"), "no option 'lrr'. Did you mean 'lr'"),
+        (("--set", "model.behavior.hads=2"), "no option 'hads'. Did you mean 'heads'"),
+        (("--set", "training.lr"), "written PATH=VALUE"),
+        (("--set", "model.behavior=GRUU()"), "Did you mean 'GRU'"),
+        (("--set", "model.behavior=Attention(heads=None)"), "heads must be a whole number"),
+        (("--set", "training.epochs=-1"), "at least 0"),
+        (("--set", "model.behavior=__import__('os').getcwd()"), "Only a name of the catalogue"),
+        (("--set", "training.seed=any_of(0, 1)"), "several models"),
+        (("--seed", "-3"), "than or equal to 0"),
+        (("--sed", "3"), "No such option"),
+    ],
+)
+def test_wrong_use_is_told_before_anything_runs(lego, script, tmp_path, arguments, words):
+    """Exit code 2, a sentence on standard error, no traceback and no run folder."""
+    answer = lego("run", script, *arguments)
+    assert answer.code == 2
+    assert words in " ".join(answer.err.replace("│", " ").split())
+    assert "Traceback" not in answer.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_scripts_that_cannot_be_read(lego, tmp_path, monkeypatch):
+    """No experiment, a syntax error, an exception: the user's own lines, exit code 2."""
+    monkeypatch.chdir(tmp_path)
+    for text, words in (
+        ("x = 1", "defines no experiment"),
+        ("x = (1,\n", "x = (1,"),
+        ("def f():\n    return 1 / 0\n\nf()\n", "return 1 / 0"),
+    ):
+        (tmp_path / "bad.py").write_text(text)
+        for command in ("run", "check", "explain"):
+            answer = lego(command, "bad.py")
+            assert answer.code == 2
+            assert words in answer.err
+            assert "lego/runtime" not in answer.err
+    assert lego("run", "nowhere.py").code == 2
+
+
+def test_a_folder_that_cannot_be_written_to(lego, script, tmp_path):
+    """Where run folders cannot be made, the error says what to do."""
+    (tmp_path / "blocked").write_text("")
+    answer = lego("run", script, "--out", "blocked")
+    assert answer.code == 1
+    assert "Choose another with --out" in answer.err
+
+
+def test_missing_data_is_told_before_anything_runs(lego, script, tmp_path):
+    """The raw files are looked for first, and the error says where to get them; `--set` paths go from the working directory."""
+    answer = lego("run", script, "--set", "data.path='nowhere'")
+    assert answer.code == 2
+    assert f"{tmp_path}/nowhere" in answer.err
+    assert "grouplens.org" in answer.err
+
+
+def test_evaluate_gives_the_same_digits(lego, script):
+    """The kept checkpoint again: cached to the last digit, without caches but for rounding; from another folder too."""
+    run = last(lego("run", script, "--json"))
+    again = last(lego("evaluate", run["run"], "--json"))
+    assert list(again) == list(run)
+    assert again["test"] == run["test"]
+    assert (again["groups"], again["protocol"]) == (run["groups"], run["protocol"])
+    naive = last(lego("evaluate", run["run"], "--no-cache", "--json"))
+    assert naive["test"] == pytest.approx(run["test"], rel=1e-6)
+    assert naive["speedup"] is None
+    table = lego("evaluate", run["run"], "--part", "dev")
+    assert "dev (" in table.out
+    assert lego("evaluate", run["run"], "--part", "tset").code == 2
+    assert lego("evaluate", run["run"], "--protocol", "no").code == 2
+    assert "There is no run folder" in lego("evaluate", "runs/nowhere").err
+
+
+def test_no_cache_tests_without_caches(lego, script):
+    """`run --no-cache` is the naive thing and gives the same numbers."""
+    fast = last(lego("run", script, "--json"))
+    slow = last(lego("run", script, "--json", "--no-cache"))
+    assert slow["test"] == pytest.approx(fast["test"], rel=1e-6)
+    assert slow["speedup"] is None
+
+
+def test_check_lists_everything_at_once(lego, script, tmp_path):
+    """Forms, widths, layers, attributes, metrics: all problems in one go, each with its fix, and nothing is prepared."""
+    bert = tiny_checkpoint(tmp_path / "bert", layers=6)
+    arguments = [
+        *("--set", f"model.content=Pretrained({str(bert)!r}, layers=split(10))"),
+        *("--set", "model.behavior=Attention(heads=7)"),
+        *("--set", "model.predictor=DIN()"),
+        *("--set", "model.reads={'titel': 30}"),
+        *("--set", "training.monitor='guac'"),
+        *("--set", "data.path='nowhere'"),
+    ]
+    answer = lego("check", script, *arguments, "--json")
+    assert answer.code == 2
+    found = json.loads(answer.out)
+    assert list(found) == ["text", "problems"]
+    assert {key for each in found["problems"] for key in each} == {"where", "what", "fix"}
+    told = [" ".join(each.values()) for each in found["problems"]]
+    for words in (
+        ("split(10)", "6"),
+        ("heads=7", "does not divide"),
+        ("vector (B, D)", "sequence (B, S, D)", "History"),
+        ("titel", "Did you mean 'title'"),
+        ("guac", "training.monitor", "Did you mean 'GAUC'"),
+        ("nowhere", "no such folder"),
+    ):
+        assert any(all(word in text for word in words) for text in told), (words, told)
+    assert len(told) == 6
+    plain = lego("check", script, *arguments)
+    assert plain.code == 2
+    assert "cannot compile: 6 problems" in plain.err
+    assert plain.err.count("fix: ") == 6
+    run = lego("run", script, *arguments)
+    assert run.code == 2
+    assert "cannot compile: 6 problems" in run.err
+
+
+def test_check_is_content_with_what_fits(lego, script):
+    """The expression comes back; with --json there are no problems."""
+    answer = lego("check", script)
+    assert answer.code == 0
+    assert "Recommender(content=Mean()" in answer.out
+    assert lego("check", script, "--json").json["problems"] == []
+
+
+def test_explain_tells_the_weights_that_are_made(lego, script):
+    """Its counts are those of the model that is really built; every option is spelled out."""
+    from lego import compile as compile_experiment
+    from lego.runtime.script import load_experiment
+
+    found = lego("explain", script, "--json").json
+    assert list(found) == [
+        "text",
+        "data",
+        "stages",
+        "parameters",
+        "caches",
+        "batch",
+        "flops_per_step",
+        "notes",
+    ]
+    pipeline = compile_experiment(load_experiment(str(script))[0]).pipeline
+    trainable = sum(each.numel() for each in pipeline.parameters() if each.requires_grad)
+    frozen = sum(each.numel() for each in pipeline.parameters() if not each.requires_grad)
+    assert found["parameters"] == {"trainable": trainable, "frozen": frozen}
+    assert [stage["name"] for stage in found["stages"]] == ["content", "behavior", "predictor"]
+    for stage in found["stages"]:
+        module = getattr(pipeline, stage["name"])
+        assert stage["trainable"] == sum(each.numel() for each in module.parameters() if each.requires_grad)
+    assert found["flops_per_step"] > 0
+    text = lego("explain", script).out
+    for words in (
+        "epochs=1",
+        "dropout=0.1",
+        "weights: ",
+        "cache: ",
+        "history (B, S=6, D=8)",
+        "a training batch: ",
+    ):
+        assert words in text, words
+
+
+def test_baselines_run_from_the_command_line(lego, script):
+    """A scorer that needs no training goes through the same command."""
+    assert last(lego("run", script, "--set", "model=Popularity()", "--json"))["test"]["gauc"] > 0
+
+
+@pytest.fixture
+def base(distribution, tmp_path):
+    """A distribution that ships a tiny BERT of twelve layers under the name of the official one."""
+    words = [f"w{topic}x{word}" for topic in range(4) for word in range(8)]
+    weights = tiny_checkpoint(tmp_path / "weights", layers=12, words=words)
+    source = "from pathlib import Path\n\n\nclass HERE:\n    @staticmethod\n"
+    source += f"    def find():\n        return Path({str(weights)!r})\n"
+    entry = "[lego.checkpoint]\ngoogle-bert/bert-base-uncased = tiny_bert_base:HERE\n"
+    distribution("tiny_bert", entry, tiny_bert_base=source)
+    assert "google-bert/bert-base-uncased" in catalog.names("checkpoint")
+
+
+def test_the_expression_of_the_first_page_is_literally_true(lego, base, script):
+    """BERT without a name, split at its tenth layer: trained, tested, evaluated again."""
+    script.write_text(
+        f"""
+from lego import BERT, Attention, Dot, Experiment, MovieLens, Recommender, Training, split
+
+experiment = Experiment(
+    data={_data(script)},
+    model=Recommender(content=BERT(layers=split(10)), behavior=Attention(), predictor=Dot()),
+    training=Training(epochs=1),
+)
+"""
+    )
+    run = last(lego("run", script, "--json"))
+    assert last(lego("evaluate", run["run"], "--json"))["test"] == run["test"]
+    plan = lego("explain", script, "--json").json
+    assert plan["caches"][0]["what"] == "hidden states of the frozen layers"
+    assert min(plan["parameters"].values()) > 0
+
+
+def _data(script):
+    """The `data=` of the script as it was written."""
+    return script.read_text().split("data=")[1].splitlines()[0].rstrip(",")
+
+
+def test_ctrl_c_leaves_a_usable_checkpoint(lego, script, tmp_path):
+    """The command stops with 130 and says how to go on; the run can be evaluated, and resumed to the end."""
+    script.write_text(script.read_text().replace("epochs=1", "epochs=400, patience=400, batch_size=8"))
+    command = [sys.executable, "-c", "from lego.cli import main; main()", "run", str(script), "--json"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while not any('"event": "epoch"' in log.read_text() for log in tmp_path.glob("runs/*/*/log.jsonl")):
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert not out
+    assert "--resume" in err
+    assert "Traceback" not in err
+    (folder,) = tmp_path.glob("runs/mine/*")
+    assert last(lego("evaluate", folder, "--json"))["groups"] > 0
+    assert (folder / "checkpoint" / "last" / "last.json").exists()
