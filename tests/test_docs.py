@@ -10,6 +10,7 @@ import sysconfig
 from functools import cache
 from pathlib import Path
 
+import attrs
 import pytest
 
 from lego import catalog
@@ -155,6 +156,21 @@ def test_python_on_the_pages_runs(page, monkeypatch):
     monkeypatch.chdir(ROOT)
     for number, block in enumerate(blocks(page, "python")):
         exec(compile(block, f"{page.name}, block {number}", "exec"), {"__name__": "page"})
+
+
+def test_the_report_of_problems_is_what_lego_prints(monkeypatch):
+    """The page that explains compiling shows the very report that the compiler makes."""
+    from lego import Attention, Dot, Experiment, Mean, MovieLens, PolyAttention, Recommender
+    from lego.compiler.check import check
+    from lego.errors import CompositionError
+
+    monkeypatch.chdir(ROOT)
+    model = Recommender(content=Attention(heads=7), behavior=PolyAttention(), predictor=Dot())
+    experiment = Experiment(data=MovieLens("examples/data/ml-latest-small"), model=model)
+    assert str(CompositionError(check(experiment))) + "\n" in blocks(DOCS / "concepts.md", "text")
+    assert not check(
+        attrs.evolve(experiment, model=Recommender(content=Mean(), behavior=Mean(), predictor=Dot()))
+    )
 
 
 def test_targets_of_make_are_described():
