@@ -3,7 +3,7 @@
 from lego import DCN, Experiment, Mean, MovieLens, Ranking, Recommender, Training
 
 experiment = Experiment(
-    data=MovieLens("data/ml-latest-small", history=30),
+    data=MovieLens("data/ml-latest-small", users=150, history=30),
     model=Recommender(content=Mean(), behavior=Mean(), predictor=DCN()),
     task=Ranking(negatives=4),
     training=Training(epochs=3, lr=1e-3),

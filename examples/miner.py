@@ -13,7 +13,7 @@ from lego import (
 )
 
 experiment = Experiment(
-    data=MovieLens("data/ml-latest-small", history=30),
+    data=MovieLens("data/ml-latest-small", users=150, history=30),
     model=Recommender(
         content=CNN(),
         behavior=PolyAttention(interests=8),

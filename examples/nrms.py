@@ -3,7 +3,7 @@
 from lego import Attention, Dot, Experiment, Matching, MovieLens, PretrainedTokens, Recommender, Training
 
 experiment = Experiment(
-    data=MovieLens("data/ml-latest-small", history=30),
+    data=MovieLens("data/ml-latest-small", users=150, history=30),
     model=Recommender(
         content=Attention(),
         behavior=Attention(),
