@@ -99,7 +99,10 @@ def make_movies() -> Callable[..., Path]:
         generator = np.random.default_rng(seed)
         topic = np.arange(movies) % topics
         titles = [
-            " ".join(f"w{place}x{word}" for word in generator.choice(words, size=3, replace=False))
+            " ".join(
+                f"w{place}x{word}"
+                for word in generator.choice(words, size=int(generator.integers(2, 5)), replace=False)
+            )
             for place in topic
         ]
         ratings = []

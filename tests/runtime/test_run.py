@@ -160,11 +160,16 @@ def test_the_name_of_a_run_covers_seed_options_and_data(small, movies, tmp_path)
         small(epochs=0, data=MovieLens(movies, negatives=5, history=5)),
         small(epochs=0, data=same_path),
     ]
-    names = [experiment.run(out=tmp_path / "runs").path.name for experiment in experiments]
+    outs = iter(range(100))  # a folder each, where no name is taken
+
+    def name(experiment):
+        return experiment.run(out=tmp_path / str(next(outs))).path.name
+
+    names = [name(experiment) for experiment in experiments]
     (changed / "movies.csv").write_text(lines.replace("w0x2", "w1x0", 1))
-    names.append(small(epochs=0, data=same_path).run(out=tmp_path / "runs").path.name)
+    names.append(name(experiments[-1]))
     assert len(set(names)) == len(names)
-    assert small(epochs=0).run(out=tmp_path / "other").path.name == names[0]
+    assert name(small(epochs=0)) == names[0]
 
 
 def test_evaluating_again_gives_the_same_digits(made, copy):
