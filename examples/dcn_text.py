@@ -6,5 +6,5 @@ experiment = Experiment(
     data=MovieLens("data/ml-latest-small", users=150, history=30),
     model=Recommender(content=Mean(), behavior=Mean(), predictor=DCN()),
     task=Ranking(negatives=4),
-    training=Training(epochs=3, lr=1e-3),
+    training=Training(epochs=8, lr=1e-3),
 )
