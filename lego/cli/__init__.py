@@ -107,3 +107,8 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         raise SystemExit(1) from None
+    except OSError as problem:  # a disk that is full, a folder that may not be written
+        sys.stderr.write(
+            f"error: {problem.filename or 'a file'} cannot be used: {problem.strerror or problem}.\n"
+        )
+        raise SystemExit(1) from None
