@@ -6,7 +6,9 @@ import typer
 
 
 def check(
-    script: str = typer.Argument(..., metavar="SCRIPT", help="A Python script that defines `experiment`, or SCRIPT:NAME."),
+    script: str = typer.Argument(
+        ..., metavar="SCRIPT", help="A Python script that defines `experiment`, or SCRIPT:NAME."
+    ),
     changes: list[str] = typer.Option([], "--set", metavar="PATH=VALUE", help="Replace a value first."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:

@@ -21,7 +21,9 @@ def evaluate(
     part: Part = typer.Option(Part.test, help="Which part of the data."),
     protocol: str = typer.Option("", help="Read the scores by this protocol; the run's own unless given."),
     device: str = typer.Option("auto", help="cpu, cuda, mps, or auto."),
-    no_cache: bool = typer.Option(False, "--no-cache", help="Score without caches: slower, the same numbers."),
+    no_cache: bool = typer.Option(
+        False, "--no-cache", help="Score without caches: slower, the same numbers."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Score the kept checkpoint of a run again: the same numbers, to the last digit."""
