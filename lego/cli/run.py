@@ -86,8 +86,8 @@ def show(record: dict[str, object]) -> None:
     assert isinstance(speedups, dict)
     if speedups:
         lines.append(
-            f"cached evaluation: {speedups['pair_by_pair']:,.0f} times as fast as pair by pair, "
-            f"{speedups['impression_by_impression']:,.0f} times as fast as impression by impression "
+            f"cached evaluation: {speedups['pair_by_pair']:,.1f} times as fast as pair by pair, "
+            f"{speedups['impression_by_impression']:,.1f} times as fast as impression by impression "
             f"(measured on {speedups['sampled_pairs']} pairs and {speedups['sampled_impressions']} impressions)"
         )
     lines.append(f"run folder: {record['run']}")

@@ -12,6 +12,8 @@ Rows = Mapping[str, Mapping[str, float]]
 """The numbers of each scorer: name → metric → value."""
 
 MISSING = "-"
+WIDE = 10_000
+"""Columns of a terminal in which every table fits: to ask how wide one wants to be."""
 
 
 def metrics_table(rows: Rows, *, title: str | None = None, heading: str = "", digits: int = 4) -> Table:
@@ -44,12 +46,25 @@ def metrics_lines(
 def print_metrics(
     rows: Rows, console: Console, *, title: str | None = None, heading: str = "", digits: int = 4
 ) -> None:
-    """The table where the console is a terminal, the lines elsewhere."""
+    """The table where the console is a terminal, the lines elsewhere.
+
+    On a terminal that is too narrow for a column a metric, metrics are the rows, so that no number is ever cut.
+    """
     if console.is_terminal:
-        console.print(metrics_table(rows, title=title, heading=heading, digits=digits))
+        table = metrics_table(rows, title=title, heading=heading, digits=digits)
+        wide = console.options.update(width=WIDE)
+        if console.measure(table, options=wide).maximum > console.width:
+            table = metrics_table(turned(rows), title=title, heading=heading, digits=digits)
+        console.print(table)
         return
     for line in metrics_lines(rows, title=title, heading=heading, digits=digits):
         console.print(line, soft_wrap=True, markup=False, highlight=False, emoji=False)
+
+
+def turned(rows: Rows) -> Rows:
+    """The numbers the other way round: metric → scorer → value."""
+    names = dict.fromkeys(name for row in rows.values() for name in row)
+    return {name: {scorer: row[name] for scorer, row in rows.items() if name in row} for name in names}
 
 
 def _cells(rows: Rows, heading: str, digits: int) -> Iterator[Sequence[str]]:

@@ -43,6 +43,15 @@ def test_a_terminal_gets_a_table():
     assert metrics_table(ROWS).row_count == 2
 
 
+def test_no_number_is_cut_on_a_narrow_terminal():
+    """Where a column a metric is too wide for the terminal, metrics become rows, and every number is whole."""
+    rows = {name: {f"metric@{number}": 0.12345 for number in range(9)} for name in ("this model", "random")}
+    screen = io.StringIO()
+    print_metrics(rows, Console(file=screen, width=60, force_terminal=True, color_system=None))
+    assert "…" not in screen.getvalue()
+    assert screen.getvalue().count("0.1235") == 18
+
+
 @pytest.mark.parametrize("rows", [{}, {"model": {}}])
 def test_nothing_to_show(rows):
     """No scorers, or no metrics, make a table of what there is."""
