@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lego.content.embedding import Embedding
     from lego.content.item_id import ItemID
     from lego.content.pretrained import BERT, Pretrained
+    from lego.data.source.mind import MIND
     from lego.data.source.movielens import MovieLens
     from lego.data.source.prepared import Prepared
     from lego.experiment import Evaluation, Experiment, Training
@@ -62,6 +63,7 @@ _HOME = {
     "InterestAttention": "lego.predictor.interest_attention",
     "ItemID": "lego.content.item_id",
     "Last": "lego.sequence.last",
+    "MIND": "lego.data.source.mind",
     "Matching": "lego.task.matching",
     "Max": "lego.sequence.maximum",
     "Mean": "lego.sequence.mean",
@@ -93,6 +95,7 @@ __all__ = [
     "DIN",
     "DNN",
     "GRU",
+    "MIND",
     "Additive",
     "Attention",
     "Chain",

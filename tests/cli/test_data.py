@@ -69,7 +69,7 @@ def test_a_broken_source_hides_no_other(lego, distribution):
     """What cannot be loaded is told on standard error."""
     distribution("acme_data", "[lego.source]\nOdd = odd_source:Odd\n", odd_source="raise ImportError('gone')")
     answer = lego("data", "list", "--json")
-    assert {row["name"] for row in answer.json} == {"MovieLens", "Prepared"}
+    assert {row["name"] for row in answer.json} == {"MIND", "MovieLens", "Prepared"}
     assert "ImportError: gone" in answer.err
 
 

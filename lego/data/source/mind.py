@@ -1,0 +1,641 @@
+"""MIND (Wu et al. 2020, https://aclanthology.org/2020.acl-main.331): impressions of Microsoft News, with texts of the news.
+
+Reads the official folders of MINDsmall, MINDlarge and MINDdemo.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import attrs
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+from numpy.typing import NDArray
+
+from lego.data.problems import LIMIT, Problems
+from lego.data.table import CATEGORY, PARTS, Tables, flat, lists
+from lego.errors import DataError, Problem, SpecError
+from lego.ragged import Ragged, flat_positions, offsets_of
+from lego.spec import PATH, Source, between, field_names, ge, operator
+
+_NEWS = ("id", "category", "subcategory", "title", "abstract", "url", "title entities", "abstract entities")
+_BEHAVIORS = ("impression id", "user id", "time", "history", "impressions")
+_NEWS_READ = ("id", "title", "abstract", "category", "subcategory")
+_BLOCK = 1 << 24
+"""Bytes of a file that are read at a time."""
+
+_FOLDER = re.compile(r"(?:(mind[a-z]*)_)?(train|dev)", re.IGNORECASE)
+_WORD = r"^\S+$"
+_HISTORY = r"^(\S+( \S+)*)?$"
+_SHOWN = r"^\S+-[01]( \S+-[01])*$"
+_TIME = (
+    r"^(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4}) "
+    r"(?P<hour>\d{1,2}):(?P<minute>\d{2}):(?P<second>\d{2}) (?P<half>[AP]M)$"
+)
+_COMPARE = "compare the line with the official file, which is tab separated and has no header"
+
+
+def _path_text(value: str | os.PathLike[str]) -> str:
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _is_text(instance: object, attribute: Any, value: str) -> None:
+    if not isinstance(value, str):
+        raise SpecError.wrong_value(type(instance).__name__, attribute.name, value, "the path of a folder")
+
+
+@operator
+class MIND(Source):
+    """News that users were shown, and which of them they clicked.
+
+    - `path` holds two folders, each with news.tsv and behaviors.tsv as they were unpacked: `MINDsmall_train` and
+      `MINDsmall_dev` (or MINDlarge, MINDdemo), or `train` and `dev`.
+    - An impression, its candidates, their order and their labels are those of the log. The dev folder serves as test. The
+      latest `dev` share of the train folder's impressions by (time, impression id), rounded down but at least one, are the dev
+      part; a share of 0 makes none. The rules in the manifest name the time of the first of them.
+    - The history of an impression is the whole history of its row, in click order. `history` cuts it to the most recent
+      items when the data is read, and changes nothing that is prepared.
+    - A user with several histories, in one file or in both, is one row of users per history. A history that another one of
+      the same user continues shares its row.
+    - The items are the news of the train folder and then those of the dev folder that it lacks. Where the two have different
+      texts for an id, that of the train folder is kept, and the id is counted. An id that stands twice in one file is an error.
+    - An id of the log that neither news.tsv has is an error (`missing="error"`), is left out of histories and candidates and
+      counted (`"drop"`), or makes an item without text (`"empty"`). An impression that is left without candidates is left out
+      and counted. One whose candidates are all clicked, or none of them, stays; the rules in the manifest count these.
+    - Times are read as UTC.
+    """
+
+    reads: ClassVar[Mapping[str, int]] = {"title": 30, "category": 1}
+    domain: ClassVar[str] = "news"
+    language: ClassVar[str] = "English"
+    attributes: ClassVar[tuple[str, ...]] = ("title", "abstract", "category", "subcategory")
+    official_files: ClassVar[tuple[str, ...]] = (
+        "MINDsmall_train/news.tsv",
+        "MINDsmall_train/behaviors.tsv",
+        "MINDsmall_dev/news.tsv",
+        "MINDsmall_dev/behaviors.tsv",
+    )
+    url: ClassVar[str] = "https://msnews.github.io"
+    licence: ClassVar[str] = "Microsoft Research License Terms: non-commercial research; no redistribution"
+
+    path: str = attrs.field(kw_only=False, converter=_path_text, metadata=PATH, validator=_is_text)
+    dev: float = attrs.field(default=0.1, validator=between(0.0, 1.0))
+    history: int = attrs.field(default=50, validator=ge(1))
+    missing: Literal["error", "drop", "empty"] = "error"
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Every option but `path` and `history`; `version` counts changes of the rules above."""
+        names = [name for name in field_names(type(self)) if name not in {"path", "history"}]
+        return {"version": 1, **{name: getattr(self, name) for name in names}}
+
+    def files(self) -> Iterable[Path]:
+        """news.tsv and behaviors.tsv of train, then of dev; DataError with where to get them."""
+        folders = _find(Path(self.path).expanduser())
+        paths = [folder / name for folder in folders for name in ("news.tsv", "behaviors.tsv")]
+        fix = f"unpack the complete archive; it is had from {self.url}"
+        problems = [Problem(str(path), "there is no such file", fix) for path in paths if not path.is_file()]
+        if problems:
+            raise DataError(problems)
+        return paths
+
+    def tables(self) -> Tables:
+        """The tables of it, checked."""
+        train_news, train_log, dev_news, dev_log = self.files()
+        problems = Problems()
+        read = [_read_news(path, problems) for path in (train_news, dev_news)]
+        known = [news["id"].combine_chunks() for news in read if news is not None]
+        catalog = _Catalog(pc.unique(pa.concat_arrays([pa.array([], pa.string()), *known])))
+        logs = [_read_log(path, catalog, problems) for path in (train_log, dev_log)]
+        problems.raise_any()
+        first, second = (news for news in read if news is not None)
+        train, test = (log for log in logs if log is not None)
+        if self.missing == "error" and len(catalog.missing):
+            raise _missing_news(catalog, (train_log, dev_log))
+        items, other = _merge_news(first, second)
+        dropped = {"news_with_other_text": other}
+        absent = len(catalog.missing)
+        if self.missing == "empty":
+            nothing = [pa.nulls(absent, field.type) for field in items.schema if field.name != "item_id"]
+            items = pa.concat_tables([items, pa.table([catalog.missing, *nothing], items.schema)])
+            dropped["news_without_text"] = absent
+        if self.missing == "drop":
+            train, test = _drop([train, test], items.num_rows, absent, dropped)
+            empty = [path for path, log in ((train_log, train), (dev_log, test)) if not len(log.impression)]
+            for path in empty:
+                problems.add(
+                    _named(path),
+                    "no news.tsv has any of the candidates",
+                    "use the news.tsv of the same edition",
+                )
+            problems.raise_any()
+        return self._tables(items, train, test, dropped).check()
+
+    def _tables(self, items: pa.Table, train: _Log, test: _Log, dropped: dict[str, int]) -> Tables:
+        users, user, stop = _share_histories([train, test])
+        early = len(train.impression)
+        moved = np.zeros(early, bool)
+        if early:
+            count = int(np.floor(early * self.dev + 1e-9))
+            count = min(max(count, 1), early) if self.dev > 0 else 0
+            moved[np.lexsort((train.impression, train.time))[early - count :]] = True
+        chosen = {
+            "train": (train, np.flatnonzero(~moved), 0),
+            "dev": (train, np.flatnonzero(moved), 0),
+            "test": (test, np.arange(len(test.impression)), early),
+        }
+        impressions: dict[str, pa.Table] = {}
+        one_class = {}
+        for part in PARTS:
+            log, rows, base = chosen[part]
+            impressions[part] = _impressions(log, rows, user[rows + base], stop[rows + base])
+            one_class[part] = _one_class(log, rows)
+        cut = str(np.datetime64(int(train.time[moved].min()), "s")) + "Z" if moved.any() else "none"
+        return Tables(
+            items=items,
+            users=users,
+            impressions=impressions,
+            dropped=dropped,
+            rules=self._rules(cut, one_class),
+        )
+
+    def _rules(self, cut: str, one_class: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+        return {
+            "click": "label 1",
+            "split": f"the dev folder is test; the latest {self.dev:g} of train, by time and then impression id, is dev",
+            "dev_begins": cut,
+            "history": "the whole history of the row, in click order",
+            "users": "one row per history of a user; a history that is the beginning of another shares its row",
+            "items": "the news of the train folder, then those that only the dev folder has; the first text of an id is kept",
+            "candidates": "those of the log, in its order",
+            "one_class": {part: dict(counts) for part, counts in one_class.items()},
+            "missing": self.missing,
+        }
+
+
+# --- the folders --------------------------------------------------------------------------------------------------------------
+
+
+def _find(root: Path) -> tuple[Path, Path]:
+    """The folders of train and dev."""
+    get = f"download train and dev of MINDsmall or MINDlarge from {MIND.url}, unpack both, and give the folder they are in"
+    if not root.exists():
+        raise DataError([Problem(str(root), "there is no such folder", get)])
+    if not root.is_dir():
+        fix = "unpack it, and give the folder that holds train and dev"
+        raise DataError([Problem(str(root), "is a file, a folder is expected", fix)])
+    if (root / "behaviors.tsv").is_file():
+        what = "is the folder of one part, and both train and dev are needed"
+        raise DataError([Problem(str(root), what, f"give the folder that holds both: {root.parent}")])
+    found: dict[str, dict[str, Path]] = {}
+    for folder in sorted(each for each in root.iterdir() if each.is_dir()):
+        if form := _FOLDER.fullmatch(folder.name):
+            found.setdefault((form[1] or "").lower(), {})[form[2].lower()] = folder
+    whole = [parts for parts in found.values() if len(parts) == 2]
+    if len(whole) == 1:
+        return whole[0]["train"], whole[0]["dev"]
+    names = ", ".join(sorted(folder.name for parts in found.values() for folder in parts.values()))
+    if whole:
+        what = f"holds more than one edition: {names}"
+        raise DataError([Problem(str(root), what, "give a folder that holds one train and one dev")])
+    what = f"holds {names}, and one folder of train and one of dev of the same edition are expected"
+    if not found:
+        what = "holds no folder MINDsmall_train, MINDlarge_train, MINDdemo_train or train"
+        inside = sorted(path.parent for path in root.glob("*/*") if _FOLDER.fullmatch(path.name))
+        if inside:
+            get = f"give the folder that does: {inside[0]}"
+    raise DataError([Problem(str(root), what, get)])
+
+
+# --- the files ----------------------------------------------------------------------------------------------------------------
+
+
+@attrs.define(eq=False)
+class _Catalog:
+    """The ids of the news, and those that the logs were seen to have beside them."""
+
+    known: pa.Array
+    missing: pa.Array = attrs.field(factory=lambda: pa.array([], pa.string()))
+
+    def rows(self, ids: pa.Array) -> NDArray[np.int32]:
+        """Item row of each id, counted from 1; the missing follow the known in the order they were met."""
+        place = pc.index_in(ids, value_set=pa.concat_arrays([self.known, self.missing]))
+        if place.null_count:
+            new = pc.unique(ids.filter(place.is_null()))
+            self.missing = pa.concat_arrays([self.missing, new])
+            place = pc.index_in(ids, value_set=pa.concat_arrays([self.known, self.missing]))
+        return (flat(place) + 1).astype(np.int32)
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class _Log:
+    """n impressions: of one behaviors.tsv, in its order."""
+
+    impression: NDArray[np.int64]
+    user: pa.ChunkedArray
+    time: NDArray[np.int64]
+    history: Ragged
+    candidates: Ragged
+    labels: NDArray[np.int8]
+    """Flat, aligned with `candidates.values`."""
+
+
+class _MalformedError(Exception):
+    """A block of a file that holds something else than it should."""
+
+
+def _blocks(path: Path, names: tuple[str, ...], types: Mapping[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
+    """The columns of `types`, block after block."""
+    with pyarrow.csv.open_csv(
+        path,
+        read_options=pyarrow.csv.ReadOptions(column_names=list(names), block_size=_BLOCK),
+        parse_options=pyarrow.csv.ParseOptions(delimiter="\t", quote_char=False),
+        convert_options=pyarrow.csv.ConvertOptions(
+            column_types=dict(types), include_columns=list(types), null_values=[]
+        ),
+    ) as reader:
+        yield from reader
+
+
+def _ensure(holds: bool, reason: str) -> None:  # noqa: FBT001 - it reads as a sentence
+    if not holds:
+        raise _MalformedError(reason)
+
+
+def _all_match(column: pa.Array, pattern: str) -> bool:
+    return pc.all(pc.match_substring_regex(column, pattern), min_count=0).as_py()
+
+
+def _read_news(path: Path, problems: Problems) -> pa.Table | None:
+    """The columns that are kept; None where something is wrong, which is then among the problems."""
+    try:
+        table = pa.Table.from_batches(list(_blocks(path, _NEWS, dict.fromkeys(_NEWS_READ, pa.string()))))
+        _ensure(_all_match(table["id"], _WORD), "an id is empty or holds a blank")
+        _ensure(pc.count_distinct(table["id"]).as_py() == table.num_rows, "an id stands twice")
+    except (pa.ArrowInvalid, _MalformedError) as failure:
+        _say(path, _wrong_news(path), str(failure), problems)
+        return None
+    return table
+
+
+def _read_log(path: Path, catalog: _Catalog, problems: Problems) -> _Log | None:
+    types = {"impression id": pa.int64(), **dict.fromkeys(_BEHAVIORS[1:], pa.string())}
+    try:
+        blocks = [_block(block, catalog) for block in _blocks(path, _BEHAVIORS, types)]
+        log = _join(blocks)
+        _ensure(len(np.unique(log.impression)) == len(log.impression), "an impression id stands twice")
+    except (pa.ArrowInvalid, _MalformedError) as failure:
+        _say(path, _wrong_log(path), str(failure), problems)
+        return None
+    return log
+
+
+def _block(block: pa.RecordBatch, catalog: _Catalog) -> _Log:
+    impression, user, time, history, shown = (block[name] for name in _BEHAVIORS)
+    for column, pattern in ((user, _WORD), (history, _HISTORY), (shown, _SHOWN)):
+        _ensure(_all_match(column, pattern), f"a value does not have the form {pattern}")
+    numbers = flat(impression)
+    _ensure(bool((numbers >= 0).all()), "an impression id is negative")
+    ids, lengths = _words(history)
+    clicks = Ragged.from_lengths(catalog.rows(ids), lengths)
+    marked, lengths = _words(shown)
+    labels = flat(pc.ends_with(marked, "-1")).astype(np.int8)
+    candidates = Ragged.from_lengths(catalog.rows(pc.utf8_slice_codeunits(marked, 0, -2)), lengths)
+    return _Log(
+        impression=numbers,
+        user=pa.chunked_array([user]),
+        time=_seconds(time),
+        history=clicks,
+        candidates=candidates,
+        labels=labels,
+    )
+
+
+def _words(column: pa.Array) -> tuple[pa.Array, NDArray[np.int64]]:
+    """The blank separated words of all cells one after the other, and how many each cell has."""
+    split = pc.split_pattern(column, " ")
+    words = split.flatten()
+    full = flat(pc.not_equal(column, "")).astype(np.int64)  # an empty cell splits into one empty word
+    return words.filter(pc.not_equal(words, "")), flat(pc.list_value_length(split)) * full
+
+
+def _seconds(column: pa.Array) -> NDArray[np.int64]:
+    """Unix seconds of each time as UTC."""
+    parts = pc.extract_regex(column, _TIME)
+    _ensure(parts.null_count == 0, "a time has another form")
+    number = {
+        name: flat(pc.cast(pc.struct_field(parts, name), pa.int64()))
+        for name in ("month", "day", "year", "hour", "minute", "second")
+    }
+    half = flat(pc.equal(pc.struct_field(parts, "half"), "PM"))
+    months = ((number["year"] - 1970) * 12 + number["month"] - 1).astype("datetime64[M]")
+    days = months.astype("datetime64[D]") + (number["day"] - 1)
+    real = (
+        (number["month"] >= 1)
+        & (number["month"] <= 12)
+        & (days.astype("datetime64[M]") == months)
+        & (number["hour"] >= 1)
+        & (number["hour"] <= 12)
+        & (number["minute"] < 60)
+        & (number["second"] < 60)
+    )
+    hours = number["hour"] % 12 + 12 * half
+    _ensure(bool(real.all()), "there is no such time")
+    return days.astype(np.int64) * 86_400 + hours * 3600 + number["minute"] * 60 + number["second"]
+
+
+def _join(blocks: list[_Log]) -> _Log:
+    """One log of several."""
+    return _Log(
+        impression=np.concatenate([block.impression for block in blocks]),
+        user=pa.chunked_array([chunk for block in blocks for chunk in block.user.chunks], pa.string()),
+        time=np.concatenate([block.time for block in blocks]),
+        history=_one([block.history for block in blocks]),
+        candidates=_one([block.candidates for block in blocks]),
+        labels=np.concatenate([block.labels for block in blocks]),
+    )
+
+
+def _one(parts: list[Ragged]) -> Ragged:
+    """The rows of all parts, one part after the other."""
+    return Ragged.from_lengths(
+        np.concatenate([part.values for part in parts]), np.concatenate([part.lengths for part in parts])
+    )
+
+
+# --- what is wrong in a file, line by line ------------------------------------------------------------------------------------
+
+
+def _named(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
+
+
+def _say(path: Path, found: Iterable[Problem], reason: str, problems: Problems) -> None:
+    before = len(problems)
+    problems.extend(found)
+    if len(problems) == before:
+        problems.add(_named(path), reason, "compare the file with the official one")
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str | Problem]]:
+    """Number and text of each line that is not empty; or what is wrong with it."""
+    with path.open("rb") as file:
+        for number, raw in enumerate(file, 1):
+            try:
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+            except UnicodeDecodeError as failure:
+                what = f"byte {failure.start + 1} of the line, 0x{raw[failure.start]:02x}, is not UTF-8"
+                yield number, Problem(f"{_named(path)} line {number}", what, "save the file as UTF-8")
+            else:
+                if line:
+                    yield number, line
+
+
+def _records(path: Path, names: tuple[str, ...]) -> Iterator[tuple[int, list[str] | Problem]]:
+    some = False
+    for number, line in _lines(path):
+        some = True
+        if isinstance(line, Problem):
+            yield number, line
+            continue
+        fields = line.split("\t")
+        if len(fields) == len(names):
+            yield number, fields
+            continue
+        what = f"{len(names)} columns are expected, {len(fields)} found"
+        yield number, Problem(f"{_named(path)} line {number}", what, _COMPARE)
+    if not some:
+        yield 0, Problem(_named(path), "is empty", "put the complete file in its place")
+
+
+def _wrong_news(path: Path) -> Iterator[Problem]:
+    first: dict[str, int] = {}
+    for number, fields in _records(path, _NEWS):
+        if isinstance(fields, Problem):
+            yield fields
+            continue
+        news = fields[0]
+        where = f"{_named(path)} line {number}, column id"
+        if not re.match(_WORD, news, re.ASCII):
+            yield Problem(where, f"an id without blanks is expected, {news!r} found", _COMPARE)
+        elif first.setdefault(news, number) < number:
+            yield Problem(where, f"{news} is already in line {first[news]}", "keep one of the lines")
+
+
+def _wrong_log(path: Path) -> Iterator[Problem]:
+    first: dict[int, int] = {}
+    unlabelled: list[int] = []
+    for number, fields in _records(path, _BEHAVIORS):
+        if isinstance(fields, Problem):
+            yield fields
+            continue
+        where = f"{_named(path)} line {number}, column ".__add__
+        impression, user, time, history, shown = fields
+        if not re.fullmatch(r"[0-9]{1,18}", impression):
+            what = f"a whole number is expected, {impression!r} found"
+            yield Problem(where("impression id"), what, _COMPARE)
+        elif first.setdefault(int(impression), number) < number:
+            what = f"{impression} is already in line {first[int(impression)]}"
+            yield Problem(where("impression id"), what, "keep one of the lines, or number them anew")
+        if not re.match(_WORD, user, re.ASCII):
+            what = f"an id without blanks is expected, {user!r} found"
+            yield Problem(where("user id"), what, _COMPARE)
+        if not _is_time(time):
+            what = f"a time like 11/9/2019 6:42:51 PM is expected, {time!r} found"
+            yield Problem(where("time"), what, _COMPARE)
+        if not re.match(_HISTORY, history, re.ASCII):
+            what = f"ids with one blank between them are expected, {_short(history)} found"
+            yield Problem(where("history"), what, _COMPARE)
+        wrong = [word for word in shown.split(" ") if not re.match(_SHOWN, word, re.ASCII)]
+        if shown and not any("-" in word for word in shown.split(" ")):
+            unlabelled.append(number)
+        elif wrong:
+            what = f"ids with a label, like N123-0 or N123-1, are expected, {_short(wrong[0])} found"
+            yield Problem(where("impressions"), what, _COMPARE)
+    if unlabelled:
+        several = f" and {len(unlabelled) - 1} more lines" if len(unlabelled) > 1 else ""
+        yield Problem(
+            f"{_named(path)} line {unlabelled[0]}, column impressions",
+            f"the candidates of this line{several} have no labels (-0 or -1), so nothing can be learned or measured",
+            "the test part of MINDlarge is published without labels and cannot be used: put the dev part in its place",
+        )
+
+
+def _is_time(text: str) -> bool:
+    try:
+        _seconds(pa.array([text]))
+    except _MalformedError:
+        return False
+    return True
+
+
+def _short(text: str) -> str:
+    return repr(text) if len(text) <= 60 else f"{text[:60]!r}…"
+
+
+def _missing_news(catalog: _Catalog, paths: tuple[Path, ...]) -> DataError:
+    """Where the first twenty of them stand for the first time."""
+    absent = set(catalog.missing.to_pylist())
+    fix = 'use the news.tsv of the same edition, or choose missing="drop" or missing="empty"'
+    problems = []
+    for path in paths:
+        for number, fields in _records(path, _BEHAVIORS):
+            assert not isinstance(fields, Problem)  # the file was read before
+            shown = [word[:-2] for word in fields[4].split(" ")]
+            for column, words in (("history", fields[3].split(" ")), ("impressions", shown)):
+                for news in words:
+                    if news not in absent:
+                        continue
+                    absent.discard(news)
+                    where = f"{_named(path)} line {number}, column {column}"
+                    problems.append(Problem(where, f"no news.tsv has {news}", fix))
+                    if len(problems) == LIMIT or not absent:
+                        return DataError(problems, more=len(absent))
+    return DataError(problems, more=len(absent))
+
+
+# --- from files to tables -----------------------------------------------------------------------------------------------------
+
+
+def _merge_news(first: pa.Table, second: pa.Table) -> tuple[pa.Table, int]:
+    """The items, and how many ids have another text in the second table."""
+    place = pc.index_in(second["id"].combine_chunks(), value_set=first["id"].combine_chunks())
+    both = second.filter(place.is_valid())
+    kept = first.take(place.drop_null())
+    other = np.zeros(both.num_rows, bool)
+    for name in _NEWS_READ[1:]:
+        other |= flat(pc.not_equal(both[name], kept[name]))
+    news = pa.concat_tables([first, second.filter(place.is_null())]).combine_chunks()
+    columns = {"item_id": news["id"], "title": news["title"], "abstract": news["abstract"]}
+    for name in ("category", "subcategory"):
+        columns[name] = pc.cast(news[name].combine_chunks().dictionary_encode(), CATEGORY)
+    return pa.table(columns), int(other.sum())
+
+
+def _drop(logs: list[_Log], items: int, absent: int, dropped: dict[str, int]) -> list[_Log]:
+    """The logs without the news that are missing, which have rows behind those of the items."""
+    counts = dict.fromkeys(
+        ("history_clicks", "candidates", "clicked_candidates", "impressions_without_candidates"), 0
+    )
+    result = []
+    for log in logs:
+        inside = log.history.values <= items
+        history = _keep(log.history, inside)
+        counts["history_clicks"] += int((~inside).sum())
+        inside = log.candidates.values <= items
+        candidates = _keep(log.candidates, inside)
+        counts["candidates"] += int((~inside).sum())
+        counts["clicked_candidates"] += int(log.labels[~inside].sum())
+        rows = np.flatnonzero(candidates.lengths)
+        counts["impressions_without_candidates"] += len(candidates) - len(rows)
+        result.append(
+            _Log(
+                impression=log.impression[rows],
+                user=log.user.take(pa.array(rows)),
+                time=log.time[rows],
+                history=history.take(rows),
+                candidates=candidates.take(rows),
+                labels=log.labels[inside],  # a row without candidates has no labels either
+            )
+        )
+    dropped["missing_news"] = absent
+    dropped["history_clicks_of_missing_news"] = counts["history_clicks"]
+    dropped["candidates_of_missing_news"] = counts["candidates"]
+    dropped["clicked_candidates_of_missing_news"] = counts["clicked_candidates"]
+    dropped["impressions_without_candidates"] = counts["impressions_without_candidates"]
+    return result
+
+
+def _keep(rows: Ragged, inside: NDArray[np.bool_]) -> Ragged:
+    """The rows with only the values that are inside."""
+    before = offsets_of(inside)  # how many values are inside before each position
+    return Ragged(rows.values[inside], before[rows.offsets])
+
+
+def _share_histories(logs: list[_Log]) -> tuple[pa.Table, NDArray[np.int32], NDArray[np.int64]]:
+    """The users; and of each impression, log after log, its row of users and the length of its history.
+
+    User and history of an impression, written as big-endian numbers one after the other, are compared as bytes: in that
+    order a history that others of the same user continue stands right before one of them.
+    """
+    encoded = pa.chunked_array([chunk for log in logs for chunk in log.user.chunks], pa.string())
+    encoded = encoded.combine_chunks().dictionary_encode()
+    histories = _one([log.history for log in logs])
+    keys = _join_columns(flat(encoded.indices), histories)
+    coded = pa.LargeBinaryArray.from_buffers(
+        pa.large_binary(),
+        len(keys),
+        [None, pa.py_buffer(4 * keys.offsets), pa.py_buffer(keys.values.astype(">u4").tobytes())],
+    ).dictionary_encode()
+    code = flat(coded.indices)
+    order = flat(pc.sort_indices(coded.dictionary)).astype(np.int64)
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    distinct = keys.take(np.unique(code, return_index=True)[1][order])
+    last = ~_begins_next(distinct)
+    row: NDArray[np.int64] = np.cumsum(last) - last  # a key that another continues has the row of that one
+    kept = distinct.take(np.flatnonzero(last))
+    inside = np.ones(len(kept.values), bool)
+    inside[kept.offsets[:-1]] = False
+    users = pa.table(
+        {
+            "user_id": encoded.dictionary.take(pa.array(kept.values[kept.offsets[:-1]])),
+            "history": lists(Ragged.from_lengths(kept.values[inside], kept.lengths - 1), pa.int32()),
+        }
+    )
+    return users, row[place[code]].astype(np.int32), histories.lengths
+
+
+def _join_columns(first: NDArray[np.int32], rows: Ragged) -> Ragged:
+    """Each row with a value before it."""
+    offsets = offsets_of(rows.lengths + 1)
+    values = np.empty(int(offsets[-1]), np.int32)
+    inside = np.ones(len(values), bool)
+    inside[offsets[:-1]] = False
+    values[offsets[:-1]] = first
+    values[inside] = rows.values
+    return Ragged(values, offsets)
+
+
+def _begins_next(rows: Ragged) -> NDArray[np.bool_]:
+    """Which rows are the beginning of the row behind them."""
+    begins = np.zeros(len(rows), bool)
+    lengths = rows.lengths
+    short = np.flatnonzero(lengths[:-1] <= lengths[1:])
+    here = rows.values[flat_positions(rows.offsets[short], lengths[short])]
+    there = rows.values[flat_positions(rows.offsets[short + 1], lengths[short])]
+    other = np.bincount(np.repeat(np.arange(len(short)), lengths[short])[here != there], minlength=len(short))
+    begins[short] = other == 0
+    return begins
+
+
+def _impressions(
+    log: _Log, rows: NDArray[np.int64], user: NDArray[np.int32], stop: NDArray[np.int64]
+) -> pa.Table:
+    """The part of these rows of the log."""
+    return pa.table(
+        {
+            "impression": pa.array(log.impression[rows], pa.int64()),
+            "user": pa.array(user, pa.int32()),
+            "start": pa.array(np.zeros(len(rows)), pa.int32()),
+            "stop": pa.array(stop, pa.int32()),
+            "time": pa.array(log.time[rows], pa.int64()),
+            "candidates": lists(log.candidates.take(rows), pa.int32()),
+            "labels": lists(Ragged(log.labels, log.candidates.offsets).take(rows), pa.int8()),
+        }
+    )
+
+
+def _one_class(log: _Log, rows: NDArray[np.int64]) -> dict[str, int]:
+    """How many of these impressions have candidates of one class only."""
+    before = offsets_of(log.labels)
+    clicks = np.diff(before[log.candidates.offsets])[rows]
+    return {
+        "no_click": int((clicks == 0).sum()),
+        "only_clicks": int((clicks == log.candidates.lengths[rows]).sum()),
+    }
