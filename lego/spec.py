@@ -196,6 +196,8 @@ def operator(cls: type[T]) -> type[T]:
             _check_call(made, args, kwargs)
             args, kwargs = _normal_call(made, args, kwargs)
         initialise(self, *args, **kwargs)
+        if type(self) is made:
+            _check_converted(made, self)
 
     made.__init__ = __init__  # type: ignore[method-assign]
     return made
@@ -256,6 +258,13 @@ def _normal_call(
         tuple(normal(name, value) for name, value in zip(positional, args, strict=False)),
         {name: normal(name, value) for name, value in kwargs.items()},
     )
+
+
+def _check_converted(cls: type, made: object) -> None:
+    """Fields with a converter of their own are checked behind it."""
+    for field in attrs.fields(cls):
+        if field.init and field.converter is not None and field.name in _hints(cls):
+            normalise(cls.__name__, field.name, getattr(made, field.name), _hints(cls)[field.name])
 
 
 @cache

@@ -113,6 +113,7 @@ def compile(  # noqa: A001 - the verb of the language
         **modules,
         feed=ItemFeed(tokens=None if tokens is None else tokens.tokens, states=states),
         needs=model.behavior.needs | model.predictor.needs,
+        candidate_aware=Need.CANDIDATES in model.behavior.needs,
     )
     return Compiled(
         experiment=experiment,
@@ -129,7 +130,7 @@ def compile(  # noqa: A001 - the verb of the language
 def _reads(experiment: Experiment, model: Recommender, store: Store) -> Mapping[str, int]:
     if model.content.reads is Reads.ROWS:
         return {}
-    reads = model.reads or type(experiment.data).reads or store.manifest.get("reads") or {}
+    reads = model.reads or experiment.data.reads
     problems = list(unknown_attributes(reads, store.attributes))
     if not reads:
         what = "the data declares no attribute to read"

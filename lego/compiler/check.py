@@ -28,6 +28,9 @@ def check(experiment: Experiment) -> list[Problem]:
         return [_open(choice) for choice in open_choices]
     problems = [*_files(experiment), *_evaluation(experiment)]
     model = experiment.model
+    if experiment.training.pretrained_lr is not None and not _has_language_model(model):
+        what = "the model has no language model whose weights could learn at this rate"
+        problems.append(Problem("training.pretrained_lr", what, "leave it out"))
     if isinstance(model, Recommender):
         problems += [
             *_forms(model),
@@ -37,6 +40,11 @@ def check(experiment: Experiment) -> list[Problem]:
             *_attributes(experiment, model),
         ]
     return problems
+
+
+def _has_language_model(model: object) -> bool:
+    """A content operator that brings its own tokenizer is one."""
+    return isinstance(model, Recommender) and model.content.reads is Reads.TOKENS
 
 
 def _open(choice: Any) -> Problem:
@@ -108,25 +116,26 @@ def _way_out(model: Recommender) -> str:
 
 
 def _fitting(slot: str, fits: Any) -> list[str]:
-    found = []
-    for entry in catalog.entries(slot):
-        try:
-            example = next(iter(catalog.load_entry(entry).examples()), None)
-        except (LegoError, AttributeError):
-            continue
-        if example is not None and fits(example):
-            found.append(entry.name)
-    return found
+    """Names of the operators of a slot, one of whose examples fits."""
+    return [entry.name for entry in catalog.entries(slot) if any(map(fits, _examples(entry)))]
+
+
+def _examples(entry: catalog.Entry) -> list[Any]:
+    try:
+        return list(catalog.load_entry(entry).examples())
+    except Exception:  # noqa: BLE001 - a plugin's examples may raise anything; it is then not suggested, no more
+        return []
 
 
 def _needs(model: Recommender) -> Iterator[Problem]:
     for where, spec in (("behavior", model.behavior), ("predictor", model.predictor)):
         for need in sorted(spec.needs - SUPPORTED_NEEDS, key=lambda each: each.name):
-            yield Problem(
-                f"{where}={spec!r}",
-                f"it needs {need.value}, which the data does not bring",
-                "use another operator",
-            )
+            what = f"it needs {need.value}, which the data does not bring"
+            yield Problem(f"{where}={spec!r}", what, "use another operator")
+    if isinstance(model.content, Behavior):
+        for need in sorted(model.content.needs, key=lambda each: each.name):
+            what = f"it needs {need.value}, and an item has no such thing"
+            yield Problem(f"content={model.content!r}", what, "use another operator, or use it as behavior=")
 
 
 def _tokens(model: Recommender) -> Iterator[Problem]:
@@ -166,7 +175,7 @@ def _of_spec(spec: Spec, width: int, where: str) -> Iterator[Problem]:
 
 
 def _attributes(experiment: Experiment, model: Recommender) -> Iterator[Problem]:
-    known = getattr(type(experiment.data), "attributes", ())
+    known = experiment.data.attributes
     if not known or model.reads is None:
         return
     yield from unknown_attributes(model.reads, known)

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 
 class Pipeline(nn.Module):
-    """content, behavior, predictor. `needs` is what behavior and predictor ask for beyond their tensors."""
+    """content, behavior, predictor.
+
+    `needs` is what behavior and predictor ask for beyond their tensors. A behavior operator that is `candidate_aware` runs inside
+    `score`, because it needs the candidates.
+    """
 
     def __init__(
         self,
@@ -30,6 +34,7 @@ class Pipeline(nn.Module):
         *,
         feed: ItemFeed,
         needs: frozenset[Need] = frozenset(),
+        candidate_aware: bool = False,
     ) -> None:
         super().__init__()
         self.content = content
@@ -37,11 +42,7 @@ class Pipeline(nn.Module):
         self.predictor = predictor
         self.feed = feed
         self.needs = needs
-
-    @property
-    def candidate_aware(self) -> bool:
-        """Whether the behavior operator runs inside `score`, because it needs the candidates."""
-        return Need.CANDIDATES in self.needs
+        self.candidate_aware = candidate_aware
 
     def encode_items(self, rows: Tensor) -> Out:
         """rows (N,) of distinct items -> their vectors (N, D), in the order of `rows`."""

@@ -125,7 +125,8 @@ def weights_hash(checkpoint: Checkpoint, memory: Path | None = None) -> str:
     for path in weights_files(checkpoint):
         real = path.resolve()
         status = real.stat()
-        key = f"{real}|{status.st_size}|{status.st_mtime_ns}"
+        # The inode's time moves with every change and nobody can set it.
+        key = f"{real}|{status.st_size}|{status.st_mtime_ns}|{status.st_ctime_ns}|{status.st_ino}"
         if key not in remembered:
             with real.open("rb") as file:
                 remembered[key] = hashlib.file_digest(file, "sha256").hexdigest()

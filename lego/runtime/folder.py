@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+from filelock import FileLock, Timeout
 
 from lego import catalog
 from lego.errors import RunError
@@ -137,6 +138,22 @@ def create(out: Path, name: str, run_id: str, *, resume: bool = False) -> Folder
                 f"The run folder {path} cannot be made: {problem.strerror}. Choose another with --out."
             ) from None
         return folder
+
+
+@contextmanager
+def held(folder: Folder) -> Iterator[None]:
+    """Keeps other processes out of a run folder; RunError where one is at work in it. A killed process holds nothing."""
+    lock = FileLock(folder.path / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunError(
+            f"{folder.path} is being run by another process. Wait for it, or start a run of its own without --resume."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def environment(specs: list[type]) -> dict[str, Any]:

@@ -32,13 +32,14 @@ from lego.runtime.folder import (
     code_version,
     create,
     environment,
+    held,
     identity,
     read_json,
     write_json,
     written_aside,
 )
 from lego.runtime.progress import Screen
-from lego.runtime.script import hash_of, load_module, names_with
+from lego.runtime.script import hash_of, load_module, names_of_record
 from lego.runtime.seed import numpy_generator
 from lego.scorer import Baseline, Fitted, Popularity, Random
 from lego.spec import FrozenMap, Metric, Spec, field_names
@@ -143,7 +144,9 @@ def evaluate_part(experiment: Experiment, scorer: Fitted, impressions: Impressio
 
 def protocol_of(experiment: Experiment) -> str:
     """The named protocol; the data set's own unless the experiment says otherwise."""
-    return experiment.evaluation.protocol or type(experiment.data).protocol
+    name = experiment.evaluation.protocol or experiment.data.protocol
+    # A protocol names its tie rule too: with another one it is another protocol, and says so.
+    return name if experiment.evaluation.ties == "average" else f"{name}, ties {experiment.evaluation.ties}"
 
 
 def run_experiment(
@@ -159,6 +162,7 @@ def run_experiment(
 ) -> Run:
     """Checks, prepares, fits, tests and records. Raises before any work where something can be known to be wrong."""
     screen = screen or Screen()
+    experiment = experiment.rebased(Path.cwd())
     checked(experiment)
     seconds: dict[str, float] = {}
     with timed(seconds, "prepare"):
@@ -171,18 +175,19 @@ def run_experiment(
         identity(record, store.fingerprint),
         resume=resume,
     )
-    screen.say(f"run folder: {folder.path}")
-    _record(folder, experiment, record, store, script)
-    try:
-        return _run_in(
-            folder, experiment, store, choose_device(device), seconds, screen, cache=cache, resume=resume
-        )
-    except Stopped:
-        folder.log("stopped")
-        raise
-    except Exception as error:
-        folder.log("failed", error=f"{type(error).__name__}: {error}")
-        raise
+    with held(folder):
+        screen.say(f"run folder: {folder.path}")
+        _record(folder, experiment, record, store, script)
+        try:
+            return _run_in(
+                folder, experiment, store, choose_device(device), seconds, screen, cache=cache, resume=resume
+            )
+        except Stopped:
+            folder.log("stopped")
+            raise
+        except Exception as error:
+            folder.log("failed", error=f"{type(error).__name__}: {error}")
+            raise
 
 
 def _require_parts(experiment: Experiment, store: Store) -> None:
@@ -229,7 +234,9 @@ def _run_in(
         scorer = _baseline(experiment.model)
         with timed(seconds, "fit"):
             scorer.fit(store)
-    record = evaluation_record(folder.path, experiment, store, scorer, "test", compiled, seconds, cache=cache)
+    record = evaluation_record(
+        folder.path, experiment, store, scorer, "test", compiled, seconds, cache=cache, own=True
+    )
     write_json(folder.path / "metrics.json", {**record, "fit": fitted})
     folder.log(
         "finished", **{key: record[key] for key in ("protocol", "test", "groups", "seconds", "speedup")}
@@ -253,12 +260,15 @@ def evaluation_record(
     seconds: dict[str, float],
     *,
     cache: bool,
+    own: bool = False,
 ) -> dict[str, Any]:
     """Scores a part, keeps the scores, and says all that the numbers need to be read: protocol, groups, ties, time, baselines."""
     impressions = store.part(part)
     evaluated = evaluate_part(experiment, scorer, impressions)
-    kept = Folder(path).scores / f"{part}.parquet"
-    if not kept.exists():  # what a run has written is never overwritten
+    folder = Folder(path)
+    kept = folder.scores / f"{part}.parquet"
+    # The run's own scores are those of its final weights; looking again adds other parts, once the run is over.
+    if own or (folder.finished and not kept.exists()):
         write_scores(kept, store, impressions, evaluated.scores)
     seconds["evaluate"] = evaluated.seconds
     baselines = {}
@@ -334,7 +344,8 @@ def _record(folder: Folder, experiment: Experiment, record: Any, store: Store, s
     if script is not None:
         copy = folder.path / "script.py"
         if not copy.exists():
-            shutil.copyfile(script, copy)
+            with written_aside(copy) as aside:
+                shutil.copyfile(script, aside)
         kept["script"] = {"path": str(script), "sha256": hash_of(copy)}
     if not (folder.path / "experiment.json").exists():
         write_json(folder.path / "experiment.json", kept)
@@ -413,7 +424,9 @@ def load(path: str | Path, *, device: str = "auto", screen: Screen | None = None
         raise RunError(
             f"{folder.path / 'experiment.json'} is not the record of a run: it lacks the experiment."
         )
-    experiment = from_json(kept["experiment"], names_with(_script_of(folder, kept)))
+    experiment = from_json(
+        kept["experiment"], names_of_record(_script_of(folder, kept), _script_folder(kept))
+    )
     if not isinstance(experiment, Experiment):
         raise RunError(f"{folder.path / 'experiment.json'} holds no experiment.")
     screen = screen or Screen()
@@ -450,6 +463,10 @@ def _script_of(folder: Folder, kept: Mapping[str, Any]) -> Any:
     if '"lego_script_' not in str(kept["experiment"]).replace("'", '"'):
         return None
     return load_module(copy, Path(kept["script"]["path"]).parent)
+
+
+def _script_folder(kept: Mapping[str, Any]) -> Path | None:
+    return Path(kept["script"]["path"]).parent if "script" in kept else None
 
 
 __all__ = [

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from lego import catalog
 from lego.errors import LegoError, ScriptError, did_you_mean
 from lego.experiment import Experiment
 from lego.expression import resolve
@@ -101,32 +102,55 @@ def load_experiment(script: str) -> tuple[Experiment, Path]:
 
 
 def names_with(module: ModuleType | None) -> Callable[[str], Any]:
-    """Resolves names of the catalogue, and `module:Class` records of classes that a script defines."""
+    """Resolves what a user writes beside a script: the script's own classes first, then the catalogue."""
 
     def names(name: str) -> Any:
-        if ":" in name:
-            home, _, qualified = name.partition(":")
-            owner: Any = (
-                module if module is not None and home.startswith("lego_script_") else sys.modules.get(home)
-            )
-            if owner is None:
-                try:
-                    owner = importlib.import_module(home)
-                except ImportError as problem:
-                    raise ScriptError(
-                        f"The record names {name}, which cannot be imported: {problem}."
-                    ) from None
-            for part in qualified.split("."):
-                owner = getattr(owner, part, None)
-            if not _is_spec(owner):
-                raise ScriptError(
-                    f"The record names {name}, which is not a spec class. Was it moved or renamed?"
-                )
-            return owner
         mine = getattr(module, name, None)
         return mine if _is_spec(mine) else resolve(name)
 
     return names
+
+
+def names_of_record(module: ModuleType | None, folder: Path | None) -> Callable[[str], Any]:
+    """Resolves what a run recorded: bare names are the catalogue's, `module:Class` is of the script or of a file beside it.
+
+    A record is data: nothing but a script that ran, a file in its folder, and distributions with operators is imported for it.
+    """
+
+    def names(name: str) -> Any:
+        if ":" not in name:
+            return resolve(name)
+        home, _, qualified = name.partition(":")
+        owner: Any = module if home.startswith("lego_script_") else _imported(home, name, folder)
+        for part in qualified.split("."):
+            owner = getattr(owner, part, None)
+        if not _is_spec(owner):
+            raise ScriptError(
+                f"The record names {name}, which is not a spec class that can be found again. A class of one's own must "
+                "stand in the script that `lego run` is given, in a file beside it, or in an installed package."
+            )
+        return owner
+
+    return names
+
+
+def _imported(home: str, name: str, folder: Path | None) -> Any:
+    top = home.partition(".")[0]
+    trusted = {entry.target.partition(":")[0].partition(".")[0] for entry in catalog.entries()}
+    beside = folder is not None and (folder / f"{top}.py").is_file()
+    if home in sys.modules and home != "__main__":
+        return sys.modules[home]
+    if top not in trusted and not beside:
+        return None
+    if beside:
+        sys.path.insert(0, str(folder))
+    try:
+        return importlib.import_module(home)
+    except ImportError as problem:
+        raise ScriptError(f"The record names {name}, which cannot be imported: {problem}.") from None
+    finally:
+        if beside:
+            sys.path.remove(str(folder))
 
 
 def _is_spec(value: object) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 import attrs
 from torch import Tensor, nn
 
-from lego.contract import Form, Needs, Out
+from lego.contract import Form, Need, Needs, Out
 from lego.errors import SpecError
 from lego.sequence.attention import Attention
 from lego.sequence.cnn import CNN
@@ -54,6 +54,12 @@ class Chain(Sequence):
         if isinstance(self.parts, Choice) or isinstance(self.parts[-1], Choice):
             raise SpecError.open_choice(repr(self))
         return self.parts[-1].gives
+
+    @property
+    def needs(self) -> frozenset[Need]:  # type: ignore[override]  # known only from the parts
+        """What any of its parts asks for."""
+        parts = () if isinstance(self.parts, Choice) else self.parts
+        return frozenset[Need]().union(*(part.needs for part in parts if not isinstance(part, Choice)))
 
     def build(self, context: Context) -> nn.Module:
         """The torch of it."""

@@ -65,7 +65,7 @@ def copy(made, tmp_path):
 
 def test_a_run_folder_says_everything(made, small):
     """Specification, environment, log, metrics, scores and checkpoint, as plain files."""
-    names = sorted(str(each.relative_to(made.path)) for each in made.path.rglob("*") if each.is_file())
+    names = sorted(str(each.relative_to(made.path)) for each in made.path.rglob("[!.]*") if each.is_file())
     wanted = [
         "checkpoint/model.safetensors",
         "environment.json",

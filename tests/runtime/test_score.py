@@ -182,7 +182,12 @@ def stages(experiment, tmp_path_factory):
     def put_together(content, behavior, predictor):
         first, rest = stage(content=content), stage(behavior=behavior, predictor=predictor)
         return Pipeline(
-            first.content, rest.behavior, rest.predictor, feed=first.feed, needs=rest.needs
+            first.content,
+            rest.behavior,
+            rest.predictor,
+            feed=first.feed,
+            needs=rest.needs,
+            candidate_aware=rest.candidate_aware,
         ).eval()
 
     return put_together
