@@ -31,6 +31,7 @@ from lego.spec import (
 )
 
 GIVEN: dict[str, tuple[Any, ...]] = {
+    "MIND": ("raw",),
     "MovieLens": ("raw",),
     "Prepared": ("prepared",),
     "Embedding": ("items.npy",),

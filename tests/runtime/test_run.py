@@ -24,10 +24,12 @@ from lego import (
     Experiment,
     History,
     InterestAttention,
+    ItemID,
     Mean,
     MovieLens,
     PolyAttention,
     Popularity,
+    Prepared,
     Pretrained,
     Random,
     Recommender,
@@ -35,8 +37,10 @@ from lego import (
     load,
     split,
 )
-from lego.errors import DataError, RunError, ScriptError
+from lego.data.store import prepare
+from lego.errors import CompositionError, DataError, RunError, ScriptError
 from lego.runtime.fit import Fit, Stopped
+from lego.runtime.folder import create, held
 from lego.runtime.run import run_experiment
 from lego.testing.checkpoint import tiny_checkpoint
 
@@ -475,3 +479,38 @@ def test_a_process_that_is_ended_can_be_resumed(small, tmp_path, how):
     assert resumed.path == folder
     assert resumed.metrics == whole.metrics
     assert weights(folder) == weights(whole.path)
+
+
+def test_a_prepared_folder_is_run_like_its_source(small, movies, tmp_path):
+    """`Prepared` reads what was prepared: text and id models train on it, with the attributes and protocol of the source."""
+    source = MovieLens(movies, negatives=5, history=6)
+    folder = prepare(source, tmp_path / "data").path
+    for content in (ItemID(), TEXT):
+        again = small(content=content, data=Prepared(folder, history=6)).run(out=tmp_path / "runs")
+        first = small(content=content).run(out=tmp_path / "runs")
+        assert again.metrics == first.metrics
+        assert again.record["protocol"] == "mind"
+
+
+def test_a_run_at_work_is_not_taken_over(tmp_path):
+    """While a process holds a run folder, another one that would go on with it is refused."""
+    folder = create(tmp_path, "mine", "abc")
+    with held(folder), pytest.raises(RunError, match="being run by another process"), held(folder):
+        pass
+    with held(folder):
+        assert create(tmp_path, "mine", "abc", resume=True) == folder
+
+
+def test_looking_at_a_stopped_run_leaves_no_scores(small, tmp_path):
+    """Scores of half-trained weights never stand where those of the finished run belong."""
+    run = small(content=ItemID()).run(out=tmp_path)
+    (run.path / "metrics.json").unlink()
+    (run.path / "scores" / "test.parquet").unlink()
+    load(run.path).evaluate()
+    assert not (run.path / "scores" / "test.parquet").exists()
+
+
+def test_a_rate_for_no_language_model_is_refused(small):
+    """An option that nothing would read is a problem, not silence."""
+    with pytest.raises(CompositionError, match="no language model"):
+        small(content=ItemID(), pretrained_lr=1e-5).run()

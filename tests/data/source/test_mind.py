@@ -106,13 +106,20 @@ def test_a_user_is_one_row_per_history_that_none_continues(raw):
 
 
 def test_histories_are_compared_item_by_item(raw):
-    """Rows above 255 keep their order as bytes, and the beginning of a number is not the beginning of a history."""
+    """The beginning of a number is not the beginning of a history; users by first appearance, histories by their rows."""
     ids = [f"N{row}" for row in range(1, 600)]
     histories = ["N1 N256 N2", "N1 N256", "N1", "N256 N1", "N257", "N1 N511"]
     shown = [(row, "U1", "11/9/2019 1:00:00 AM", each, "N1-1 N2-0") for row, each in enumerate(histories)]
     tables = raw({"train/news.tsv": news(*ids), "train/behaviors.tsv": log(*shown)}, dev=0.0).tables()
     assert [rows_of(tables, "train")[row][1] for row in range(6)] == [each.split() for each in histories]
-    assert tables.users["user_id"].to_pylist().count("U1") == 5  # these four, and the one of the dev folder
+    users = list(zip(*(tables.users[name].to_pylist() for name in ("user_id", "history")), strict=True))
+    assert users[:5] == [
+        ("U1", [1, 2, 4]),
+        ("U1", [1, 256, 2]),
+        ("U1", [1, 511]),
+        ("U1", [256, 1]),
+        ("U1", [257]),
+    ]
 
 
 def test_items_are_the_news_of_both_folders(raw):
