@@ -560,8 +560,8 @@ def _keep(rows: Ragged, inside: NDArray[np.bool_]) -> Ragged:
 def _share_histories(logs: list[_Log]) -> tuple[pa.Table, NDArray[np.int32], NDArray[np.int64]]:
     """The users; and of each impression, log after log, its row of users and the length of its history.
 
-    User and history of an impression, written as big-endian numbers one after the other, are compared as bytes: in that
-    order a history that others of the same user continue stands right before one of them.
+    User and history of an impression, written as big-endian numbers one after the other, are sorted as bytes. So users stand
+    in the order in which they first appear, and a history that others of its user continue stands right before one of these.
     """
     encoded = pa.chunked_array([chunk for log in logs for chunk in log.user.chunks], pa.string())
     encoded = encoded.combine_chunks().dictionary_encode()
@@ -603,10 +603,10 @@ def _join_columns(first: NDArray[np.int32], rows: Ragged) -> Ragged:
 
 
 def _begins_next(rows: Ragged) -> NDArray[np.bool_]:
-    """Which rows are the beginning of the row behind them."""
+    """Which rows, all different, are the beginning of the row behind them."""
     begins = np.zeros(len(rows), bool)
     lengths = rows.lengths
-    short = np.flatnonzero(lengths[:-1] <= lengths[1:])
+    short = np.flatnonzero(lengths[:-1] < lengths[1:])
     here = rows.values[flat_positions(rows.offsets[short], lengths[short])]
     there = rows.values[flat_positions(rows.offsets[short + 1], lengths[short])]
     other = np.bincount(np.repeat(np.arange(len(short)), lengths[short])[here != there], minlength=len(short))
