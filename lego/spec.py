@@ -362,6 +362,11 @@ class Spec:
     slot: ClassVar[str] = ""
     """The group of entry points that lists it, without `lego.`; empty where it is part of another spec."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Reached only by a class without the decorator, which makes an `__init__` of its own."""
+        name = type(self).__name__
+        raise SpecError(f"{name} cannot be made: write @operator (from lego.spec) above `class {name}`.")
+
     def text(self, *, full: bool = False) -> str:
         """The expression that makes this value; `full` spells every option out."""
         from lego.expression import write

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from lego import catalog
+from lego.compiler.trial import trial
 from lego.contract import Form, Need, Reads
 from lego.errors import DataError, LegoError, Problem, did_you_mean
 from lego.metric.parse import parse_metric
@@ -39,6 +40,8 @@ def check(experiment: Experiment) -> list[Problem]:
             *_operators(model),
             *_attributes(experiment, model),
         ]
+    if not problems and isinstance(model, Recommender):
+        problems += trial(model)
     return problems
 
 
