@@ -40,6 +40,6 @@ def evaluate(
         loaded = attrs.evolve(loaded, experiment=experiment)
     record = loaded.evaluate(part.value, cache=not no_cache)
     if as_json:
-        print_json({key: record[key] for key in SHAPE})
+        print_json({**{key: record[key] for key in SHAPE}, "part": record["part"]})
     else:
         show(record)

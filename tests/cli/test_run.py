@@ -154,7 +154,9 @@ def test_evaluate_gives_the_same_digits(lego, script):
     """The kept checkpoint again: cached to the last digit, without caches but for rounding; from another folder too."""
     run = last(lego("run", script, "--json"))
     again = last(lego("evaluate", run["run"], "--json"))
-    assert list(again) == list(run)
+    assert list(again) == [*run, "part"]
+    assert again["part"] == "test"
+    assert last(lego("evaluate", run["run"], "--part", "dev", "--json"))["part"] == "dev"
     assert again["test"] == run["test"]
     assert (again["groups"], again["protocol"]) == (run["groups"], run["protocol"])
     naive = last(lego("evaluate", run["run"], "--no-cache", "--json"))
