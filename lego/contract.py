@@ -3,7 +3,8 @@
     N  items in a call (the distinct real items of a batch)   L  tokens of an item
     B  users in a call (one impression each)                  S  history slots
     C  candidates of a user                                   M  interests of a user
-    D  width of an item or user vector                        W  width of a token vector
+    D  width of an item or user vector                        W  width of a token vector                            V  values of an attribute, several where it is a list
+    T  tokens of a whole history
 
     stage       gets                                                      gives
     content     tokens (N, L) or token vectors (N, L, W), mask (N, L)     items (N, D)
@@ -22,7 +23,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
@@ -61,8 +62,9 @@ class Form(enum.Flag):
 class Need(enum.Enum):
     """What an operator may ask for beyond its tensor. The compiler gathers just what is declared."""
 
-    USER = "the user's row"
-    ATTRIBUTES = "attributes of the history's items or of the candidates"
+    USER = "who the user is"
+    PROFILE = "attributes of the user"
+    ATTRIBUTES = "attributes of the history's items and of the candidates"
     TIMES = "times of the history and of the impression"
     TOKENS = "the tokens of the history's items"
     IMPRESSION = "context columns of the impression"
@@ -80,14 +82,40 @@ class Reads(enum.Enum):
 
 @attrs.frozen(eq=False, kw_only=True)
 class Needs:
-    """What was asked for beyond the tensor; None where nobody did.
+    """What was asked for beyond the tensor; None, or an empty mapping, where nobody did.
 
-    user (B,) int64; times (B, S) int64 seconds before the impression; states (N, L, W) floating point.
+    Values of attributes are whole numbers below `Context.item_vocabularies[name]` (or `user_vocabularies`); 0 is padding, a
+    missing value, or one that the data the model was made for does not have. Real values come first.
     """
 
     user: Tensor | None = None
+    """USER. (B,) int64, counted from 1; 0 is a user that the train part does not have."""
+    profile: Mapping[str, Tensor] = attrs.field(factory=dict)
+    """PROFILE. Attribute → (B, V) int64."""
     times: Tensor | None = None
+    """TIMES. (B, S) int64, seconds from each click to the impression, at least 0; 0 at padding."""
+    history: Mapping[str, Tensor] = attrs.field(factory=dict)
+    """ATTRIBUTES of the history's items. Attribute → (B, S, V) int64."""
+    candidates: Mapping[str, Tensor] = attrs.field(factory=dict)
+    """ATTRIBUTES of the candidates. Attribute → (B, C, V) int64; empty before the candidates are known."""
+    items: Mapping[str, Tensor] = attrs.field(factory=dict)
+    """ATTRIBUTES of the items that a content operator encodes. Attribute → (N, V) int64."""
+    tokens: Tensor | None = None
+    """TOKENS. (B, T, W) floating point: the token vectors of the history's items, one item behind the other."""
+    token_slots: Tensor | None = None
+    """TOKENS. (B, T) int64: the history slot, counted from 1, that each token belongs to; 0 is padding."""
     states: Tensor | None = None
+    """STATES. (N, L, W) floating point."""
+
+    def at(self, rows: Tensor) -> Needs:
+        """The needs of the users at `rows` (R,) of these B users, in that order."""
+        return Needs(**{field.name: _at(getattr(self, field.name), rows) for field in attrs.fields(Needs)})
+
+
+def _at(value: Any, rows: Tensor) -> Any:
+    if isinstance(value, Mapping):
+        return {name: each[rows] for name, each in value.items()}
+    return None if value is None else value[rows]
 
 
 @attrs.frozen(eq=False)

@@ -414,7 +414,11 @@ class Context:
     items: int = 0
     """Rows of the item table, row 0 (never an item) included."""
     users: int = 0
-    """Rows of the user table."""
+    """Users that the train part has, and one more: user 0 is one that it does not have."""
+    item_vocabularies: Mapping[str, int] = attrs.field(factory=dict)
+    """Values of each categorical attribute of the items, 0 included; of those that an operator of the model asks for."""
+    user_vocabularies: Mapping[str, int] = attrs.field(factory=dict)
+    """The same of the users."""
     store: Store | None = None
     """The prepared data, for operators that read more of it than tokens (ready-made vectors)."""
     encoder: Encoder | None = None
@@ -461,7 +465,21 @@ class Behavior(Spec):
     """History → user. Its module is a `SequenceModule`, or a `CandidateAwareModule` where it needs the candidates."""
 
     slot: ClassVar[str] = "behavior"
-    needs: ClassVar[frozenset[Need]] = frozenset()
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What its module asks for beyond the history."""
+        return frozenset()
+
+    @property
+    def item_attributes(self) -> tuple[str, ...]:
+        """With ATTRIBUTES: the categorical attributes of items that it reads; all there are where none is named."""
+        return ()
+
+    @property
+    def user_attributes(self) -> tuple[str, ...]:
+        """With PROFILE: the categorical attributes of users that it reads; all there are where none is named."""
+        return ()
 
     @property
     def gives(self) -> Form:
@@ -494,7 +512,21 @@ class Predictor(Spec):
 
     slot: ClassVar[str] = "predictor"
     takes: ClassVar[frozenset[Form]] = frozenset({Form.VECTOR})
-    needs: ClassVar[frozenset[Need]] = frozenset()
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What its module asks for beyond user and candidates."""
+        return frozenset()
+
+    @property
+    def item_attributes(self) -> tuple[str, ...]:
+        """With ATTRIBUTES: the categorical attributes of items that it reads; all there are where none is named."""
+        return ()
+
+    @property
+    def user_attributes(self) -> tuple[str, ...]:
+        """With PROFILE: the categorical attributes of users that it reads; all there are where none is named."""
+        return ()
 
     def build(self, context: Context) -> nn.Module:
         """The torch of it."""
