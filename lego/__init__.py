@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from lego.predictor.interest_attention import InterestAttention
     from lego.pretrained.layers import frozen, full, split
     from lego.recommender import Recommender
-    from lego.runtime.run import load
-    from lego.scorer import Popularity, Random
+    from lego.runtime.load import load
+    from lego.scorer.popularity import Popularity
+    from lego.scorer.random import Random
     from lego.sequence.additive import Additive
     from lego.sequence.attention import Attention
     from lego.sequence.chain import Chain
@@ -69,11 +70,11 @@ _HOME = {
     "Mean": "lego.sequence.mean",
     "MovieLens": "lego.data.source.movielens",
     "PolyAttention": "lego.behavior.poly_attention",
-    "Popularity": "lego.scorer",
+    "Popularity": "lego.scorer.popularity",
     "Prepared": "lego.data.source.prepared",
     "Pretrained": "lego.content.pretrained",
     "PretrainedTokens": "lego.tokens.pretrained",
-    "Random": "lego.scorer",
+    "Random": "lego.scorer.random",
     "Ranking": "lego.task.ranking",
     "Recommender": "lego.recommender",
     "Training": "lego.experiment",
@@ -83,7 +84,7 @@ _HOME = {
     "compile": "lego.compiler",
     "frozen": "lego.pretrained.layers",
     "full": "lego.pretrained.layers",
-    "load": "lego.runtime.run",
+    "load": "lego.runtime.load",
     "parse": "lego.expression",
     "split": "lego.pretrained.layers",
 }

@@ -31,8 +31,8 @@ def evaluate(
 
     from lego.cli.output import errors, print_json
     from lego.cli.run import SHAPE, show
+    from lego.runtime.load import load
     from lego.runtime.progress import Screen
-    from lego.runtime.run import load
 
     loaded = load(run, device=device, screen=Screen(errors()))
     if protocol:

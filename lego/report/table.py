@@ -18,7 +18,7 @@ WIDE = 10_000
 
 def metrics_table(rows: Rows, *, title: str | None = None, heading: str = "", digits: int = 4) -> Table:
     """A row for each scorer, a column for each metric in the order of first mention; whole numbers stay whole."""
-    header, *body = _cells(rows, heading, digits)
+    header, *body = cells_of(rows, heading, digits)
     table = Table(title=title, title_justify="left")
     for place, name in enumerate(header):
         table.add_column(Text(name), justify="right" if place else "left", no_wrap=True)
@@ -31,7 +31,7 @@ def metrics_lines(
     rows: Rows, *, title: str | None = None, heading: str = "", digits: int = 4
 ) -> Iterator[str]:
     """The same as lines without borders or color, columns two blanks apart, never wrapped."""
-    cells = list(_cells(rows, heading, digits))
+    cells = list(cells_of(rows, heading, digits))
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     if title:
         yield title
@@ -67,7 +67,8 @@ def turned(rows: Rows) -> Rows:
     return {name: {scorer: row[name] for scorer, row in rows.items() if name in row} for name in names}
 
 
-def _cells(rows: Rows, heading: str, digits: int) -> Iterator[Sequence[str]]:
+def cells_of(rows: Rows, heading: str, digits: int) -> Iterator[Sequence[str]]:
+    """The header, then a line for each scorer, as texts."""
     names = list(dict.fromkeys(name for row in rows.values() for name in row))
     yield [heading, *names]
     for scorer, row in rows.items():

@@ -1,4 +1,4 @@
-"""A run: compile, prepare, fit, evaluate, record. And a run that was made, opened again."""
+"""A run: compile, prepare, fit, evaluate, record."""
 
 from __future__ import annotations
 
@@ -7,25 +7,22 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lego.compiler.assemble import Compiled, checked, compile, history_of  # noqa: A004
+from lego.compiler.assemble import Compiled, checked, compile  # noqa: A004
 from lego.data.store import Store, prepare
-from lego.errors import DataError, Problem, RunError
+from lego.errors import DataError, Problem
 from lego.experiment import Experiment
-from lego.expression import from_json, to_json
+from lego.expression import to_json
 from lego.home import home
-from lego.metric.evaluate import COUNTS, measure
-from lego.metric.parse import parse_metric
 from lego.recommender import Recommender
-from lego.runtime import score
-from lego.runtime.checkpoint import load_weights
+from lego.report.html import metrics_html
 from lego.runtime.device import choose_device
+from lego.runtime.evaluation import CompiledScorer, evaluate_part, evaluation_record, fresh
 from lego.runtime.fit import Fit, Stopped
 from lego.runtime.folder import (
     Folder,
@@ -34,31 +31,16 @@ from lego.runtime.folder import (
     environment,
     held,
     identity,
-    read_json,
     write_json,
     written_aside,
 )
 from lego.runtime.progress import Screen
-from lego.runtime.script import hash_of, load_module, names_of_record
-from lego.runtime.seed import numpy_generator
-from lego.scorer import Baseline, Fitted, Popularity, Random
-from lego.spec import FrozenMap, Metric, Spec, field_names
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from lego.data.store import Impressions
-
-ALWAYS = ("mrr", "mrr_all")
-"""Metrics that are reported whatever was asked for, since papers mean the one or the other by MRR."""
-
-SAMPLED_PAIRS = 256
-"""Pairs that the speed-up over scoring pair by pair is measured on."""
-SAMPLED_IMPRESSIONS = 64
-"""Impressions that the speed-up over scoring impression by impression is measured on."""
+from lego.runtime.script import hash_of
+from lego.scorer.base import Fitted
+from lego.spec import FrozenMap, Spec, field_names
 
 
-@attrs.frozen(eq=False, kw_only=True)
+@attrs.frozen(eq=False, kw_only=True, repr=False)
 class Run:
     """A finished run: its folder, and the numbers in it."""
 
@@ -75,78 +57,19 @@ class Run:
         """An Arrow table of the test part: impression, user, item, label, score."""
         return pq.read_table(Folder(self.path).scores / "test.parquet")
 
+    @property
+    def rows(self) -> dict[str, Mapping[str, float]]:
+        """The test metrics, beside those of the baselines on the same part."""
+        return {"this model": self.record["test"], **self.record["baselines"]}
 
-@attrs.frozen
-class Evaluated:
-    """What evaluating one part gave."""
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in list(self.metrics.items())[:3])
+        return f"Run({str(self.path)!r}: {shown}, …)"
 
-    metrics: dict[str, float]
-    counts: dict[str, float]
-    seconds: float
-    scores: NDArray[np.float32]
-
-
-class CompiledScorer:
-    """A compiled Recommender as a scorer; `fit` is `lego.runtime.fit.Fit`, which wants a run folder."""
-
-    def __init__(self, compiled: Compiled, *, cache: bool = True, screen: Screen | None = None) -> None:
-        self.compiled = compiled
-        self.cache = cache
-        self.screen = screen or Screen()
-
-    def fit(self, data: Store) -> None:
-        """Refused: a Recommender is fitted in a run folder."""
-        raise RunError(f"Fit a Recommender with Experiment(…).run(), not on {data.path} alone.")
-
-    def score(self, impressions: Impressions) -> NDArray[np.float32]:
-        """One score per candidate, in flat order."""
-        pipeline, users = self.compiled.pipeline, self.compiled.store.users
-        pipeline.eval()
-        recent = impressions.recent(self.compiled.history)
-        how = score.cached if self.cache else score.naive
-        with self.screen.bar("scoring", len(impressions.candidates.values), "candidate") as bar:
-            return how(pipeline, recent, users, bar.advance)
-
-
-def metrics_of(experiment: Experiment) -> list[Metric]:
-    """The metrics asked for, the monitored one, and both MRRs; each once."""
-    asked = [
-        each if isinstance(each, Metric) else parse_metric(each) for each in experiment.evaluation.metrics
-    ]
-    asked += [parse_metric(name) for name in (experiment.training.monitor, *ALWAYS)]
-    return list({metric.name: metric for metric in asked}.values())
-
-
-def evaluate_scores(
-    experiment: Experiment, impressions: Impressions, scores: NDArray[Any], seconds: float
-) -> Evaluated:
-    """Scores of a part in the experiment's metrics, by its protocol."""
-    found = measure(
-        metrics_of(experiment),
-        scores,
-        impressions.labels,
-        offsets=impressions.candidates.offsets,
-        ties=experiment.evaluation.ties,
-    )
-    counts = {name: found.pop(name) for name in COUNTS}
-    return Evaluated(found, counts, seconds, np.asarray(scores, np.float32))
-
-
-def evaluate_part(experiment: Experiment, scorer: Fitted, impressions: Impressions) -> Evaluated:
-    """A part, scored and measured; the time is that of both."""
-    if not len(impressions.impression):
-        raise DataError("The part has no impressions, so there is nothing to evaluate.")
-    begun = time.perf_counter()
-    scores = scorer.score(impressions)
-    evaluated = evaluate_scores(experiment, impressions, scores, 0.0)
-    return attrs.evolve(evaluated, seconds=time.perf_counter() - begun)
-
-
-def protocol_of(experiment: Experiment) -> str:
-    """The named protocol; the data set's own unless the experiment says otherwise."""
-    name = experiment.evaluation.protocol or experiment.data.protocol
-    # A protocol names its tie rule too: with another one it is another protocol, and says so.
-    return name if experiment.evaluation.ties == "average" else f"{name}, ties {experiment.evaluation.ties}"
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        title = f"{self.record['part']} ({self.record['groups']:,} impressions), protocol {self.record['protocol']}"
+        return metrics_html(self.rows, title=title, note=f"run folder: {self.path}")
 
 
 def run_experiment(
@@ -231,7 +154,7 @@ def _run_in(
             ).run(resume=resume)
         fitted = {"epochs": measured.epoch, "best_epoch": measured.best_epoch, "dev": measured.best}
     else:
-        scorer = _baseline(experiment.model)
+        scorer = fresh(experiment.model)
         with timed(seconds, "fit"):
             scorer.fit(store)
     record = evaluation_record(
@@ -242,95 +165,6 @@ def _run_in(
         "finished", **{key: record[key] for key in ("protocol", "test", "groups", "seconds", "speedup")}
     )
     return Run(path=folder.path, record=record)
-
-
-def _baseline(model: object) -> Fitted:
-    if not isinstance(model, Baseline):
-        raise RunError(f"{model!r} is neither a Recommender nor a baseline: see `lego catalog scorer`.")
-    return model.fitted()
-
-
-def evaluation_record(
-    path: Path,
-    experiment: Experiment,
-    store: Store,
-    scorer: Fitted,
-    part: str,
-    compiled: Compiled | None,
-    seconds: dict[str, float],
-    *,
-    cache: bool,
-    own: bool = False,
-) -> dict[str, Any]:
-    """Scores a part, keeps the scores, and says all that the numbers need to be read: protocol, groups, ties, time, baselines."""
-    impressions = store.part(part)
-    evaluated = evaluate_part(experiment, scorer, impressions)
-    folder = Folder(path)
-    kept = folder.scores / f"{part}.parquet"
-    # The run's own scores are those of its final weights; looking again adds other parts, once the run is over.
-    if own or (folder.finished and not kept.exists()):
-        write_scores(kept, store, impressions, evaluated.scores)
-    seconds["evaluate"] = evaluated.seconds
-    baselines = {}
-    for name, baseline in (("random", Random()), ("popularity", Popularity())):
-        other = baseline.fitted()
-        other.fit(store)
-        baselines[name] = evaluate_part(experiment, other, impressions).metrics
-    faster = speedups(compiled, impressions, evaluated.seconds) if compiled is not None and cache else {}
-    empty = int((impressions.stop <= impressions.start).sum())
-    return {
-        "run": str(path),
-        "protocol": protocol_of(experiment),
-        "part": part,
-        "test": evaluated.metrics,
-        "groups": int(evaluated.counts["groups"]),
-        "counts": {**evaluated.counts, "without_history": empty},
-        "ties": experiment.evaluation.ties,
-        "seconds": {key: round(value, 3) for key, value in seconds.items()},
-        "speedup": faster.get("pair_by_pair"),
-        "speedups": faster,
-        "baselines": baselines,
-    }
-
-
-def speedups(compiled: Compiled, impressions: Impressions, seconds: float) -> dict[str, float]:
-    """How many times longer the same part would take without caches: measured on a seeded sample, and scaled to the whole."""
-    users, pipeline = compiled.store.users, compiled.pipeline
-    recent = impressions.recent(compiled.history)
-    generator = numpy_generator(compiled.experiment.training.seed, "speed-up")
-    pairs_there, count = len(recent.candidates.values), len(recent.impression)
-    pairs = np.sort(generator.choice(pairs_there, min(SAMPLED_PAIRS, pairs_there), replace=False))
-    chosen = np.sort(generator.choice(count, min(SAMPLED_IMPRESSIONS, count), replace=False))
-    begun = time.perf_counter()
-    score.pairwise(pipeline, recent, users, pairs)
-    by_pair = (time.perf_counter() - begun) / len(pairs) * pairs_there
-    sample = recent.take(chosen)
-    begun = time.perf_counter()
-    score.naive(pipeline, sample, users)
-    sampled_pairs = max(1, len(sample.candidates.values))
-    by_impression = (time.perf_counter() - begun) / sampled_pairs * pairs_there
-    return {
-        "pair_by_pair": round(by_pair / seconds, 2),
-        "impression_by_impression": round(by_impression / seconds, 2),
-        "sampled_pairs": len(pairs),
-        "sampled_impressions": len(chosen),
-    }
-
-
-def write_scores(path: Path, store: Store, impressions: Impressions, scores: NDArray[np.float32]) -> None:
-    """impression, user, item, label, score: what any other tool can read."""
-    counts = impressions.candidates.lengths
-    table = pa.table(
-        {
-            "impression": np.repeat(impressions.impression, counts),
-            "user": store.users.user_ids.take(pa.array(np.repeat(impressions.user, counts))),
-            "item": store.items.column("item_id").take(pa.array(impressions.candidates.values - 1)),
-            "label": impressions.labels.astype(np.int8),
-            "score": scores,
-        }
-    )
-    with written_aside(path) as aside:
-        pq.write_table(table, aside, compression="zstd")
 
 
 def _record(folder: Folder, experiment: Experiment, record: Any, store: Store, script: Path | None) -> None:
@@ -389,93 +223,3 @@ def timed(seconds: dict[str, float], what: str) -> Iterator[None]:
         yield
     finally:
         seconds[what] = seconds.get(what, 0.0) + time.perf_counter() - begun
-
-
-# --- a run that was made ------------------------------------------------------------------------------------------------------
-
-
-@attrs.frozen(eq=False, kw_only=True)
-class Loaded:
-    """A run opened again: its experiment, its data, and the model with the kept weights."""
-
-    path: Path
-    experiment: Experiment
-    store: Store
-    scorer: Fitted
-    compiled: Compiled | None
-
-    def evaluate(self, part: str = "test", *, cache: bool = True) -> dict[str, Any]:
-        """The same numbers as the run's own, to the last digit."""
-        if isinstance(self.scorer, CompiledScorer):
-            self.scorer.cache = cache
-        seconds: dict[str, float] = {}
-        return evaluation_record(
-            self.path, self.experiment, self.store, self.scorer, part, self.compiled, seconds, cache=cache
-        )
-
-
-def load(path: str | Path, *, device: str = "auto", screen: Screen | None = None) -> Loaded:
-    """Opens a run folder. RunError where it is not one, where its script has changed, or its data has."""
-    folder = Folder(Path(path))
-    if not folder.path.is_dir():
-        raise RunError(f"There is no run folder {path}.")
-    kept = read_json(folder.path / "experiment.json")
-    if not isinstance(kept, dict) or not {"experiment", "data"} <= kept.keys():
-        raise RunError(
-            f"{folder.path / 'experiment.json'} is not the record of a run: it lacks the experiment."
-        )
-    experiment = from_json(
-        kept["experiment"], names_of_record(_script_of(folder, kept), _script_folder(kept))
-    )
-    if not isinstance(experiment, Experiment):
-        raise RunError(f"{folder.path / 'experiment.json'} holds no experiment.")
-    screen = screen or Screen()
-    store = prepare(experiment.data, home() / "data", progress=screen.progress)
-    if store.fingerprint != kept["data"]["fingerprint"]:
-        raise RunError(
-            f"The data of {folder.path} has changed since: it was {kept['data']['fingerprint'][:12]}, it is "
-            f"{store.fingerprint[:12]} now. Put the same raw files back, or run the experiment again."
-        )
-    if not isinstance(experiment.model, Recommender):
-        scorer = _baseline(experiment.model)
-        scorer.fit(store)
-        return Loaded(path=folder.path, experiment=experiment, store=store, scorer=scorer, compiled=None)
-    tokenizer = experiment.model.tokenizer
-    encoder = None if tokenizer is None else tokenizer.load(folder.path / "tokens")
-    compiled = compile(
-        experiment, store=store, encoder=encoder, device=choose_device(device), progress=screen.progress
-    )
-    load_weights(folder.checkpoint / "model.safetensors", compiled.pipeline)
-    compiled.pipeline.eval()
-    scorer = CompiledScorer(compiled, screen=screen)
-    return Loaded(path=folder.path, experiment=experiment, store=store, scorer=scorer, compiled=compiled)
-
-
-def _script_of(folder: Folder, kept: Mapping[str, Any]) -> Any:
-    """The script as it was, for classes that it defines; refused where the copy is not the one that ran."""
-    if "script" not in kept:
-        return None
-    copy = folder.path / "script.py"
-    if not copy.exists() or hash_of(copy) != kept["script"]["sha256"]:
-        raise RunError(
-            f"{copy} is not the script that made this run (its hash differs). Put the original back."
-        )
-    if '"lego_script_' not in str(kept["experiment"]).replace("'", '"'):
-        return None
-    return load_module(copy, Path(kept["script"]["path"]).parent)
-
-
-def _script_folder(kept: Mapping[str, Any]) -> Path | None:
-    return Path(kept["script"]["path"]).parent if "script" in kept else None
-
-
-__all__ = [
-    "Evaluated",
-    "Loaded",
-    "Run",
-    "evaluate_part",
-    "evaluate_scores",
-    "history_of",
-    "load",
-    "run_experiment",
-]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -41,7 +42,7 @@ from lego.data.store import prepare
 from lego.errors import CompositionError, DataError, RunError, ScriptError
 from lego.runtime.fit import Fit, Stopped
 from lego.runtime.folder import create, held
-from lego.runtime.run import run_experiment
+from lego.runtime.run import Run, run_experiment
 from lego.testing.checkpoint import tiny_checkpoint
 
 TEXT = Attention(heads=2, dropout=0.2)
@@ -105,6 +106,23 @@ def test_scores_are_kept_and_give_the_metrics(made):
         values.append(np.mean(wins))
     assert made.metrics["gauc"] == pytest.approx(np.mean(values), abs=1e-9)
     assert made.record["groups"] == len(groups)
+
+
+def test_runs_show_themselves_in_short(made):
+    """A line each, however large the data; in a notebook a table beside the baselines, with nothing in it taken for HTML."""
+    assert len(repr(made)) < 300
+    assert str(made.path) in repr(made)
+    assert "gauc" in repr(made)
+    loaded = load(made.path)
+    assert len(repr(loaded)) < 500
+    assert "Attention" in repr(loaded)
+    shown = made._repr_html_()
+    assert f"<td>{made.metrics['gauc']:.4f}</td>" in shown
+    for name in ("this model", "random", "popularity"):
+        assert f"<th>{name}</th>" in shown
+    record = {**made.record, "protocol": "<script>", "baselines": {"<b>": {"gauc": 0.5}}}
+    shown = Run(path=Path("runs/<i>"), record=record)._repr_html_()
+    assert not {"<script>", "<b>", "<i>"} & set(re.findall("<[a-z]+>", shown))
 
 
 def test_the_seed_is_the_run(small, tmp_path):
@@ -285,7 +303,7 @@ def test_changed_data_is_refused(small, movies, tmp_path):
         "subprocess:Popen",
         "builtins:eval",
         "pathlib:Path",
-        "lego.runtime.run:load",
+        "lego.runtime.load:load",
         "no_such:Thing",
     ],
 )

@@ -1,0 +1,203 @@
+"""Scores of a part, measured, compared with baselines, and written down."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lego.compiler.assemble import Compiled
+from lego.data.store import Store
+from lego.errors import DataError, RunError
+from lego.experiment import Experiment
+from lego.metric.evaluate import COUNTS, measure
+from lego.metric.parse import parse_metric
+from lego.runtime import score
+from lego.runtime.folder import Folder, written_aside
+from lego.runtime.progress import Screen
+from lego.runtime.seed import numpy_generator
+from lego.scorer.base import Baseline, Fitted
+from lego.scorer.popularity import Popularity
+from lego.scorer.random import Random
+from lego.spec import Metric
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lego.data.store import Impressions
+
+ALWAYS = ("mrr", "mrr_all")
+"""Metrics that are reported whatever was asked for, since papers mean the one or the other by MRR."""
+
+SAMPLED_PAIRS = 256
+"""Pairs that the speed-up over scoring pair by pair is measured on."""
+SAMPLED_IMPRESSIONS = 64
+"""Impressions that the speed-up over scoring impression by impression is measured on."""
+
+
+@attrs.frozen
+class Evaluated:
+    """What evaluating one part gave."""
+
+    metrics: dict[str, float]
+    counts: dict[str, float]
+    seconds: float
+    scores: NDArray[np.float32]
+
+
+class CompiledScorer:
+    """A compiled Recommender as a scorer; `fit` is `lego.runtime.fit.Fit`, which wants a run folder."""
+
+    def __init__(self, compiled: Compiled, *, cache: bool = True, screen: Screen | None = None) -> None:
+        self.compiled = compiled
+        self.cache = cache
+        self.screen = screen or Screen()
+
+    def fit(self, data: Store) -> None:
+        """Refused: a Recommender is fitted in a run folder."""
+        raise RunError(f"Fit a Recommender with Experiment(…).run(), not on {data.path} alone.")
+
+    def score(self, impressions: Impressions) -> NDArray[np.float32]:
+        """One score per candidate, in flat order."""
+        pipeline, users = self.compiled.pipeline, self.compiled.store.users
+        pipeline.eval()
+        recent = impressions.recent(self.compiled.history)
+        how = score.cached if self.cache else score.naive
+        with self.screen.bar("scoring", len(impressions.candidates.values), "candidate") as bar:
+            return how(pipeline, recent, users, bar.advance)
+
+
+def metrics_of(experiment: Experiment) -> list[Metric]:
+    """The metrics asked for, the monitored one, and both MRRs; each once."""
+    asked = [
+        each if isinstance(each, Metric) else parse_metric(each) for each in experiment.evaluation.metrics
+    ]
+    asked += [parse_metric(name) for name in (experiment.training.monitor, *ALWAYS)]
+    return list({metric.name: metric for metric in asked}.values())
+
+
+def evaluate_scores(
+    experiment: Experiment, impressions: Impressions, scores: NDArray[Any], seconds: float
+) -> Evaluated:
+    """Scores of a part in the experiment's metrics, by its protocol."""
+    found = measure(
+        metrics_of(experiment),
+        scores,
+        impressions.labels,
+        offsets=impressions.candidates.offsets,
+        ties=experiment.evaluation.ties,
+    )
+    counts = {name: found.pop(name) for name in COUNTS}
+    return Evaluated(found, counts, seconds, np.asarray(scores, np.float32))
+
+
+def evaluate_part(experiment: Experiment, scorer: Fitted, impressions: Impressions) -> Evaluated:
+    """A part, scored and measured; the time is that of both."""
+    if not len(impressions.impression):
+        raise DataError("The part has no impressions, so there is nothing to evaluate.")
+    begun = time.perf_counter()
+    scores = scorer.score(impressions)
+    evaluated = evaluate_scores(experiment, impressions, scores, 0.0)
+    return attrs.evolve(evaluated, seconds=time.perf_counter() - begun)
+
+
+def protocol_of(experiment: Experiment) -> str:
+    """The named protocol; the data set's own unless the experiment says otherwise."""
+    name = experiment.evaluation.protocol or experiment.data.protocol
+    # A protocol names its tie rule too: with another one it is another protocol, and says so.
+    return name if experiment.evaluation.ties == "average" else f"{name}, ties {experiment.evaluation.ties}"
+
+
+def fresh(model: object) -> Fitted:
+    """The scorer of a baseline, not fitted yet; RunError where it is none."""
+    if not isinstance(model, Baseline):
+        raise RunError(f"{model!r} is neither a Recommender nor a baseline: see `lego catalog scorer`.")
+    return model.fitted()
+
+
+def evaluation_record(
+    path: Path,
+    experiment: Experiment,
+    store: Store,
+    scorer: Fitted,
+    part: str,
+    compiled: Compiled | None,
+    seconds: dict[str, float],
+    *,
+    cache: bool,
+    own: bool = False,
+) -> dict[str, Any]:
+    """Scores a part, keeps the scores, and says all that the numbers need to be read: protocol, groups, ties, time, baselines."""
+    impressions = store.part(part)
+    evaluated = evaluate_part(experiment, scorer, impressions)
+    folder = Folder(path)
+    kept = folder.scores / f"{part}.parquet"
+    # The run's own scores are those of its final weights; looking again adds other parts, once the run is over.
+    if own or (folder.finished and not kept.exists()):
+        write_scores(kept, store, impressions, evaluated.scores)
+    seconds["evaluate"] = evaluated.seconds
+    baselines = {}
+    for name, baseline in (("random", Random()), ("popularity", Popularity())):
+        other = baseline.fitted()
+        other.fit(store)
+        baselines[name] = evaluate_part(experiment, other, impressions).metrics
+    faster = speedups(compiled, impressions, evaluated.seconds) if compiled is not None and cache else {}
+    empty = int((impressions.stop <= impressions.start).sum())
+    return {
+        "run": str(path),
+        "protocol": protocol_of(experiment),
+        "part": part,
+        "test": evaluated.metrics,
+        "groups": int(evaluated.counts["groups"]),
+        "counts": {**evaluated.counts, "without_history": empty},
+        "ties": experiment.evaluation.ties,
+        "seconds": {key: round(value, 3) for key, value in seconds.items()},
+        "speedup": faster.get("pair_by_pair"),
+        "speedups": faster,
+        "baselines": baselines,
+    }
+
+
+def speedups(compiled: Compiled, impressions: Impressions, seconds: float) -> dict[str, float]:
+    """How many times longer the same part would take without caches: measured on a seeded sample, and scaled to the whole."""
+    users, pipeline = compiled.store.users, compiled.pipeline
+    recent = impressions.recent(compiled.history)
+    generator = numpy_generator(compiled.experiment.training.seed, "speed-up")
+    pairs_there, count = len(recent.candidates.values), len(recent.impression)
+    pairs = np.sort(generator.choice(pairs_there, min(SAMPLED_PAIRS, pairs_there), replace=False))
+    chosen = np.sort(generator.choice(count, min(SAMPLED_IMPRESSIONS, count), replace=False))
+    begun = time.perf_counter()
+    score.pairwise(pipeline, recent, users, pairs)
+    by_pair = (time.perf_counter() - begun) / len(pairs) * pairs_there
+    sample = recent.take(chosen)
+    begun = time.perf_counter()
+    score.naive(pipeline, sample, users)
+    sampled_pairs = max(1, len(sample.candidates.values))
+    by_impression = (time.perf_counter() - begun) / sampled_pairs * pairs_there
+    return {
+        "pair_by_pair": round(by_pair / seconds, 2),
+        "impression_by_impression": round(by_impression / seconds, 2),
+        "sampled_pairs": len(pairs),
+        "sampled_impressions": len(chosen),
+    }
+
+
+def write_scores(path: Path, store: Store, impressions: Impressions, scores: NDArray[np.float32]) -> None:
+    """impression, user, item, label, score: what any other tool can read."""
+    counts = impressions.candidates.lengths
+    table = pa.table(
+        {
+            "impression": np.repeat(impressions.impression, counts),
+            "user": store.users.user_ids.take(pa.array(np.repeat(impressions.user, counts))),
+            "item": store.items.column("item_id").take(pa.array(impressions.candidates.values - 1)),
+            "label": impressions.labels.astype(np.int8),
+            "score": scores,
+        }
+    )
+    with written_aside(path) as aside:
+        pq.write_table(table, aside, compression="zstd")

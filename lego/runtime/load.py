@@ -1,0 +1,102 @@
+"""A run that was made, opened again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from lego.compiler.assemble import Compiled, compile  # noqa: A004
+from lego.data.store import Store, prepare
+from lego.errors import RunError
+from lego.experiment import Experiment
+from lego.expression import from_json
+from lego.home import home
+from lego.recommender import Recommender
+from lego.runtime.checkpoint import load_weights
+from lego.runtime.device import choose_device
+from lego.runtime.evaluation import CompiledScorer, evaluation_record, fresh
+from lego.runtime.folder import Folder, read_json
+from lego.runtime.progress import Screen
+from lego.runtime.script import hash_of, load_module, names_of_record
+from lego.scorer.base import Fitted
+
+
+@attrs.frozen(eq=False, kw_only=True, repr=False)
+class Loaded:
+    """A run opened again: its experiment, its data, and the model with the kept weights."""
+
+    path: Path
+    experiment: Experiment
+    store: Store
+    scorer: Fitted
+    compiled: Compiled | None
+
+    def __repr__(self) -> str:
+        return f"Loaded({str(self.path)!r}: {self.experiment.model!r})"
+
+    def evaluate(self, part: str = "test", *, cache: bool = True) -> dict[str, Any]:
+        """The same numbers as the run's own, to the last digit."""
+        if isinstance(self.scorer, CompiledScorer):
+            self.scorer.cache = cache
+        seconds: dict[str, float] = {}
+        return evaluation_record(
+            self.path, self.experiment, self.store, self.scorer, part, self.compiled, seconds, cache=cache
+        )
+
+
+def load(path: str | Path, *, device: str = "auto", screen: Screen | None = None) -> Loaded:
+    """Opens a run folder. RunError where it is not one, where its script has changed, or its data has."""
+    folder = Folder(Path(path))
+    if not folder.path.is_dir():
+        raise RunError(f"There is no run folder {path}.")
+    kept = read_json(folder.path / "experiment.json")
+    if not isinstance(kept, dict) or not {"experiment", "data"} <= kept.keys():
+        raise RunError(
+            f"{folder.path / 'experiment.json'} is not the record of a run: it lacks the experiment."
+        )
+    experiment = from_json(
+        kept["experiment"], names_of_record(_script_of(folder, kept), _script_folder(kept))
+    )
+    if not isinstance(experiment, Experiment):
+        raise RunError(f"{folder.path / 'experiment.json'} holds no experiment.")
+    screen = screen or Screen()
+    store = prepare(experiment.data, home() / "data", progress=screen.progress)
+    if store.fingerprint != kept["data"]["fingerprint"]:
+        raise RunError(
+            f"The data of {folder.path} has changed since: it was {kept['data']['fingerprint'][:12]}, it is "
+            f"{store.fingerprint[:12]} now. Put the same raw files back, or run the experiment again."
+        )
+    if not isinstance(experiment.model, Recommender):
+        scorer = fresh(experiment.model)
+        scorer.fit(store)
+        return Loaded(path=folder.path, experiment=experiment, store=store, scorer=scorer, compiled=None)
+    tokenizer = experiment.model.tokenizer
+    encoder = None if tokenizer is None else tokenizer.load(folder.path / "tokens")
+    compiled = compile(
+        experiment, store=store, encoder=encoder, device=choose_device(device), progress=screen.progress
+    )
+    load_weights(folder.checkpoint / "model.safetensors", compiled.pipeline)
+    compiled.pipeline.eval()
+    scorer = CompiledScorer(compiled, screen=screen)
+    return Loaded(path=folder.path, experiment=experiment, store=store, scorer=scorer, compiled=compiled)
+
+
+def _script_of(folder: Folder, kept: Mapping[str, Any]) -> Any:
+    """The script as it was, for classes that it defines; refused where the copy is not the one that ran."""
+    if "script" not in kept:
+        return None
+    copy = folder.path / "script.py"
+    if not copy.exists() or hash_of(copy) != kept["script"]["sha256"]:
+        raise RunError(
+            f"{copy} is not the script that made this run (its hash differs). Put the original back."
+        )
+    if '"lego_script_' not in str(kept["experiment"]).replace("'", '"'):
+        return None
+    return load_module(copy, Path(kept["script"]["path"]).parent)
+
+
+def _script_folder(kept: Mapping[str, Any]) -> Path | None:
+    return Path(kept["script"]["path"]).parent if "script" in kept else None

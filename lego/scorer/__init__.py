@@ -1,0 +1,1 @@
+"""Whatever scores impressions without being compiled: the baselines beside the Recommender."""

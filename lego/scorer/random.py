@@ -1,0 +1,40 @@
+"""Chance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+import numpy as np
+
+from lego.scorer.base import Baseline, Fitted
+from lego.spec import ge, operator
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lego.data.store import Impressions, Store
+
+
+@operator
+class Random(Baseline):
+    """Uniform chance: the true zero point of every ranking metric."""
+
+    seed: int = attrs.field(default=0, validator=ge(0))
+
+    def fitted(self) -> Fitted:
+        """A fresh scorer."""
+        return _Random(self.seed)
+
+
+class _Random:
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def fit(self, data: Store) -> None:
+        """Nothing to learn."""
+
+    def score(self, impressions: Impressions) -> NDArray[np.float32]:
+        """Uniform in [0, 1), the same for the same seed."""
+        generator = np.random.default_rng(self.seed)
+        return generator.random(len(impressions.candidates.values), dtype=np.float32)
