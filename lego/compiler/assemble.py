@@ -21,7 +21,7 @@ from lego.home import home
 from lego.nn.token_encoder import TokenEncoder
 from lego.pretrained.states import HiddenStates
 from lego.recommender import Recommender
-from lego.runtime.seed import lent, torch_generator
+from lego.seed import lent, torch_generator
 from lego.spec import Context, Encoder
 
 Progress = Callable[..., None]

@@ -17,7 +17,7 @@ from lego.contract import Form, Need, Needs, Out, Reads
 from lego.data.batch import Batch, collate
 from lego.data.sampling import draw
 from lego.expression import write
-from lego.runtime.seed import numpy_generator
+from lego.seed import numpy_generator
 from lego.spec import Context, Spec, field_names
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import torch
 
 from lego.contract import Form, Need, Needs, Out
 from lego.errors import LegoError, Problem
-from lego.runtime.seed import lent
+from lego.seed import lent
 from lego.spec import Context, Sequence
 
 if TYPE_CHECKING:

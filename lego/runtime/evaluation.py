@@ -20,7 +20,7 @@ from lego.metric.parse import parse_metric
 from lego.runtime import score
 from lego.runtime.folder import Folder, written_aside
 from lego.runtime.progress import Screen
-from lego.runtime.seed import numpy_generator
+from lego.seed import numpy_generator
 from lego.scorer.base import Baseline, Fitted
 from lego.scorer.popularity import Popularity
 from lego.scorer.random import Random

@@ -21,7 +21,7 @@ from lego.errors import DataError, RunError
 from lego.metric.parse import parse_metric
 from lego.runtime.checkpoint import load_position, load_weights, save_position, save_weights
 from lego.runtime.prefetch import prefetched
-from lego.runtime.seed import lent, numpy_generator, torch_seed
+from lego.seed import lent, numpy_generator, torch_seed
 from lego.spec import Context
 
 if TYPE_CHECKING:

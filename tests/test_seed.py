@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from lego.runtime.seed import lent, numpy_generator, torch_generator, torch_seed
+from lego.seed import lent, numpy_generator, torch_generator, torch_seed
 
 
 def test_streams_are_apart():
