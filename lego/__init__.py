@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lego.behavior.history import History
+    from lego.behavior.lstur import LSTUR
     from lego.behavior.poly_attention import PolyAttention
+    from lego.behavior.time_decay import TimeDecay
+    from lego.behavior.user_attributes import UserAttributes
+    from lego.behavior.user_id import UserID
     from lego.compiler import compile  # noqa: A004 - the verb of the language
     from lego.content.embedding import Embedding
     from lego.content.item_id import ItemID
@@ -21,10 +25,13 @@ if TYPE_CHECKING:
     from lego.experiment import Evaluation, Experiment, Training
     from lego.expression import parse
     from lego.predictor.dcn import DCN
+    from lego.predictor.dien import DIEN
     from lego.predictor.din import DIN
     from lego.predictor.dnn import DNN
     from lego.predictor.dot import Dot
     from lego.predictor.interest_attention import InterestAttention
+    from lego.predictor.late_interaction import LateInteraction
+    from lego.predictor.poly import Poly
     from lego.pretrained.layers import frozen, full, split
     from lego.recommender import Recommender
     from lego.runtime.load import load
@@ -34,10 +41,20 @@ if TYPE_CHECKING:
     from lego.sequence.attention import Attention
     from lego.sequence.chain import Chain
     from lego.sequence.cnn import CNN
+    from lego.sequence.concat import Concat
+    from lego.sequence.fastformer import Fastformer
+    from lego.sequence.gate import Gate
     from lego.sequence.gru import GRU
+    from lego.sequence.hstu import HSTU
     from lego.sequence.last import Last
+    from lego.sequence.linear_recurrence import LinearRecurrence
+    from lego.sequence.lstm import LSTM
     from lego.sequence.maximum import Max
     from lego.sequence.mean import Mean
+    from lego.sequence.multi_cnn import MultiCNN
+    from lego.sequence.positions import Positions
+    from lego.sequence.sum import Sum
+    from lego.sequence.transformer import Transformer
     from lego.spec import any_of, cases
     from lego.task.matching import Matching
     from lego.task.ranking import Ranking
@@ -51,33 +68,50 @@ _HOME = {
     "BERT": "lego.content.pretrained",
     "CNN": "lego.sequence.cnn",
     "Chain": "lego.sequence.chain",
+    "Concat": "lego.sequence.concat",
     "DCN": "lego.predictor.dcn",
+    "DIEN": "lego.predictor.dien",
     "DIN": "lego.predictor.din",
     "DNN": "lego.predictor.dnn",
     "Dot": "lego.predictor.dot",
     "Embedding": "lego.content.embedding",
     "Evaluation": "lego.experiment",
     "Experiment": "lego.experiment",
+    "Fastformer": "lego.sequence.fastformer",
     "GRU": "lego.sequence.gru",
+    "Gate": "lego.sequence.gate",
     "GloVe": "lego.tokens.glove",
+    "HSTU": "lego.sequence.hstu",
     "History": "lego.behavior.history",
     "InterestAttention": "lego.predictor.interest_attention",
     "ItemID": "lego.content.item_id",
+    "LSTM": "lego.sequence.lstm",
+    "LSTUR": "lego.behavior.lstur",
     "Last": "lego.sequence.last",
+    "LateInteraction": "lego.predictor.late_interaction",
+    "LinearRecurrence": "lego.sequence.linear_recurrence",
     "MIND": "lego.data.source.mind",
     "Matching": "lego.task.matching",
     "Max": "lego.sequence.maximum",
     "Mean": "lego.sequence.mean",
     "MovieLens": "lego.data.source.movielens",
+    "MultiCNN": "lego.sequence.multi_cnn",
+    "Poly": "lego.predictor.poly",
     "PolyAttention": "lego.behavior.poly_attention",
     "Popularity": "lego.scorer.popularity",
+    "Positions": "lego.sequence.positions",
     "Prepared": "lego.data.source.prepared",
     "Pretrained": "lego.content.pretrained",
     "PretrainedTokens": "lego.tokens.pretrained",
     "Random": "lego.scorer.random",
     "Ranking": "lego.task.ranking",
     "Recommender": "lego.recommender",
+    "Sum": "lego.sequence.sum",
+    "TimeDecay": "lego.behavior.time_decay",
     "Training": "lego.experiment",
+    "Transformer": "lego.sequence.transformer",
+    "UserAttributes": "lego.behavior.user_attributes",
+    "UserID": "lego.behavior.user_id",
     "Words": "lego.tokens.words",
     "any_of": "lego.spec",
     "cases": "lego.spec",
@@ -93,35 +127,52 @@ __all__ = [
     "BERT",
     "CNN",
     "DCN",
+    "DIEN",
     "DIN",
     "DNN",
     "GRU",
+    "HSTU",
+    "LSTM",
+    "LSTUR",
     "MIND",
     "Additive",
     "Attention",
     "Chain",
+    "Concat",
     "Dot",
     "Embedding",
     "Evaluation",
     "Experiment",
+    "Fastformer",
+    "Gate",
     "GloVe",
     "History",
     "InterestAttention",
     "ItemID",
     "Last",
+    "LateInteraction",
+    "LinearRecurrence",
     "Matching",
     "Max",
     "Mean",
     "MovieLens",
+    "MultiCNN",
+    "Poly",
     "PolyAttention",
     "Popularity",
+    "Positions",
     "Prepared",
     "Pretrained",
     "PretrainedTokens",
     "Random",
     "Ranking",
     "Recommender",
+    "Sum",
+    "TimeDecay",
     "Training",
+    "Transformer",
+    "UserAttributes",
+    "UserID",
     "Words",
     "any_of",
     "cases",

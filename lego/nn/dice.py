@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
+
+from lego.nn.score import Score
 
 
 class Dice(nn.Module):
@@ -43,3 +47,21 @@ class Dice(nn.Module):
             self.mean.lerp_(mean, step)
             self.variance.lerp_(unbiased, step)
         return mean, variance
+
+
+class DiceScore(nn.Module):
+    """A perceptron whose activation is Dice, and the score behind it."""
+
+    def __init__(self, input_width: int, hidden: tuple[int, ...], dropout: float) -> None:
+        super().__init__()
+        sizes = [input_width, *hidden]
+        self.layers = nn.ModuleList(nn.Linear(*each) for each in pairwise(sizes))
+        self.dice = nn.ModuleList(Dice(each) for each in hidden)
+        self.dropout = nn.Dropout(dropout)
+        self.score = Score(sizes[-1])
+
+    def forward(self, vectors: Tensor, mask: Tensor) -> Tensor:
+        """vectors (B, C, W), mask (B, C) -> (B, C), float32."""
+        for layer, dice in zip(self.layers, self.dice, strict=True):
+            vectors = self.dropout(dice(layer(vectors), mask))
+        return self.score(vectors)

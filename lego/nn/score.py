@@ -5,6 +5,7 @@ bfloat16 holds eight bits: candidates of one impression would tie in it, and tie
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 
@@ -28,3 +29,18 @@ def dot(first: Tensor, second: Tensor) -> Tensor:
 def beside_candidates(user: Tensor, candidates: Tensor) -> Tensor:
     """user (B, D) or (B, C, D), candidates (B, C, D) -> the user beside each candidate, (B, C, D)."""
     return user.unsqueeze(1).expand_as(candidates) if user.ndim == 2 else user
+
+
+def products(several: Tensor, candidates: Tensor) -> Tensor:
+    """several (B, M, D) or (B, C, M, D), candidates (B, C, D) -> every inner product (B, C, M), in float32 always."""
+    first, second = several.float(), candidates.float()
+    if first.device.type == "meta":
+        return _products(first, second)
+    with torch.autocast(first.device.type, enabled=False):
+        return _products(first, second)
+
+
+def _products(several: Tensor, candidates: Tensor) -> Tensor:
+    if several.ndim == 3:
+        return candidates @ several.transpose(1, 2)
+    return (several @ candidates.unsqueeze(-1)).squeeze(-1)

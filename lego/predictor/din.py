@@ -15,9 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from lego.contract import Form, Needs, Out
-from lego.nn.dice import Dice
+from lego.nn.dice import Dice, DiceScore
 from lego.nn.masked import zero_padding
-from lego.nn.score import Score
 from lego.predictor.widths import widths
 from lego.spec import Context, Predictor, between, operator
 
@@ -59,7 +58,7 @@ class _DIN(nn.Module):
         super().__init__()
         self.candidate = candidate
         self.attention = _Activation(width, attention)
-        self.deep = _Deep(2 * width if candidate else width, hidden, dropout)
+        self.deep = DiceScore(2 * width if candidate else width, hidden, dropout)
 
     def forward(self, user: Out, candidates: Tensor, candidate_mask: Tensor, needs: Needs) -> Tensor:
         """user (B, S, D) with its mask, candidates (B, C, D), candidate_mask (B, C) -> scores (B, C)."""
@@ -107,21 +106,3 @@ class _Activation(nn.Module):
         for dice, layer in zip(self.dice, self.later, strict=True):
             units = layer(dice(units, real))
         return units.squeeze(-1)
-
-
-class _Deep(nn.Module):
-    """The perceptron over user and candidate."""
-
-    def __init__(self, input_width: int, hidden: tuple[int, ...], dropout: float) -> None:
-        super().__init__()
-        sizes = [input_width, *hidden]
-        self.layers = nn.ModuleList(nn.Linear(*each) for each in pairwise(sizes))
-        self.dice = nn.ModuleList(Dice(each) for each in hidden)
-        self.dropout = nn.Dropout(dropout)
-        self.score = Score(sizes[-1])
-
-    def forward(self, pairs: Tensor, mask: Tensor) -> Tensor:
-        """pairs (B, C, W), mask (B, C) -> (B, C)."""
-        for layer, dice in zip(self.layers, self.dice, strict=True):
-            pairs = self.dropout(dice(layer(pairs), mask))
-        return self.score(pairs)

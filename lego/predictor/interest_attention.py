@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lego.contract import Form, Needs, Out
+from lego.nn.score import products
 from lego.spec import Context, Predictor, operator
 
 
@@ -21,7 +22,7 @@ from lego.spec import Context, Predictor, operator
 class InterestAttention(Predictor):
     """One score out of the scores that a candidate has with each interest."""
 
-    takes: ClassVar[frozenset[Form]] = frozenset({Form.INTERESTS})
+    takes: ClassVar[frozenset[Form]] = frozenset({Form.INTERESTS, Form.INTERESTS | Form.PER_CANDIDATE})
 
     score: Literal["weighted", "max", "mean"] = "weighted"
 
@@ -42,19 +43,10 @@ class _InterestAttention(nn.Module):
         self.project = nn.Linear(width, width) if score == "weighted" else None
 
     def forward(self, user: Out, candidates: Tensor, candidate_mask: Tensor, needs: Needs) -> Tensor:
-        """user (B, M, D), candidates (B, C, D), candidate_mask (B, C) -> scores (B, C)."""
+        """user (B, M, D) or (B, C, M, D), candidates (B, C, D), candidate_mask (B, C) -> scores (B, C)."""
         interests = user.tensor
-        scores = _products(candidates, interests)  # (B, C, M)
+        scores = products(interests, candidates)  # (B, C, M)
         if self.project is None:
             return scores.amax(-1) if self.score == "max" else scores.mean(-1)
-        weights = torch.softmax(_products(candidates, functional.gelu(self.project(interests))), -1)
+        weights = torch.softmax(products(functional.gelu(self.project(interests)), candidates), -1)
         return (weights * scores).sum(-1)
-
-
-def _products(candidates: Tensor, interests: Tensor) -> Tensor:
-    """candidates (B, C, D), interests (B, M, D) -> every inner product (B, C, M), in float32 even under autocast."""
-    first, second = candidates.float(), interests.float()
-    if first.device.type == "meta":
-        return first @ second.transpose(1, 2)
-    with torch.autocast(first.device.type, enabled=False):
-        return first @ second.transpose(1, 2)

@@ -41,6 +41,19 @@ class TestInterestAttention(PredictorTests):
                     wanted = scores.max() if score == "max" else scores.mean()
                 assert found[row, place] == pytest.approx(wanted, abs=1e-5)
 
+    @pytest.mark.parametrize("score", ["weighted", "max", "mean"])
+    def test_interests_per_candidate_meet_their_own_candidate(self, score):
+        """Interests that are the same for each candidate give the scores of one set; another set changes one score."""
+        module = InterestAttention(score=score).build(Context(width=4, input_width=4, length=5))
+        user, candidates = torch.randn(2, 3, 4), torch.randn(2, 5, 4)
+        mask = torch.ones(2, 5, dtype=torch.bool)
+        wanted = module(Out(user), candidates, mask, Needs())
+        beside = user.unsqueeze(1).repeat(1, 5, 1, 1)
+        torch.testing.assert_close(module(Out(beside), candidates, mask, Needs()), wanted)
+        beside[0, 2] += 1
+        changed = module(Out(beside), candidates, mask, Needs()) != wanted
+        assert changed.nonzero().tolist() == [[0, 2]]
+
     def test_another_score_is_refused(self):
         """The error lists the three there are."""
         with pytest.raises(SpecError, match="'weighted', 'max', 'mean'"):
