@@ -32,6 +32,7 @@ pytest.register_assert_rewrite(
     "lego.testing.behavior",
     "lego.testing.content",
     "lego.testing.metric",
+    "lego.testing.needs",
     "lego.testing.predictor",
     "lego.testing.sequence",
     "lego.testing.task",

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lego.contract import Form, Need, Needs, Out
+from lego.contract import Form, Need, Out
 from lego.spec import Context
+from lego.testing.needs import among, emptied, garbled_tokens, needs_for, other_item, widened
 from lego.testing.suite import GARBAGE, ModuleTests, assert_near, backward, build, draw, prefix, taken, tensor
 
 LENGTHS = (5, 3, 1, 0)
@@ -25,13 +26,11 @@ class BehaviorTests(ModuleTests):
         """history (B, S, W), mask (B, S), needs; or with candidates and their mask before the needs."""
         users, slots = len(LENGTHS), max(LENGTHS)
         sequence, mask = draw(users, slots, context.input_width, seed=1), prefix(*LENGTHS)
-        needs = Needs(
-            user=torch.arange(users) if Need.USER in spec.needs else None,
-            times=torch.arange(slots).flip(0).expand(users, -1) * 3600 if Need.TIMES in spec.needs else None,
-        )
         if Need.CANDIDATES not in spec.needs:
-            return sequence, mask, needs
-        return sequence, mask, draw(users, CANDIDATES, self.width, seed=2), prefix(3, 3, 2, 3), needs
+            return sequence, mask, needs_for(spec, context, LENGTHS)
+        shown = prefix(3, 3, 2, 3)
+        needs = needs_for(spec, context, LENGTHS, shown)
+        return sequence, mask, draw(users, CANDIDATES, self.width, seed=2), shown, needs
 
     def test_the_declared_form(self, spec: Any, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         """The user has the axes that `gives` names, and a mask exactly where there is a sequence."""
@@ -54,17 +53,19 @@ class BehaviorTests(ModuleTests):
         """What stands in a padded place, however large, cannot reach the user."""
         sequence, mask, *rest = inputs
         empty = sequence.masked_fill(~mask.unsqueeze(-1), 0)
-        assert_near(tensor(module(garbled(sequence, mask), mask, *rest)), tensor(module(empty, mask, *rest)))
+        found = tensor(module(garbled(sequence, mask), mask, *rest[:-1], garbled_tokens(rest[-1])))
+        assert_near(found, tensor(module(empty, mask, *rest)))
 
     def test_padding_does_not_matter_in_training(
         self, spec: Any, context: Context, inputs: tuple[Any, ...]
     ) -> None:
         """Nor can it reach a gradient, a loss or a statistic."""
-        sequence, mask, *rest = inputs
+        sequence, mask, *rest, needs = inputs
+        empty = sequence.masked_fill(~mask.unsqueeze(-1), 0)
         found = []
-        for each in (sequence.masked_fill(~mask.unsqueeze(-1), 0), garbled(sequence, mask)):
+        for each, asked in ((empty, needs), (garbled(sequence, mask), garbled_tokens(needs))):
             module = build(spec, context).train()
-            backward(module, (each, mask, *rest))
+            backward(module, (each, mask, *rest, asked))
             gradients = {
                 name: value.grad for name, value in module.named_parameters() if value.grad is not None
             }
@@ -74,10 +75,10 @@ class BehaviorTests(ModuleTests):
 
     def test_more_padding_does_not_matter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         """A batch padded further gives the same users."""
-        sequence, mask, *rest = inputs
+        sequence, mask, *rest, needs = inputs
         wanted = tensor(module(*inputs))
         more = torch.cat([sequence, sequence[:, :2]], 1), torch.cat([mask, torch.zeros_like(mask[:, :2])], 1)
-        found = tensor(module(*more, *[_widened(each) for each in rest]))
+        found = tensor(module(*more, *rest, widened(needs, 2)))
         if found.shape != wanted.shape:
             assert not found[:, mask.size(1) :].any(), "a padded place holds something"
             found = found[:, : mask.size(1)]
@@ -85,9 +86,9 @@ class BehaviorTests(ModuleTests):
 
     def test_an_empty_row_is_finite(self, spec: Any, context: Context, inputs: tuple[Any, ...]) -> None:
         """Users without history, alone in a batch, give finite users and finite gradients."""
-        sequence, mask, *rest = inputs
+        sequence, mask, *rest, needs = inputs
         module = build(spec, context).train()
-        empty = (sequence.clone().requires_grad_(), torch.zeros_like(mask), *rest)
+        empty = (sequence.clone().requires_grad_(), torch.zeros_like(mask), *rest, emptied(needs))
         out = module(*empty)
         assert torch.isfinite(out.tensor).all()
         backward(module, empty)
@@ -103,10 +104,11 @@ class BehaviorTests(ModuleTests):
 
     def test_real_places_matter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         """Another last item gives another user."""
-        sequence, mask, *rest = inputs
+        sequence, mask, *rest, needs = inputs
         other = sequence.clone()
         other[0, 4] = 3 * draw(sequence.size(-1), seed=3).abs()
-        assert not torch.equal(tensor(module(other, mask, *rest))[0], tensor(module(*inputs))[0])
+        found = tensor(module(other, mask, *rest, other_item(needs, 0, 4)))
+        assert not torch.equal(found[0], tensor(module(*inputs))[0])
 
     def test_candidates_are_seen_one_by_one(
         self, spec: Any, module: nn.Module, inputs: tuple[Any, ...]
@@ -117,18 +119,10 @@ class BehaviorTests(ModuleTests):
         history, mask, candidates, candidate_mask, needs = inputs
         order = [2, 0, 1]
         everywhere = torch.ones_like(candidate_mask)
-        found = tensor(module(history, mask, candidates[:, order], everywhere, needs))
+        found = tensor(module(history, mask, candidates[:, order], everywhere, among(needs, order)))
         assert_near(found, tensor(module(history, mask, candidates, everywhere, needs))[:, order])
 
 
 def garbled(sequence: Tensor, mask: Tensor) -> Tensor:
     """sequence (B, S, W), mask (B, S) -> the same with large numbers at padded places."""
     return torch.where(mask.unsqueeze(-1), sequence, GARBAGE * draw(*sequence.shape, seed=7))
-
-
-def _widened(value: Any) -> Any:
-    if isinstance(value, Needs) and value.times is not None:
-        return Needs(
-            user=value.user, times=torch.cat([value.times, value.times[:, :2]], 1), states=value.states
-        )
-    return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -9,9 +10,11 @@ import pytest
 import torch
 from torch import nn
 
-from lego.contract import Form, Need, Needs, Out
+from lego.contract import Form, Need, Out
+from lego.nn.random import seeded
 from lego.spec import Context
 from lego.testing.behavior import garbled
+from lego.testing.needs import among, needs_for
 from lego.testing.suite import GARBAGE, ModuleTests, assert_near, build, draw, prefix, taken
 
 LENGTHS = (5, 3, 1, 0)
@@ -48,8 +51,9 @@ class PredictorTests(ModuleTests):
         if mask is not None and form & Form.PER_CANDIDATE:
             mask = mask.unsqueeze(1).expand(axes)
         user = Out(draw(*axes, context.width, seed=1), mask)
-        needs = Needs(user=torch.arange(users) if Need.USER in spec.needs else None)
-        return user, draw(users, CANDIDATES, context.width, seed=2), prefix(4, 3, 4, 1), needs
+        shown = prefix(4, 3, 4, 1)
+        needs = needs_for(spec, context, LENGTHS, shown)
+        return user, draw(users, CANDIDATES, context.width, seed=2), shown, needs
 
     def test_scores_are_float32(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         """(B, C) in float32, under autocast too: half precision would tie candidates."""
@@ -72,7 +76,7 @@ class PredictorTests(ModuleTests):
             other = attrs.evolve(
                 user, tensor=user.tensor[:, order], mask=None if user.mask is None else user.mask[:, order]
             )
-        found = _scores(module(other, candidates[:, order], everywhere, needs))
+        found = _scores(module(other, candidates[:, order], everywhere, among(needs, order)))
         assert_near(found, _scores(module(user, candidates, everywhere, needs))[:, order])
 
     def test_other_candidates_do_not_matter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
@@ -81,7 +85,7 @@ class PredictorTests(ModuleTests):
         everywhere = torch.ones_like(candidate_mask)
         other = candidates.clone()
         other[:, 1:] = draw(*other[:, 1:].shape, seed=8)
-        found = _scores(module(user, other, everywhere, needs))[:, 0]
+        found = _scores(module(user, other, everywhere, among(needs, [0, 2, 3, 1])))[:, 0]
         assert_near(found, _scores(module(user, candidates, everywhere, needs))[:, 0])
         padded = torch.where(
             candidate_mask.unsqueeze(-1), candidates, GARBAGE * draw(*candidates.shape, seed=7)
@@ -104,14 +108,14 @@ class PredictorTests(ModuleTests):
         user, candidates, candidate_mask, needs = inputs
         found = []
         for fill in (0.0, GARBAGE):
-            module = build(
-                attrs.evolve(spec, dropout=0.0) if hasattr(spec, "dropout") else spec, context
-            ).train()
+            module = build(spec, context).train()
             padded = candidates.masked_fill(~candidate_mask.unsqueeze(-1), fill)
             sequence = (
                 user.tensor if user.mask is None else user.tensor.masked_fill(~user.mask.unsqueeze(-1), fill)
             )
-            real = _scores(module(Out(sequence, user.mask), padded, candidate_mask, needs))[candidate_mask]
+            with seeded(0):
+                scores = _scores(module(Out(sequence, user.mask), padded, candidate_mask, needs))
+            real = scores[candidate_mask]
             if real.requires_grad:
                 torch.autograd.backward(real.square().sum())
             gradients = {
@@ -136,7 +140,7 @@ class PredictorTests(ModuleTests):
             alone = attrs.evolve(
                 user, tensor=user.tensor[:, :1], mask=None if user.mask is None else user.mask[:, :1]
             )
-        found = _scores(module(alone, candidates[:, :1], candidate_mask[:, :1], needs))
+        found = _scores(module(alone, candidates[:, :1], candidate_mask[:, :1], among(needs, [0])))
         assert_near(found, _scores(module(*inputs))[:, :1])
 
     def test_user_and_candidate_matter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
@@ -148,6 +152,33 @@ class PredictorTests(ModuleTests):
             module(attrs.evolve(user, tensor=2 * user.tensor + 1), candidates, candidate_mask, needs)
         )
         assert found[0, 0] != scores[0, 0]
+
+    def test_attributes_matter(self, spec: Any, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        """Where it asks for attributes, of items or of users, others give other scores."""
+        *rest, needs = inputs
+        changed = {
+            Need.ATTRIBUTES: {"history": _others(needs.history), "candidates": _others(needs.candidates)},
+            Need.PROFILE: {"profile": _others(needs.profile)},
+        }
+        for need in spec.needs & changed.keys():
+            found = _scores(module(*rest, attrs.evolve(needs, **changed[need])))
+            assert not torch.equal(found, _scores(module(*inputs))), f"{need.name} changes nothing"
+
+    def test_data_without_attributes(self, spec: Any, context: Context, inputs: tuple[Any, ...]) -> None:
+        """Where it asks for all attributes there are, it works on data that has none."""
+        if spec.item_attributes or spec.user_attributes:
+            return
+        bare = attrs.evolve(context, item_vocabularies={}, user_vocabularies={})
+        *rest, needs = inputs
+        found = _scores(
+            build(spec, bare).eval()(*rest, attrs.evolve(needs, history={}, candidates={}, profile={}))
+        )
+        assert torch.isfinite(found).all()
+
+
+def _others(codes: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Other values where there are values."""
+    return {name: torch.where(each > 1, 1, 2).masked_fill(each == 0, 0) for name, each in codes.items()}
 
 
 def _scores(out: Any) -> torch.Tensor:

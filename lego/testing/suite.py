@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import attrs
@@ -101,9 +101,17 @@ class ModuleTests(SpecTests):
             metafunc.parametrize("input_width", self.input_widths)
 
     @pytest.fixture
-    def context(self, input_width: int) -> Context:
+    def context(self, spec: Any, input_width: int) -> Context:
         """What the spec is built with."""
-        return Context(width=self.width, input_width=input_width, length=self.length, items=12, users=5)
+        return Context(
+            width=self.width,
+            input_width=input_width,
+            length=self.length,
+            items=12,
+            users=5,
+            item_vocabularies=vocabularies(spec, "item_attributes"),
+            user_vocabularies=vocabularies(spec, "user_attributes"),
+        )
 
     @pytest.fixture
     def module(self, spec: Any, context: Context) -> nn.Module:
@@ -172,6 +180,12 @@ class ModuleTests(SpecTests):
         assert found.shape == tensor(module(*inputs)).shape
 
 
+def vocabularies(spec: Any, kind: str) -> dict[str, int]:
+    """The attributes that a spec names, or two: their numbers of values. `kind` is `item_attributes` or `user_attributes`."""
+    names = getattr(spec, kind, ()) or ("first", "second")
+    return {name: 5 + 2 * place for place, name in enumerate(names)}
+
+
 def build(spec: Any, context: Context, seed: int = 0) -> nn.Module:
     """The module of a spec, all chance from the seed."""
     generator = torch.Generator().manual_seed(seed)
@@ -220,6 +234,8 @@ def moved(value: Any, device: str) -> Any:
         return Needs(
             **{name: moved(each, device) for name, each in attrs.asdict(value, recurse=False).items()}
         )
+    if isinstance(value, Mapping):
+        return {name: moved(each, device) for name, each in value.items()}
     return value
 
 
@@ -231,6 +247,8 @@ def taken(value: Any, rows: Any) -> Any:
         return Out(value.tensor[rows], None if value.mask is None else value.mask[rows])
     if isinstance(value, Needs):
         return Needs(**{name: taken(each, rows) for name, each in attrs.asdict(value, recurse=False).items()})
+    if isinstance(value, Mapping):
+        return {name: taken(each, rows) for name, each in value.items()}
     return value
 
 
