@@ -49,6 +49,11 @@ def describe(store: Store) -> dict[str, Any]:
         "density": len(users.history.values) / max(1, len(users) * store.item_count),
         "time": {name: _range(part.time) for name, part in parts.items()},
         "attributes": {name: _attribute(kind, store.items[name]) for name, kind in store.attributes.items()},
+        "user_attributes": {
+            name: _attribute(kind, users.attributes[name])
+            for name, kind in store.user_attributes.items()
+            if users.attributes is not None
+        },
         "dropped": dict(store.manifest["dropped"]),
         "rules": dict(store.manifest["rules"]),
         "seconds": store.manifest["seconds"],
@@ -155,6 +160,9 @@ def _attribute(kind: str, column: pa.ChunkedArray) -> dict[str, Any]:
         about["missing"] += int(pc.sum(pc.equal(pc.list_value_length(known), 0)).as_py() or 0)
         about["length"] = _spread(flat(pc.list_value_length(known)))
         about["distinct"] = len(pc.unique(pc.list_flatten(known)))
+    elif kind == "number":
+        about |= {name: value.as_py() for name, value in pc.min_max(known).items()}
+        about["mean"] = pc.mean(known).as_py()
     else:
         about["distinct"] = len(pc.unique(known.cast(pa.string())))
     return about

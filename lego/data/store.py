@@ -52,6 +52,8 @@ class Users:
     user_ids: pa.Array
     history: Ragged
     times: Ragged | None = None
+    attributes: pa.Table | None = None
+    """Line u, counted from 0, is user row u; a column per attribute, as items have them. None where the source has none."""
 
     def __len__(self) -> int:
         return len(self.user_ids)
@@ -123,8 +125,15 @@ class Store:
 
     @property
     def attributes(self) -> dict[str, str]:
-        """Attribute name → `text`, `category` or `list`."""
+        """Attribute of the items → `text`, `category`, `list` or `number`."""
         return dict(self.manifest["attributes"])
+
+    @property
+    def user_attributes(self) -> dict[str, str]:
+        """Attribute of the users → its kind; empty where they have none."""
+        return dict(
+            self.manifest.get("user_attributes", {})
+        )  # a manifest written before users had attributes
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -156,7 +165,13 @@ class Store:
         """The users with their histories."""
         table = pq.read_table(self.path / "users.parquet", memory_map=True)
         times = ragged(table["times"]) if "times" in table.column_names else None
-        return Users(user_ids=_one_array(table["user_id"]), history=ragged(table["history"]), times=times)
+        names = list(self.user_attributes)
+        return Users(
+            user_ids=_one_array(table["user_id"]),
+            history=ragged(table["history"]),
+            times=times,
+            attributes=table.select(names) if names else None,
+        )
 
     def part(self, name: str) -> Impressions:
         """The impressions of `train`, `dev` or `test`."""
@@ -403,6 +418,7 @@ def _manifest(
         "files": [{key: file[key] for key in ("name", "size", "sha256")} for file in files],
         "counts": counts,
         "attributes": tables.attributes,
+        "user_attributes": tables.user_attributes,
         "reads": dict(source.reads),
         "protocol": source.protocol,
         "dropped": dict(tables.dropped),

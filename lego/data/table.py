@@ -1,8 +1,9 @@
 """The tables every source gives, as Arrow schemas: items, users, impressions.
 
     items         item_id string, then one column per attribute:
-                  string is text, dictionary<string> a category, list<string> several values
-    users         user_id string, history list<int32> (item rows, oldest first), times list<int64> (unix seconds, may be left out)
+                  string is text, dictionary<string> a category, list<string> several values, double a number
+    users         user_id string, history list<int32> (item rows, oldest first), times list<int64> (unix seconds, may be
+                  left out), then one column per attribute, as items have them
     impressions   impression int64, user int32, start int32, stop int32, time int64 (unix seconds, may be left out),
     per part      candidates list<int32> (item rows), labels list<int8>
 
@@ -13,7 +14,7 @@ unless one is a prefix of the other, so a user id may stand in several rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -31,8 +32,9 @@ PARTS = ("train", "dev", "test")
 TEXT = pa.string()
 CATEGORY = pa.dictionary(pa.int32(), pa.string())
 LIST = pa.list_(pa.string())
-KINDS: Mapping[str, pa.DataType] = {"text": TEXT, "category": CATEGORY, "list": LIST}
-"""What an attribute can be, and its column type."""
+NUMBER = pa.float64()
+KINDS: Mapping[str, pa.DataType] = {"text": TEXT, "category": CATEGORY, "list": LIST, "number": NUMBER}
+"""What an attribute of an item or a user can be, and its column type. A null is a missing value, in each kind."""
 
 USERS = pa.schema(
     [
@@ -92,7 +94,7 @@ def lists(rows: Ragged, value_type: pa.DataType, limit: int = 2**31 - 1) -> pa.C
 
 
 def kind_of(column: pa.DataType) -> str | None:
-    """`text`, `category` or `list`; None where no attribute has this type."""
+    """`text`, `category`, `list` or `number`; None where no attribute has this type."""
     return next((kind for kind, each in KINDS.items() if each == column), None)
 
 
@@ -110,14 +112,19 @@ class Tables:
 
     @property
     def attributes(self) -> dict[str, str]:
-        """Attribute name → `text`, `category` or `list`, in the order of the columns."""
-        return {
-            field.name: kind_of(field.type) or "" for field in self.items.schema if field.name != "item_id"
-        }
+        """Attribute name → `text`, `category`, `list` or `number`, in the order of the columns."""
+        return _kinds(self.items, ("item_id",))
+
+    @property
+    def user_attributes(self) -> dict[str, str]:
+        """The same of users."""
+        return _kinds(self.users, USERS.names)
 
     def check(self) -> Tables:
         """Itself; DataError with up to 20 problems where the tables break a rule of this module."""
         problems = Problems()
+        _check_names(self, problems)
+        problems.raise_any()
         _check_columns(self, problems)
         problems.raise_any()  # wrong columns make all that follows meaningless
         _check_nulls(self, problems)
@@ -135,7 +142,17 @@ class Tables:
         return self
 
 
+def _kinds(table: pa.Table, others: Sequence[str]) -> dict[str, str]:
+    return {field.name: kind_of(field.type) or "" for field in table.schema if field.name not in others}
+
+
 # --- columns and types --------------------------------------------------------------------------------------------------------
+
+
+def _check_names(tables: Tables, problems: Problems) -> None:
+    for name, table in (("items", tables.items), ("users", tables.users), *tables.impressions.items()):
+        for column in sorted({each for each in table.column_names if table.column_names.count(each) > 1}):
+            problems.add(f"{name}.{column}", "is there more than once", "give each column a name of its own")
 
 
 def _check_columns(tables: Tables, problems: Problems) -> None:
@@ -151,18 +168,29 @@ def _check_columns(tables: Tables, problems: Problems) -> None:
         problems.add("items", f"the column item_id is missing; there are {', '.join(schema.names)}", _REPAIR)
     elif schema.field("item_id").type != TEXT:
         problems.add("items.item_id", f"is {schema.field('item_id').type}", "make it string")
-    for field in schema:
-        if field.name != "item_id" and kind_of(field.type) is None:
+    _check_attributes("items", tables.items, ("item_id",), problems)
+    _check_schema("users", tables.users, USERS, problems)
+    _check_attributes("users", tables.users, USERS.names, problems)
+    for part, table in tables.impressions.items():
+        _check_schema(part, table, IMPRESSIONS, problems)
+        for column in table.column_names:
+            if column not in IMPRESSIONS.names:
+                problems.add(
+                    f"{part}.{column}",
+                    f"unknown column. {did_you_mean(column, IMPRESSIONS.names)}".strip(),
+                    f"leave it out; the columns are {', '.join(IMPRESSIONS.names)}",
+                )
+
+
+def _check_attributes(name: str, table: pa.Table, others: Sequence[str], problems: Problems) -> None:
+    for field in table.schema:
+        if field.name not in others and kind_of(field.type) is None:
             problems.add(
-                f"items.{field.name}",
+                f"{name}.{field.name}",
                 f"is {field.type}, which no attribute can be",
-                "make it string (text), dictionary<int32, string> (a category) or list<string> (several values)",
+                "make it string (text), dictionary<int32, string> (a category), list<string> (several values) "
+                "or double (a number)",
             )
-    for name, table, wanted in (
-        ("users", tables.users, USERS),
-        *((part, table, IMPRESSIONS) for part, table in tables.impressions.items()),
-    ):
-        _check_schema(name, table, wanted, problems)
 
 
 def _check_schema(name: str, table: pa.Table, wanted: pa.Schema, problems: Problems) -> None:
@@ -176,13 +204,6 @@ def _check_schema(name: str, table: pa.Table, wanted: pa.Schema, problems: Probl
         elif table.schema.field(field.name).type != field.type:
             problems.add(
                 f"{name}.{field.name}", f"is {table.schema.field(field.name).type}", f"make it {field.type}"
-            )
-    for column in table.column_names:
-        if column not in wanted.names:
-            problems.add(
-                f"{name}.{column}",
-                f"unknown column. {did_you_mean(column, wanted.names)}".strip(),
-                f"leave it out; the columns are {', '.join(wanted.names)}",
             )
 
 
@@ -202,6 +223,22 @@ def _check_nulls(tables: Tables, problems: Problems) -> None:
                 _each(rows + first, problems, f"{name} row {{}}".format, f"{field.name} is null".format)
             if pa.types.is_list(field.type) and any(chunk.flatten().null_count for chunk in column.chunks):
                 problems.add(f"{name}.{field.name}", "a list holds a null", _REPAIR)
+    _check_numbers("items", tables.items, 1, problems)
+    _check_numbers("users", tables.users, 0, problems)
+
+
+def _check_numbers(name: str, table: pa.Table, first: int, problems: Problems) -> None:
+    """A missing number is a null; no number is infinite."""
+    for field in table.schema:
+        if kind_of(field.type) == "number":
+            wrong = flat(pc.invert(pc.fill_null(pc.is_finite(table[field.name]), fill_value=True)))
+            _each(
+                np.flatnonzero(wrong) + first,
+                problems,
+                f"{name} row {{}}".format,
+                f"{field.name} is not a finite number".format,
+                "make it a number, or null where it is missing",
+            )
 
 
 # --- values -------------------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 
 from lego.data import store as module
+from lego.data.describe import describe
 from lego.data.source.movielens import MovieLens
 from lego.data.source.prepared import Prepared
 from lego.data.store import Store, prepare
@@ -100,6 +101,34 @@ def test_what_is_prepared_is_what_the_source_gave(raw, root):
     assert train.labels.tolist() == [1, 0, 0]
     assert store.parts == ("train", "dev", "test")
     assert len(store.part("dev")) == 0
+
+
+def test_attributes_of_users_are_kept(raw, root, monkeypatch):
+    """They are aligned with the rows of users; a source without them, and a manifest that never heard of them, have none."""
+    source = Tiny(str(raw))
+    plain = prepare(source, root)
+    assert plain.user_attributes == {}
+    assert plain.users.attributes is None
+    tables = source.tables()
+    users = tables.users.append_column("age", pa.array([30.0, None, 30.5])).append_column(
+        "gender", pa.array(["f", None, "m"]).dictionary_encode()
+    )
+    monkeypatch.setattr(Tiny, "tables", lambda self: attrs.evolve(tables, users=users))
+    store = prepare(Tiny(str(raw), flavor="known"), root)
+    assert store.user_attributes == {"age": "number", "gender": "category"}
+    assert store.users.attributes.to_pydict() == {"age": [30.0, None, 30.5], "gender": ["f", None, "m"]}
+    assert store.users.attributes.schema.field("gender").type == pa.dictionary(pa.int32(), pa.string())
+    assert describe(store)["user_attributes"]["age"] == {
+        "kind": "number",
+        "missing": 1,
+        "min": 30.0,
+        "max": 30.5,
+        "mean": 30.25,
+    }
+    manifest = plain.path / "manifest.json"
+    old = {key: value for key, value in json.loads(manifest.read_text()).items() if key != "user_attributes"}
+    manifest.write_text(json.dumps(old))
+    assert Store.open(plain.path).user_attributes == {}
 
 
 def test_extents_are_positions_in_all_histories(raw, root):

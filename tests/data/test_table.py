@@ -66,6 +66,32 @@ def test_right_tables_pass():
     assert made.attributes == {"title": "text", "tags": "list"}
 
 
+def test_users_have_attributes_as_items_have_them():
+    """Text, categories, lists and numbers, each with a missing value, beside the history of a user."""
+    made = tables(
+        users__about=["likes films", None],
+        users__gender=pa.array(["f", None]).dictionary_encode(),
+        users__langs=pa.array([["en", "da"], None], pa.list_(pa.string())),
+        users__age=pa.array([31.0, None]),
+        items__price=pa.array([None, 1.5, -2.0]),
+    )
+    assert made.check().user_attributes == {
+        "about": "text",
+        "gender": "category",
+        "langs": "list",
+        "age": "number",
+    }
+    assert made.attributes == {"title": "text", "tags": "list", "price": "number"}
+    assert tables().user_attributes == {}
+
+
+def test_a_column_that_is_there_twice_is_named():
+    """Arrow allows it, and nobody could tell which one is meant."""
+    made = tables()
+    twice = made.users.append_column("user_id", pa.array(["x", "y"]))
+    assert "users.user_id: is there more than once" in complaint(attrs.evolve(made, users=twice))
+
+
 def test_a_user_may_stand_in_two_rows():
     """A user whose histories differ between parts has one row per part, so an id may repeat."""
     tables(users__user_id=["u", "u"]).check()
@@ -95,7 +121,10 @@ def test_times_may_be_left_out():
         ({"users__history": [[1, None, 3], []]}, "users.history: a list holds a null"),
         ({"users__times": [[10, 9, 30], []]}, "users row 0: the history is not in time order"),
         ({"users__times": [[10, 30], []]}, "users row 0: 2 times for a history of 3"),
-        ({"users__age": [1, 2]}, "users.age: unknown column"),
+        ({"users__age": [1, 2]}, "users.age: is int64, which no attribute can be"),
+        ({"users__age": [1.0, float("nan")]}, "users row 1: age is not a finite number"),
+        ({"items__price": [float("inf"), None, 2.0]}, "items row 1: price is not a finite number"),
+        ({"train__place": ["a", "b"]}, "train.place: unknown column"),
         ({"train__stop": None}, "train: the column stop is missing"),
         ({"train__user": pa.array([0, 1], pa.int64())}, "train.user: is int64"),
         ({"train__user": [0, 2]}, "train row 1: user row 2, but the rows of users are 0 … 1"),

@@ -88,6 +88,16 @@ def test_columns_of_every_kind(encoder):
     assert found.values.dtype == np.int32
 
 
+def test_a_number_is_read_as_it_is_written(encoder):
+    """A year is its digits without a decimal point, and a missing number has no token."""
+    numbers = pa.chunked_array([pa.array([2004.0, None, 3.5])])
+    written = pa.chunked_array([pa.array(["2004", None, "3.5"])])
+    read, expected = encoder.encode("year", numbers), encoder.encode("year", written)
+    assert read.values.tolist() == expected.values.tolist()
+    assert read.lengths.tolist() == expected.lengths.tolist()
+    assert read.lengths[1] == 0 < read.lengths[0]
+
+
 def test_text_that_spells_a_special_token_is_text(encoder):
     """An item cannot end its own text."""
     special = {*encoder.prefix, *encoder.separator, *encoder.suffix} - {encoder.tokenizer.token_to_id("\n")}

@@ -266,3 +266,13 @@ def test_a_corpus_without_words_is_no_error() -> None:
     encoder = Words().fit({"title": text(None, "")})
     assert encoder.vocab_size == 3
     assert rows(encoder.encode("title", text("new", None))) == [[UNKNOWN], []]
+
+
+def test_a_number_is_a_value() -> None:
+    """Each different number is one token, as a category is; a missing one has none."""
+    column = pa.chunked_array([pa.array([2004.0, None, 3.5, 2004.0])])
+    encoder = Words().fit({"year": column})
+    assert encoder.values == {"year": ("2004", "3.5")}
+    first = encoder.encode("year", column)
+    assert rows(first)[0] == rows(first)[3] != rows(first)[2]
+    assert first.lengths.tolist() == [1, 0, 1, 1]
