@@ -165,3 +165,13 @@ class ScriptError(LegoError):
 
 class RunError(LegoError):
     """A run folder cannot be made, read or resumed, or a run went wrong."""
+
+    @classmethod
+    def unwritten(cls, path: object, problem: Exception, fix: str = "") -> RunError:
+        """The disk did not take a file: full, read-only, not allowed."""
+        reason = getattr(problem, "strerror", None) or str(problem)
+        ways = fix or "choose another folder with --out (LEGO_HOME for caches)"
+        return cls(
+            f"{path} cannot be written: {reason}. What was kept before is whole. Free some room or {ways}, "
+            "and go on with --resume."
+        )

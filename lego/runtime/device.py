@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from lego.errors import RunError
+from lego.errors import RunError, SpecError
+
+KINDS = ("cpu", "cuda", "mps")
+"""What the command line names; torch knows more, and takes them where it was built for them."""
 
 
 def choose_device(name: str = "auto") -> str:
@@ -14,9 +17,14 @@ def choose_device(name: str = "auto") -> str:
             return "cuda"
         return "mps" if torch.backends.mps.is_available() else "cpu"
     try:
+        torch.device(name)
+    except RuntimeError:
+        ways = ", ".join(KINDS)
+        raise SpecError(f"--device {name!r} is no device. Use {ways}, cuda:1, or auto.") from None
+    try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as problem:
         raise RunError(
-            f"--device {name} is not there: {str(problem).splitlines()[0]} Use cpu, cuda or mps."
+            f"--device {name} is not there: {str(problem).splitlines()[0]} Use cpu, or auto, which takes what there is."
         ) from None
     return name

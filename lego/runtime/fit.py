@@ -7,7 +7,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from lego.runtime.folder import Folder
     from lego.runtime.progress import Screen
 
+SAVE_SECONDS = 300.0
+"""How often the position is saved within an epoch: what a killed run loses at most."""
+
 Measure = Callable[[], dict[str, float]]
 """Scores the dev part and measures it."""
 
@@ -55,6 +58,23 @@ class Position:
     waited: int = 0
     done: bool = False
     history: list[dict[str, Any]] = attrs.field(factory=list)
+    seconds: float = 0.0
+    """Of fitting, whatever stopped it in between."""
+    seen: Running | None = None
+    """What the epoch has seen up to `step`; None between epochs."""
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Position:
+        """The reverse of `record`."""
+        seen = record.get("seen")
+        return cls(**{**record, "seen": None if seen is None else Running(**seen)})
+
+    def record(self) -> dict[str, Any]:
+        """In plain JSON types."""
+        return {
+            **attrs.asdict(self, recurse=False),
+            "seen": None if self.seen is None else self.seen.record(),
+        }
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -66,26 +86,37 @@ class Fit:
     screen: Screen
     measure: Measure
     position: Position = attrs.field(factory=Position)
+    _earlier: float = attrs.field(default=0.0, init=False)
+    _begun: float = attrs.field(factory=time.monotonic, init=False)
+    _saved: float = attrs.field(factory=time.monotonic, init=False)
 
     def run(self, *, resume: bool = False) -> Position:
         """Trains to the end, or until patience runs out; leaves the best epoch's weights in the pipeline and in `checkpoint/`."""
         training, pipeline = self.compiled.experiment.training, self.compiled.pipeline
         if training.epochs:
             self._train(make_optimizer(pipeline, training), resume=resume)
-        if not self._kept.exists():
+        if (
+            self.position.best_epoch is None
+        ):  # no epoch, or none that could be measured: the weights as they are
             save_weights(self._kept, pipeline)
         load_weights(self._kept, pipeline)
         pipeline.eval()
+        self.position.seconds = self._seconds
         return self.position
 
     @property
     def _kept(self) -> Path:
         return self.folder.checkpoint / "model.safetensors"
 
+    @property
+    def _seconds(self) -> float:
+        return self._earlier + time.monotonic() - self._begun
+
     def _train(self, optimizer: torch.optim.Optimizer, *, resume: bool) -> None:
         training, pipeline = self.compiled.experiment.training, self.compiled.pipeline
         if resume and (saved := load_position(self.folder.checkpoint / "last", pipeline, optimizer)):
-            self.position = Position(**saved)
+            self.position = Position.of(saved)
+            self._earlier = self.position.seconds
             self.screen.say(f"resumed at epoch {self.position.epoch + 1}, step {self.position.step}")
         with lent(training.seed, "fit"), asked_to_stop() as stop:
             while not self.position.done and self.position.epoch < training.epochs:
@@ -98,7 +129,8 @@ class Fit:
         loss_module = compiled.experiment.task.build(_task_context(compiled))
         device = next(pipeline.parameters()).device
         pipeline.train()
-        seen, begun = Running(), time.monotonic()
+        position.seen = seen = position.seen or Running()
+        begun = time.monotonic() - seen.seconds
         what = f"epoch {position.epoch + 1}/{training.epochs}"
         with self.screen.bar(what, len(batches), "batch") as bar:
             bar.advance(position.step)
@@ -107,18 +139,15 @@ class Fit:
                 losses = self._step(batch.to(device, non_blocking=True), loss_module, optimizer, batches)
                 position.step += 1
                 seen.add(losses, batch)
-                bar.advance(
-                    1,
-                    f"loss {seen.recent:.4f}, {seen.items / max(time.monotonic() - begun, 1e-9):,.0f} items/s",
-                )
+                seen.seconds = time.monotonic() - begun
+                bar.advance(1, f"loss {seen.recent:.4f}, {seen.speed:,.0f} items/s")
                 # Between steps of the optimiser, since gathered gradients are not saved; the last step closes the epoch first.
-                if (
-                    stop.is_set()
-                    and position.step % training.accumulate == 0
-                    and position.step < len(batches)
-                ):
-                    self._leave(optimizer)
-        self._close_epoch(optimizer, seen, batches, time.monotonic() - begun)
+                if position.step % training.accumulate == 0 and position.step < len(batches):
+                    if stop.is_set():
+                        self._leave(optimizer)
+                    if time.monotonic() - self._saved > SAVE_SECONDS:
+                        self._save(optimizer)
+        self._close_epoch(optimizer, seen)
         if stop.is_set() and not position.done:
             self._leave(optimizer)
 
@@ -180,9 +209,7 @@ class Fit:
             "Lower training.lr, or set training.clip=1.0."
         )
 
-    def _close_epoch(
-        self, optimizer: torch.optim.Optimizer, seen: Running, batches: Batches, seconds: float
-    ) -> None:
+    def _close_epoch(self, optimizer: torch.optim.Optimizer, seen: Running) -> None:
         """Measures the dev part, keeps the weights if they are the best, and saves the position behind this epoch."""
         position, training = self.position, self.compiled.experiment.training
         metric = parse_metric(training.monitor)
@@ -199,34 +226,38 @@ class Fit:
             **{f"dev {name}": number for name, number in measured.items()},
         }
         position.history.append(record)
-        position.epoch, position.step = position.epoch + 1, 0
+        position.epoch, position.step, position.seen = position.epoch + 1, 0, None
         if better:
             position.best, position.best_epoch, position.waited = value, position.epoch, 0
             save_weights(self._kept, self.compiled.pipeline)
         else:
             position.waited += 1
             position.done = position.waited >= training.patience
-        save_position(
-            self.folder.checkpoint / "last", self.compiled.pipeline, optimizer, attrs.asdict(position)
-        )
-        self.folder.log("epoch", **record, seconds=round(seconds, 3), **seen.counts())
+        # Told before the position moves behind it: a run killed between the two tells an epoch twice, and loses none.
+        self.folder.log("epoch", **record, seconds=round(seen.seconds, 3), **seen.counts())
+        self._save(optimizer)
         losses = " ".join(f"{name} {number:.4f}" for name, number in seen.means().items())
         mark = " (best)" if better else ""
         self.screen.say(
             f"epoch {position.epoch}/{training.epochs}: {losses}, dev {metric.name} {value:.4f}{mark}, "
-            f"{seen.items / max(seconds, 1e-9):,.0f} items/s, {seconds:.1f} s"
+            f"{seen.speed:,.0f} items/s, {seen.seconds:.1f} s"
         )
         if position.done and position.epoch < training.epochs:
             self.screen.say(f"stopped: {training.monitor} was not better for {training.patience} epochs")
 
     def _leave(self, optimizer: torch.optim.Optimizer) -> None:
         """Writes everything down and stops."""
-        save_position(
-            self.folder.checkpoint / "last", self.compiled.pipeline, optimizer, attrs.asdict(self.position)
-        )
-        if not self._kept.exists():
-            save_weights(self._kept, self.compiled.pipeline)
+        self._save(optimizer)
         raise Stopped
+
+    def _save(self, optimizer: torch.optim.Optimizer) -> None:
+        """The position; and, while no epoch was measured yet, weights that can be looked at."""
+        pipeline = self.compiled.pipeline
+        self.position.seconds = self._seconds
+        save_position(self.folder.checkpoint / "last", pipeline, optimizer, self.position.record())
+        if self.position.best_epoch is None:
+            save_weights(self._kept, pipeline)
+        self._saved = time.monotonic()
 
 
 @attrs.frozen(eq=False)
@@ -284,8 +315,10 @@ class Running:
     items: int = 0
     slots: int = 0
     real: int = 0
-    sums: dict[str, Any] = attrs.field(factory=dict)
-    recent: float = float("nan")
+    seconds: float = 0.0
+    sums: dict[str, float] = attrs.field(factory=dict)
+    recent: float = attrs.field(default=float("nan"), init=False)
+    _waiting: list[dict[str, Tensor]] = attrs.field(factory=list, init=False)
 
     def add(self, losses: dict[str, Tensor], batch: Batch) -> None:
         """One batch more."""
@@ -293,14 +326,32 @@ class Running:
         self.items += batch.distinct
         self.slots += batch.slots
         self.real += batch.real
-        for name, loss in losses.items():
-            self.sums[name] = self.sums.get(name, 0.0) + loss.double()
+        self._waiting.append(losses)
         if self.batches % 10 == 1:
+            self._read()
+
+    def _read(self) -> None:
+        """Adds what waits, one after the other, so that the sums do not depend on when they are read."""
+        for losses in self._waiting:
+            for name, loss in losses.items():
+                self.sums[name] = self.sums.get(name, 0.0) + float(loss)
             self.recent = float(losses["loss"])
+        self._waiting.clear()
+
+    def record(self) -> dict[str, Any]:
+        """In plain JSON types; `Running(**record)` is the reverse."""
+        self._read()
+        return {field.name: getattr(self, field.name) for field in attrs.fields(type(self)) if field.init}
+
+    @property
+    def speed(self) -> float:
+        """Distinct items a second."""
+        return self.items / max(self.seconds, 1e-9)
 
     def means(self) -> dict[str, float]:
         """Each loss, averaged over the batches of this epoch."""
-        return {name: float(total) / max(1, self.batches) for name, total in self.sums.items()}
+        self._read()
+        return {name: total / max(1, self.batches) for name, total in self.sums.items()}
 
     def counts(self) -> dict[str, int]:
         """Slots, real ones, and distinct items that were encoded."""

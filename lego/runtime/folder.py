@@ -9,7 +9,7 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -17,26 +17,49 @@ from typing import Any
 
 import attrs
 from filelock import FileLock, Timeout
+from safetensors import SafetensorError
 
 from lego import catalog
 from lego.errors import RunError
 
+ASIDE = ".aside"
+"""How the name of a file ends that is still being written. Only a killed process leaves one."""
+
 
 @contextmanager
 def written_aside(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; it takes the place of `path` where the block ends well, and else leaves nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    aside = Path(name)
+    """A path beside `path` to write to; it takes the place of `path` where the block ends well, and else leaves nothing.
+
+    RunError where the disk does not take it: what stood at `path` stays.
+    """
+    aside: Path | None = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=ASIDE)
+        os.close(handle)
+        aside = Path(name)
         yield aside
         with aside.open("rb") as file:
             os.fsync(file.fileno())
         aside.chmod(0o644)
         aside.replace(path)
+        _sync(path.parent)
+    except (OSError, SafetensorError) as problem:
+        raise RunError.unwritten(path, problem) from problem
     finally:
-        aside.unlink(missing_ok=True)
+        if aside is not None:
+            aside.unlink(missing_ok=True)
+
+
+def _sync(folder: Path) -> None:
+    """Waits until the names in a folder are on disk, where the system can."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def plain(value: Any) -> Any:
@@ -83,10 +106,17 @@ class Folder:
         return self.path / "scores"
 
     def log(self, event: str, **fields: Any) -> None:
-        """A line more in log.jsonl; nothing is ever cut from it."""
+        """A line more in log.jsonl; nothing is ever cut from it. RunError where the disk does not take it."""
         line = json.dumps(plain({"event": event, **fields}), ensure_ascii=False, allow_nan=False)
-        with (self.path / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        path = self.path / "log.jsonl"
+        try:
+            with path.open("ab+") as file:
+                # A killed process may have left half a line; the next one starts on a line of its own.
+                if file.tell() and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
+                    line = "\n" + line
+                file.write(line.encode() + b"\n")
+        except OSError as problem:
+            raise RunError.unwritten(path, problem) from problem
 
     @property
     def finished(self) -> bool:
@@ -117,8 +147,13 @@ def _version(distribution: str) -> str:
         return "unknown"
 
 
-def create(out: Path, name: str, run_id: str, *, resume: bool = False) -> Folder:
-    """A new folder `out/name/id`; a run that was made before gets `id-2`, `id-3` …; with `resume` the unfinished one is taken."""
+def create(
+    out: Path, name: str, run_id: str, *, resume: bool = False, tell: Callable[[str], None] | None = None
+) -> Folder:
+    """A new folder `out/name/id`; a run that was made before gets `id-2`, `id-3` …; with `resume` the unfinished one is taken.
+
+    Where `resume` finds nothing to go on with, `tell` is told so, and what there is instead.
+    """
     if not name or Path(name).name != name or name in (".", ".."):
         raise RunError(f"--name {name!r} must be a plain folder name.")
     parent = out / name
@@ -137,7 +172,30 @@ def create(out: Path, name: str, run_id: str, *, resume: bool = False) -> Folder
             raise RunError(
                 f"The run folder {path} cannot be made: {problem.strerror}. Choose another with --out."
             ) from None
+        if resume and tell is not None:
+            tell(_nothing_to_resume(parent, path))
         return folder
+
+
+def _nothing_to_resume(parent: Path, made: Path) -> str:
+    """Why a run begins anew: it is finished, or what is unfinished was another experiment."""
+    finished, other = [], []
+    for each in sorted(parent.iterdir()):
+        if each == made or not (each / "experiment.json").exists():
+            continue
+        same = each.name.partition("-")[0] == made.name.partition("-")[0]
+        if Folder(each).finished:
+            finished += [str(each)] if same else []
+        else:
+            other.append(str(each))
+    words = "--resume: there is no unfinished run of this experiment, so a new one begins."
+    if finished:
+        words += f" Finished already: {', '.join(finished)}."
+    if other:
+        words += (
+            f" Unfinished, but of another specification, data or version of the code: {', '.join(other)}."
+        )
+    return words
 
 
 @contextmanager
@@ -151,6 +209,8 @@ def held(folder: Folder) -> Iterator[None]:
             f"{folder.path} is being run by another process. Wait for it, or start a run of its own without --resume."
         ) from None
     try:
+        for left in folder.path.rglob(f".*{ASIDE}"):  # by a process that was killed: nobody else writes here
+            left.unlink(missing_ok=True)
         yield
     finally:
         lock.release()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
+import pyarrow as pa
 
-from lego.compiler.assemble import Compiled, compile  # noqa: A004
+from lego.compiler.assemble import Compiled, compile, history_of  # noqa: A004
 from lego.data.store import Store, prepare
 from lego.errors import RunError
 from lego.experiment import Experiment
@@ -33,6 +35,12 @@ class Loaded:
     store: Store
     scorer: Fitted
     compiled: Compiled | None
+    screen: Screen = attrs.field(factory=Screen)
+
+    @property
+    def history(self) -> int:
+        """S, the most items of a history that are read."""
+        return history_of(self.experiment)
 
     def __repr__(self) -> str:
         return f"Loaded({str(self.path)!r}: {self.experiment.model!r})"
@@ -46,10 +54,48 @@ class Loaded:
             self.path, self.experiment, self.store, self.scorer, part, self.compiled, seconds, cache=cache
         )
 
+    def recommend(
+        self,
+        *,
+        user: object = None,
+        users: Iterable[object] | None = None,
+        history: Iterable[object] | None = None,
+        items: Any = None,
+        k: int = 10,
+        exclude_seen: bool = True,
+    ) -> pa.Table:
+        """The k best items for somebody, best first: an Arrow table of rank, item, score, new, and the texts of the items.
+
+        For a `user` of the data, by id; for several `users` (then with a column `user`); or for anybody by a `history` of item
+        ids, oldest first. Of all items of the data, or of `items`: a path (CSV, JSON lines, Parquet), an Arrow table, a data
+        frame or a list of dicts, with an `item_id` and the attributes that the run reads. Items and users need not have been
+        in the data; what their scores then mean is told as a warning, and under `notes` in the metadata of the schema.
+        `exclude_seen` leaves out the items of the history. Equal scores are in the order of the items.
+
+        SpecError where not exactly one of `user`, `users`, `history` is given; DataError for unknown ids and for a table that
+        lacks something; RunError where the model knows items by row alone and all `items` are new.
+        """
+        from lego.runtime.recommend import notes_of, recommend
+
+        found = recommend(
+            self,
+            user=user,
+            users=users,
+            history=history,
+            items=items,
+            k=k,
+            exclude_seen=exclude_seen,
+            screen=self.screen,
+        )
+        for note in notes_of(found):
+            warnings.warn(note, stacklevel=2)
+        return found
+
 
 def load(path: str | Path, *, device: str = "auto", screen: Screen | None = None) -> Loaded:
     """Opens a run folder. RunError where it is not one, where its script has changed, or its data has."""
     folder = Folder(Path(path))
+    device = choose_device(device)
     if not folder.path.is_dir():
         raise RunError(f"There is no run folder {path}.")
     kept = read_json(folder.path / "experiment.json")
@@ -72,16 +118,18 @@ def load(path: str | Path, *, device: str = "auto", screen: Screen | None = None
     if not isinstance(experiment.model, Recommender):
         scorer = fresh(experiment.model)
         scorer.fit(store)
-        return Loaded(path=folder.path, experiment=experiment, store=store, scorer=scorer, compiled=None)
+        return Loaded(
+            path=folder.path, experiment=experiment, store=store, scorer=scorer, compiled=None, screen=screen
+        )
     tokenizer = experiment.model.tokenizer
     encoder = None if tokenizer is None else tokenizer.load(folder.path / "tokens")
-    compiled = compile(
-        experiment, store=store, encoder=encoder, device=choose_device(device), progress=screen.progress
-    )
+    compiled = compile(experiment, store=store, encoder=encoder, device=device, progress=screen.progress)
     load_weights(folder.checkpoint / "model.safetensors", compiled.pipeline)
     compiled.pipeline.eval()
     scorer = CompiledScorer(compiled, screen=screen)
-    return Loaded(path=folder.path, experiment=experiment, store=store, scorer=scorer, compiled=compiled)
+    return Loaded(
+        path=folder.path, experiment=experiment, store=store, scorer=scorer, compiled=compiled, screen=screen
+    )
 
 
 def _script_of(folder: Folder, kept: Mapping[str, Any]) -> Any:

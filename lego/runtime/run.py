@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from lego.compiler.assemble import Compiled, checked, compile  # noqa: A004
 from lego.data.store import Store, prepare
-from lego.errors import DataError, Problem
+from lego.errors import DataError, Problem, RunError
 from lego.experiment import Experiment
 from lego.expression import to_json
 from lego.home import home
@@ -87,6 +87,7 @@ def run_experiment(
     screen = screen or Screen()
     experiment = experiment.rebased(Path.cwd())
     checked(experiment)
+    device = choose_device(device)
     seconds: dict[str, float] = {}
     with timed(seconds, "prepare"):
         store = prepare(experiment.data, home() / "data", progress=screen.progress)
@@ -97,19 +98,19 @@ def run_experiment(
         name or (script.stem if script else "run"),
         identity(record, store.fingerprint),
         resume=resume,
+        tell=screen.say,
     )
     with held(folder):
         screen.say(f"run folder: {folder.path}")
         _record(folder, experiment, record, store, script)
         try:
-            return _run_in(
-                folder, experiment, store, choose_device(device), seconds, screen, cache=cache, resume=resume
-            )
-        except Stopped:
+            return _run_in(folder, experiment, store, device, seconds, screen, cache=cache, resume=resume)
+        except (Stopped, KeyboardInterrupt):
             folder.log("stopped")
             raise
         except Exception as error:
-            folder.log("failed", error=f"{type(error).__name__}: {error}")
+            with contextlib.suppress(RunError):  # a full disk does not take this line either
+                folder.log("failed", error=f"{type(error).__name__}: {error}")
             raise
 
 
@@ -145,13 +146,13 @@ def _run_in(
             compiled.encoder.save(folder.path / "tokens")
         scorer = CompiledScorer(compiled, cache=cache, screen=screen)
         dev = store.part("dev")
-        with timed(seconds, "fit"):
-            measured = Fit(
-                compiled=compiled,
-                folder=folder,
-                screen=screen,
-                measure=lambda: evaluate_part(experiment, CompiledScorer(compiled), dev).metrics,
-            ).run(resume=resume)
+        measured = Fit(
+            compiled=compiled,
+            folder=folder,
+            screen=screen,
+            measure=lambda: evaluate_part(experiment, CompiledScorer(compiled), dev).metrics,
+        ).run(resume=resume)
+        seconds["fit"] = measured.seconds
         fitted = {"epochs": measured.epoch, "best_epoch": measured.best_epoch, "dev": measured.best}
     else:
         scorer = fresh(experiment.model)
