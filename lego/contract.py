@@ -3,8 +3,8 @@
     N  items in a call (the distinct real items of a batch)   L  tokens of an item
     B  users in a call (one impression each)                  S  history slots
     C  candidates of a user                                   M  interests of a user
-    D  width of an item or user vector                        W  width of a token vector                            V  values of an attribute, several where it is a list
-    T  tokens of a whole history
+    W  width of a token vector                            T  tokens of a whole history
+    V  values of an attribute (several where it is a list)
 
     stage       gets                                                      gives
     content     tokens (N, L) or token vectors (N, L, W), mask (N, L)     items (N, D)
@@ -22,7 +22,7 @@ Scores are what a predictor gives, before any softmax or sigmoid. Labels are 1.0
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
@@ -109,13 +109,19 @@ class Needs:
 
     def at(self, rows: Tensor) -> Needs:
         """The needs of the users at `rows` (R,) of these B users, in that order."""
-        return Needs(**{field.name: _at(getattr(self, field.name), rows) for field in attrs.fields(Needs)})
+        return self._mapped(lambda tensor: tensor[rows])
 
+    def to(self, device: Any, *, non_blocking: bool = False) -> Needs:
+        """The same needs on a device."""
+        return self._mapped(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
-def _at(value: Any, rows: Tensor) -> Any:
-    if isinstance(value, Mapping):
-        return {name: each[rows] for name, each in value.items()}
-    return None if value is None else value[rows]
+    def _mapped(self, change: Callable[[Tensor], Tensor]) -> Needs:
+        def of(value: Any) -> Any:
+            if isinstance(value, Mapping):
+                return {name: change(each) for name, each in value.items()}
+            return None if value is None else change(value)
+
+        return Needs(**{field.name: of(getattr(self, field.name)) for field in attrs.fields(Needs)})
 
 
 @attrs.frozen(eq=False)
@@ -125,6 +131,15 @@ class Out:
     tensor: Tensor
     mask: Tensor | None = None
     losses: Mapping[str, Tensor] = attrs.field(factory=dict)
+
+
+def summed(*several: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Losses of several operators; those of one name are one loss, their sum, so that none is lost."""
+    together: dict[str, Tensor] = {}
+    for losses in several:
+        for name, loss in losses.items():
+            together[name] = together[name] + loss if name in together else loss
+    return together
 
 
 @attrs.frozen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import torch
@@ -11,6 +11,7 @@ from torch import nn
 
 from lego.compiler.check import check, unknown_attributes
 from lego.compiler.feed import ItemFeed
+from lego.compiler.gather import Gather, batch_of, gather_of, lacking
 from lego.compiler.pipeline import Pipeline
 from lego.contract import Need, Reads
 from lego.data.store import Store, prepare
@@ -23,6 +24,14 @@ from lego.pretrained.states import HiddenStates
 from lego.recommender import Recommender
 from lego.seed import lent, torch_generator
 from lego.spec import Context, Encoder
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lego.data.batch import Batch
+    from lego.data.sampling import Rows
+    from lego.data.store import Impressions
 
 Progress = Callable[..., None]
 """Told what is done: a phrase; or a phrase, how much of it, and of how much."""
@@ -54,6 +63,14 @@ class Compiled:
     def history(self) -> int:
         """S, the most items of a history that are read; the most recent are kept."""
         return history_of(self.experiment)
+
+    def batch(
+        self, impressions: Impressions, rows: Rows, chosen: NDArray[np.integer], *, deduplicate: bool = True
+    ) -> Batch:
+        """The rows at `chosen` as a batch of this model."""
+        return batch_of(
+            self.pipeline.gather, impressions, self.store.users, rows, chosen, deduplicate=deduplicate
+        )
 
 
 def history_of(experiment: Experiment) -> int:
@@ -95,8 +112,12 @@ def compile(  # noqa: A001 - the verb of the language
         if encoder is None:
             encoder = tokenizer.fit({name: store.items.column(name) for name in reads})
         tokens = item_tokens(store, reads, encoder, home() / "tokens")
+    problems = list(lacking(model, store))
+    if problems:
+        raise CompositionError(problems)
+    gather = gather_of(model, store, None if tokens is None else tokens.tokens)
     seed = experiment.training.seed
-    context = _contexts(experiment, model, store, encoder, tokens, weights=weights)
+    context = _contexts(experiment, model, store, encoder, tokens, gather, weights=weights)
     with torch.device("cpu" if weights else "meta"):
         modules = {
             slot: _built(slot, getattr(model, slot), context[slot], seed)
@@ -112,7 +133,7 @@ def compile(  # noqa: A001 - the verb of the language
     pipeline = Pipeline(
         **modules,
         feed=ItemFeed(tokens=None if tokens is None else tokens.tokens, states=states),
-        needs=model.behavior.needs | model.predictor.needs,
+        gather=gather,
         candidate_aware=Need.CANDIDATES in model.behavior.needs,
     )
     return Compiled(
@@ -148,6 +169,7 @@ def _contexts(
     store: Store,
     encoder: Encoder | None,
     tokens: ItemTokens | None,
+    gather: Gather,
     *,
     weights: bool,
 ) -> dict[str, Context]:
@@ -160,7 +182,9 @@ def _contexts(
         input_width=model.width,
         length=history_of(experiment),
         items=store.items.num_rows + 1,
-        users=len(store.users.user_ids),
+        users=gather.user_count,
+        item_vocabularies={name: len(codes) for name, codes in gather.items.items()},
+        user_vocabularies={name: len(codes) for name, codes in gather.profile.items()},
         store=store,
         encoder=encoder,
         weights=weights,

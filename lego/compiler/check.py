@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     from lego.experiment import Experiment
 
-SUPPORTED_NEEDS = frozenset({Need.USER, Need.CANDIDATES})
+SUPPORTED_NEEDS = frozenset(
+    {Need.USER, Need.PROFILE, Need.ATTRIBUTES, Need.TIMES, Need.TOKENS, Need.CANDIDATES}
+)
 """What the pipeline can hand to a behavior operator or a predictor."""
 
 
@@ -133,8 +135,14 @@ def _examples(entry: catalog.Entry) -> list[Any]:
 def _needs(model: Recommender) -> Iterator[Problem]:
     for where, spec in (("behavior", model.behavior), ("predictor", model.predictor)):
         for need in sorted(spec.needs - SUPPORTED_NEEDS, key=lambda each: each.name):
-            what = f"it needs {need.value}, which the data does not bring"
+            what = f"it needs {need.value}, which no data brings"
             yield Problem(f"{where}={spec!r}", what, "use another operator")
+        if Need.TOKENS in spec.needs and model.content.reads is not Reads.VECTORS:
+            what = f"it needs {Need.TOKENS.value}, and content={model.content!r} shares no table of token vectors"
+            fix = (
+                "use a content operator that reads the Recommender's tokens, for example Attention() or CNN()"
+            )
+            yield Problem(f"{where}={spec!r}", what, fix)
     if isinstance(model.content, Behavior):
         for need in sorted(model.content.needs, key=lambda each: each.name):
             what = f"it needs {need.value}, and an item has no such thing"

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import attrs
 import torch
 from torch import nn
 from torch.nn import functional
 
 from lego.compiler.feed import ItemFeed
-from lego.contract import Need, Needs, Out
+from lego.compiler.gather import Gather, Seen
+from lego.contract import Need, Needs, Out, summed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from torch import Tensor
 
     from lego.data.batch import Batch
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Pipeline(nn.Module):
     """content, behavior, predictor.
 
-    `needs` is what behavior and predictor ask for beyond their tensors. A behavior operator that is `candidate_aware` runs inside
-    `score`, because it needs the candidates.
+    `gather` finds what behavior and predictor ask for beyond their tensors. A behavior operator that is `candidate_aware` runs
+    inside `score`, because it needs the candidates.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Pipeline(nn.Module):
         predictor: nn.Module,
         *,
         feed: ItemFeed,
-        needs: frozenset[Need] = frozenset(),
+        gather: Gather | None = None,
         candidate_aware: bool = False,
     ) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Pipeline(nn.Module):
         self.behavior = behavior
         self.predictor = predictor
         self.feed = feed
-        self.needs = needs
+        self.gather = gather or Gather()
         self.candidate_aware = candidate_aware
 
     def encode_items(self, rows: Tensor) -> Out:
@@ -55,8 +55,7 @@ class Pipeline(nn.Module):
             share = len(page.places) / len(rows)
             for name, loss in out.losses.items():
                 losses[name] = losses.get(name, 0.0) + share * loss
-        if len(vectors) == 1:
-            return Out(vectors[0], losses=losses)
+        # A page alone is sorted by length too, so it is put back as several are.
         inverse = torch.argsort(torch.cat(places))
         return Out(torch.cat(vectors)[inverse], losses=losses)
 
@@ -64,7 +63,8 @@ class Pipeline(nn.Module):
         """history (B, S, D), mask (B, S) -> the user, in the form the behavior operator gives."""
         if self.candidate_aware:
             return Out(history, mask)
-        return self.behavior(history, mask, needs)
+        out: Out = self.behavior(history, mask, needs)
+        return out
 
     def score(self, user: Out, candidates: Tensor, candidate_mask: Tensor, needs: Needs) -> Out:
         """user in its form, candidates (B, C, D), candidate_mask (B, C) -> scores (B, C), float32."""
@@ -84,23 +84,25 @@ class Pipeline(nn.Module):
         table = with_padding(items.tensor)
         history = functional.embedding(batch.history, table)
         candidates = functional.embedding(batch.candidates, table)
-        needs = self.needs_of(batch.users)
+        needs = self.with_vectors(batch.needs)
         user = self.encode_users(history, batch.history_mask, needs)
         scores = self.score(user, candidates, batch.candidate_mask, needs)
         return Out(scores.tensor, losses=summed(items.losses, user.losses, scores.losses))
 
-    def needs_of(self, users: Tensor) -> Needs:
-        """users (B,) -> just what was declared."""
-        return Needs(user=users if Need.USER in self.needs else None)
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What is asked for beyond the tensors."""
+        return self.gather.needs
 
+    def needs_of(self, seen: Seen) -> Needs:
+        """What was asked for of these users, on the device of the weights."""
+        return self.with_vectors(self.gather(seen).to(next(self.parameters()).device))
 
-def summed(*several: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Losses of all stages; those of one name are one loss, their sum, so that none is lost."""
-    together: dict[str, Tensor] = {}
-    for losses in several:
-        for name, loss in losses.items():
-            together[name] = together[name] + loss if name in together else loss
-    return together
+    def with_vectors(self, needs: Needs) -> Needs:
+        """The same with the vectors of the tokens in place of their ids."""
+        if needs.tokens is None or needs.tokens.is_floating_point():
+            return needs
+        return attrs.evolve(needs, tokens=self.content.table(needs.tokens))  # type: ignore[operator]
 
 
 def with_padding(items: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from lego.compiler import assemble
 from lego.compiler.assemble import CacheLine, Compiled, Progress, history_of
 from lego.compiler.feed import ItemFeed, Page
 from lego.contract import Form, Need, Needs, Out, Reads
-from lego.data.batch import Batch, collate
+from lego.data.batch import Batch
 from lego.data.sampling import draw
 from lego.expression import write
 from lego.seed import numpy_generator
@@ -189,7 +189,7 @@ def _a_batch(compiled: Compiled) -> Batch:
         numpy_generator(seed, "negatives", 0),
     )
     order = numpy_generator(seed, "order", 0).permutation(len(rows))
-    return collate(train, store.users, rows, order[: experiment.training.batch_size])
+    return compiled.batch(train, rows, order[: experiment.training.batch_size])
 
 
 class _OnMeta:

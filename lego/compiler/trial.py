@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lego.recommender import Recommender
     from lego.spec import Spec
 
-USERS, SLOTS, CANDIDATES = 2, 3, 4
+USERS, SLOTS, CANDIDATES, CODES = 2, 3, 4, 5
 
 
 def trial(model: Recommender) -> Iterator[Problem]:
@@ -27,15 +27,26 @@ def trial(model: Recommender) -> Iterator[Problem]:
     Content operators that need prepared data or weights (item ids, vectors, language models) are not tried.
     """
     width = model.width
-    context = Context(width=width, input_width=width, length=SLOTS, items=8, users=USERS)
+    operators = (model.behavior, model.predictor)
+    context = Context(
+        width=width,
+        input_width=width,
+        length=SLOTS,
+        items=8,
+        users=USERS + 1,
+        item_vocabularies={
+            name: CODES for each in operators for name in each.item_attributes or ("category",)
+        },
+        user_vocabularies={name: CODES for each in operators for name in each.user_attributes or ("group",)},
+    )
     rows = torch.ones(USERS, SLOTS, width)
     mask = torch.tensor(
         [[True] * SLOTS, [False] * SLOTS]
     )  # the second user has no history, which is legal everywhere
     candidates = torch.ones(USERS, CANDIDATES, width)
     shown = torch.ones(USERS, CANDIDATES, dtype=torch.bool)
-    gives, takes = model.behavior.gives, model.predictor.needs | model.behavior.needs
-    needs = Needs(user=torch.arange(USERS) if Need.USER in takes else None)
+    gives = model.behavior.gives
+    needs = _needs(model.behavior.needs | model.predictor.needs, context)
 
     if isinstance(model.content, Sequence):
         yield from _tried(
@@ -60,6 +71,25 @@ def trial(model: Recommender) -> Iterator[Problem]:
         lambda module: module(made[0], candidates, shown, needs),
         None,
         width,
+    )
+
+
+def _needs(asked: frozenset[Need], context: Context) -> Needs:
+    """Made-up answers to what is asked for; the second user has no history."""
+    slots = torch.tensor([[True] * SLOTS, [False] * SLOTS])
+    history, profile, times = Need.ATTRIBUTES in asked, Need.PROFILE in asked, Need.TIMES in asked
+    items, users = context.item_vocabularies, context.user_vocabularies
+    tokens = Need.TOKENS in asked
+    return Needs(
+        user=torch.arange(USERS) if Need.USER in asked else None,
+        profile={name: torch.ones(USERS, 2, dtype=torch.int64) for name in users} if profile else {},
+        times=torch.where(slots, 60, 0) if times else None,
+        history={name: slots.long().unsqueeze(-1) for name in items} if history else {},
+        candidates={name: torch.ones(USERS, CANDIDATES, 1, dtype=torch.int64) for name in items}
+        if history
+        else {},
+        tokens=torch.ones(USERS, SLOTS, context.width) if tokens else None,
+        token_slots=torch.where(slots, torch.arange(1, SLOTS + 1), 0) if tokens else None,
     )
 
 

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lego.contract import Needs
 from lego.errors import DataError
 from lego.ragged import flat_positions
 
@@ -36,6 +37,8 @@ class Batch:
     """(B, C) float32; 0.0 at padding."""
     users: Tensor
     """(B,) int64 user rows."""
+    needs: Needs = attrs.field(factory=Needs)
+    """What operators ask for beyond; empty as `collate` gives it, `lego.compiler.gather.batch_of` fills it."""
     slots: int
     """B·(S+C), padding included: what would be encoded slot by slot."""
     real: int
@@ -48,7 +51,7 @@ class Batch:
         moved: dict[str, Any] = {
             field.name: value.to(device, non_blocking=non_blocking)
             for field in attrs.fields(Batch)
-            if isinstance(value := getattr(self, field.name), Tensor)
+            if isinstance(value := getattr(self, field.name), Tensor | Needs)
         }
         return attrs.evolve(self, **moved)
 

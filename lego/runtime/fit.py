@@ -14,8 +14,8 @@ import attrs
 import numpy as np
 import torch
 
-from lego.compiler.pipeline import summed
-from lego.data.batch import Batch, collate
+from lego.contract import summed
+from lego.data.batch import Batch
 from lego.data.sampling import Rows, draw
 from lego.errors import DataError, RunError
 from lego.metric.parse import parse_metric
@@ -299,8 +299,7 @@ class Batches:
     def make(self, number: int) -> Batch:
         """A batch, by its number in the epoch."""
         deduplicate = self.compiled.experiment.training.deduplicate
-        users = self.compiled.store.users
-        return collate(self.train, users, self.rows, self.chosen(number), deduplicate=deduplicate)
+        return self.compiled.batch(self.train, self.rows, self.chosen(number), deduplicate=deduplicate)
 
     def impressions_of(self, number: int) -> list[int]:
         """The numbers of the impressions in a batch, as the source calls them."""

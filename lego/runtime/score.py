@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from lego.compiler.gather import Seen, batch_of, seconds_before
 from lego.compiler.pipeline import Pipeline, with_padding
 from lego.contract import Need, Needs, Out
-from lego.data.batch import collate
 from lego.data.sampling import Rows
 from lego.ragged import Ragged, flat_positions
 
@@ -43,22 +43,29 @@ class _Histories:
     start: NDArray[np.int64]
     stop: NDArray[np.int64]
     user: NDArray[np.int64]
+    times: Ragged | None
+    """Seconds from each click to the impression, where somebody asks for times."""
     of_impression: NDArray[np.int64]
 
 
-def _distinct(impressions: Impressions, needs: frozenset[Need]) -> _Histories:
+def _distinct(impressions: Impressions, users: Users, needs: frozenset[Need]) -> _Histories:
     """Two impressions share a user only where history *and* needs are the same."""
     empty = impressions.stop <= impressions.start
+    nothing = np.zeros_like(impressions.start)
+    known = Need.USER in needs or Need.PROFILE in needs
+    time = impressions.time if Need.TIMES in needs else None
     key = np.stack(
         [
             np.where(empty, 0, impressions.start),
             np.where(empty, 0, impressions.stop),
-            impressions.user if Need.USER in needs else np.zeros_like(impressions.start),
+            impressions.user if known else nothing,
+            nothing if time is None else np.where(empty, 0, time),
         ],
         axis=1,
     ).astype(np.int64)
-    unique, inverse = np.unique(key, axis=0, return_inverse=True)
-    return _Histories(unique[:, 0], unique[:, 1], unique[:, 2], inverse.reshape(-1))
+    unique, first, inverse = np.unique(key, axis=0, return_index=True, return_inverse=True)
+    times = seconds_before(users, impressions, first) if Need.TIMES in needs else None
+    return _Histories(unique[:, 0], unique[:, 1], unique[:, 2], times, inverse.reshape(-1))
 
 
 def encode_catalog(pipeline: Pipeline, rows: NDArray[Any], device: torch.device) -> Tensor:
@@ -86,19 +93,33 @@ def cached(
     """Scores in the flat order of `impressions.candidates.values`."""
     device = next(pipeline.parameters()).device
     scores = np.empty(len(impressions.candidates.values), np.float32)
-    histories = _distinct(impressions, pipeline.needs)
+    histories = _distinct(impressions, users, pipeline.needs)
     used = _used_items(impressions, users, histories)
     place = np.zeros(int(used.max(initial=0)) + 1, np.int64)
     place[used] = np.arange(1, len(used) + 1)
     with torch.inference_mode():
         table = encode_catalog(pipeline, used, device)
-        for chunk, of_history in _user_chunks(histories):
+        # Tokens of whole histories are many: fewer users at once then.
+        page = max(1, USER_PAGE // 16) if Need.TOKENS in pipeline.needs else USER_PAGE
+        for chunk, of_history in _user_chunks(histories, page):
             lengths = histories.stop[chunk] - histories.start[chunk]
-            table_rows = _slices(users.history, histories.start[chunk], lengths, place)
-            index, mask = table_rows.padded(max(1, int(lengths.max(initial=0))))
-            needs = pipeline.needs_of(torch.from_numpy(histories.user[chunk]).to(device))
+            rows, mask = _slices(users.history, histories.start[chunk], lengths).padded(
+                max(1, int(lengths.max(initial=0)))
+            )
+            index = place[rows]
+            needs = pipeline.needs_of(
+                Seen(
+                    user=histories.user[chunk],
+                    history=rows.astype(np.int64),
+                    times=None
+                    if histories.times is None
+                    else histories.times.take(chunk).padded(rows.shape[1])[0],
+                )
+            )
             vectors = functional.embedding(torch.from_numpy(index).to(device), table)
             user = pipeline.encode_users(vectors, torch.from_numpy(mask).to(device), needs)
+            if not pipeline.candidate_aware:
+                needs = attrs.evolve(needs, times=None, history={}, tokens=None, token_slots=None)
             width = index.shape[1] if user.mask is not None else 1
             for members in _impression_chunks(impressions, of_history, width):
                 owner = torch.from_numpy(np.searchsorted(chunk, histories.of_impression[members])).to(device)
@@ -109,7 +130,7 @@ def cached(
                     place,
                     table,
                     _rows_of(user, owner),
-                    _rows(needs, owner),
+                    needs.at(owner),
                     scores,
                 )
                 if tick is not None:
@@ -125,21 +146,18 @@ def _used_items(impressions: Impressions, users: Users, histories: _Histories) -
     return seen[seen > 0].astype(np.int64)
 
 
-def _slices(
-    history: Ragged, starts: NDArray[Any], lengths: NDArray[Any], place: NDArray[np.int64] | None = None
-) -> Ragged:
-    values = history.values[flat_positions(starts, lengths)]
-    return Ragged.from_lengths(values if place is None else place[values], lengths)
+def _slices(history: Ragged, starts: NDArray[Any], lengths: NDArray[Any]) -> Ragged:
+    return Ragged.from_lengths(history.values[flat_positions(starts, lengths)], lengths)
 
 
-def _user_chunks(histories: _Histories) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def _user_chunks(histories: _Histories, page: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Distinct histories of similar length, sorted by number, and the impressions that have them."""
     lengths = histories.stop - histories.start
     order = np.argsort(lengths, kind="stable")
     owned = np.argsort(histories.of_impression, kind="stable")
     begins = np.searchsorted(histories.of_impression[owned], np.arange(len(lengths) + 1))
-    for at in range(0, len(order), USER_PAGE):
-        chunk = np.sort(order[at : at + USER_PAGE])
+    for at in range(0, len(order), page):
+        chunk = np.sort(order[at : at + page])
         yield chunk, owned[flat_positions(begins[chunk], begins[chunk + 1] - begins[chunk])]
 
 
@@ -174,20 +192,17 @@ def _score_chunk(
     candidates = impressions.candidates
     starts = candidates.offsets[members]
     lengths = candidates.offsets[members + 1] - starts
-    chosen = _slices(candidates, starts, lengths, place)
-    index, mask = chosen.padded()
+    rows, mask = _slices(candidates, starts, lengths).padded()
     candidate_mask = torch.from_numpy(mask).to(table.device)
-    vectors = functional.embedding(torch.from_numpy(index).to(table.device), table)
+    vectors = functional.embedding(torch.from_numpy(place[rows]).to(table.device), table)
+    attributes = pipeline.gather.of_candidates(rows.astype(np.int64))
+    needs = attrs.evolve(needs, candidates={name: each.to(table.device) for name, each in attributes.items()})
     given = pipeline.score(user, vectors, candidate_mask, needs).tensor
     scores[flat_positions(starts, lengths)] = given[candidate_mask].cpu().numpy()
 
 
 def _rows_of(user: Out, owner: Tensor) -> Out:
     return Out(user.tensor[owner], None if user.mask is None else user.mask[owner])
-
-
-def _rows(needs: Needs, owner: Tensor) -> Needs:
-    return Needs(user=None if needs.user is None else needs.user[owner])
 
 
 def impression_rows(impressions: Impressions, chosen: NDArray[np.int64]) -> Rows:
@@ -210,7 +225,9 @@ def naive(
         for at in range(0, len(impressions.impression), page):
             chosen = np.arange(at, min(at + page, len(impressions.impression)))
             rows = impression_rows(impressions, chosen)
-            batch = collate(impressions, users, rows, np.arange(len(chosen)), deduplicate=False).to(device)
+            batch = batch_of(
+                pipeline.gather, impressions, users, rows, np.arange(len(chosen)), deduplicate=False
+            ).to(device)
             given = pipeline(batch).tensor
             starts = impressions.candidates.offsets[chosen]
             lengths = impressions.candidates.offsets[chosen + 1] - starts
@@ -234,4 +251,6 @@ def pairwise(
     with torch.inference_mode():
         for at in range(0, len(pairs), page):
             chosen = np.arange(at, min(at + page, len(pairs)))
-            pipeline(collate(impressions, users, rows, chosen, deduplicate=False).to(device))
+            pipeline(
+                batch_of(pipeline.gather, impressions, users, rows, chosen, deduplicate=False).to(device)
+            )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import attrs
 import numpy as np
 import pytest
 import torch
@@ -30,8 +31,9 @@ from lego import (
     split,
 )
 from lego.compiler.feed import ItemFeed
-from lego.compiler.pipeline import Pipeline, summed, with_padding
-from lego.contract import Out
+from lego.compiler.gather import Seen
+from lego.compiler.pipeline import Pipeline, with_padding
+from lego.contract import Needs, Out, summed
 from lego.data.batch import collate
 from lego.data.sampling import draw
 from lego.ragged import Ragged
@@ -182,6 +184,19 @@ def test_items_come_in_the_order_they_were_asked_for(compiled):
 
 
 def test_only_declared_needs_are_given(compiled):
-    """A user's row is nobody's business unless an operator asks for it."""
+    """Who a user is is nobody's business unless an operator asks for it."""
     pipeline = compiled(ItemID(), Mean(), Dot(), Matching()).pipeline
-    assert pipeline.needs_of(torch.tensor([1])).user is None
+    needs = pipeline.needs_of(Seen(user=np.array([1]), history=np.array([[2]]), candidates=np.array([[3]])))
+    assert attrs.asdict(needs) == attrs.asdict(Needs())
+
+
+@pytest.mark.parametrize("count", [3, 12, 40])
+def test_items_come_back_in_the_order_they_were_asked_for(compiled, count):
+    """A few items fill one page, many several; each is where it was asked for."""
+    pipeline = compiled(Mean(), Mean(), Dot(), Matching()).pipeline.eval()
+    rows = torch.from_numpy(np.random.default_rng(0).integers(1, 100, count))
+    lengths = pipeline.feed.tokens.lengths[rows.numpy()]
+    assert (np.diff(lengths) < 0).any()  # else any order would do
+    found = pipeline.encode_items(rows).tensor
+    alone = torch.cat([pipeline.encode_items(row[None]).tensor for row in rows])
+    torch.testing.assert_close(found, alone)

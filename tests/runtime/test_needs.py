@@ -1,0 +1,349 @@
+"""What operators ask for beyond their tensors reaches them in training, cached and uncached scoring alike."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import attrs
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lego import Dot, Experiment, Matching, Mean, Ranking, Recommender, Training, compile  # noqa: A004
+from lego.compiler.gather import Seen, batch_of
+from lego.contract import Form, Need, Needs, Out
+from lego.data.sampling import draw
+from lego.data.source.movielens import MovieLens
+from lego.data.store import prepare
+from lego.data.table import CATEGORY, LIST, Tables
+from lego.errors import CompositionError
+from lego.nn.masked import masked_mean
+from lego.ragged import Ragged
+from lego.runtime import score
+from lego.spec import Behavior, Context, Predictor, Source, operator
+
+WIDTH = 4
+HISTORIES = [[1, 2, 3], [1, 2, 3], [4, 5], [6, 1, 2, 4], [2, 3]]
+TIMES = [[10, 20, 50], [10, 40, 50], [0, 5], [1, 2, 3, 4], [7, 8]]
+
+
+@operator
+class Made(Source):
+    """Five users with attributes and times; the first two have one history."""
+
+    reads: ClassVar[dict[str, int]] = {"title": 4}  # type: ignore[assignment]
+    history: int = 4
+    timed: bool = True
+
+    def fingerprint(self) -> Any:
+        """The one option that moves tables."""
+        return {"timed": self.timed}
+
+    def files(self) -> Any:
+        """None."""
+        return ()
+
+    def tables(self) -> Tables:
+        """Users 0 … 3 are trained on; user 4 stands in the test part alone, and so does a second row of user c."""
+        items = pa.table(
+            {
+                "item_id": [f"i{row}" for row in range(1, 7)],
+                "title": ["a b", "b c", "c", "d a", "e", "f g h"],
+                "topic": pa.array(["x", "y", "x", None, "z", "y"]).dictionary_encode().cast(CATEGORY),
+                "genres": pa.array([["p", "q"], ["q"], [], ["r"], None, ["p", "q", "r"]], LIST),
+            }
+        )
+        users = {
+            "user_id": ["a", "b", "c", "d", "e", "c"],
+            "history": pa.array([*HISTORIES, [5, 6]], pa.list_(pa.int32())),
+            "times": pa.array([*TIMES, [6, 7]], pa.list_(pa.int64())),
+            "group": pa.array(["m", "f", "m", None, "f", "f"]).dictionary_encode().cast(CATEGORY),
+        }
+        if not self.timed:
+            del users["times"]
+
+        def part(rows: list[tuple[int, int, int | None]]) -> pa.Table:
+            count = len(rows)
+            return pa.table(
+                {
+                    "impression": pa.array(range(count), pa.int64()),
+                    "user": pa.array([user for user, _, _ in rows], pa.int32()),
+                    "start": pa.array([0] * count, pa.int32()),
+                    "stop": pa.array([stop for _, stop, _ in rows], pa.int32()),
+                    "time": pa.array([time for _, _, time in rows], pa.int64()),
+                    "candidates": pa.array([[4, 5, 6, 1]] * count, pa.list_(pa.int32())),
+                    "labels": pa.array([[0, 1, 0, 0]] * count, pa.list_(pa.int8())),
+                }
+            )
+
+        test = [
+            (0, 3, 100),
+            (1, 3, 100),
+            (0, 3, 900),
+            (2, 2, None),
+            (4, 2, 60),
+            (5, 2, 60),
+            (3, 0, 5),
+            (1, 0, 5),
+            (0, 3, 100),
+        ]
+        return Tables(
+            items=items,
+            users=pa.table(users),
+            impressions={
+                "train": part([(0, 3, 60), (1, 3, 70), (2, 2, 9), (3, 4, 9)]),
+                "dev": part([(0, 3, 99)]),
+                "test": part(test),
+            },
+        )
+
+
+def told(needs: Needs, mask: Tensor) -> Tensor:
+    """Everything that stands in the needs of B users, as one number each, (B,)."""
+    total = torch.zeros(len(mask))
+    if needs.user is not None:
+        total = total + needs.user * 1.0
+    for each in needs.profile.values():
+        total = total + 10.0 * each.sum(-1)
+    if needs.times is not None:
+        total = total + (needs.times / 7.0).masked_fill(~mask, 0).sum(-1)
+    for each in needs.history.values():
+        total = total + 3.0 * each.sum(-1).masked_fill(~mask, 0).sum(-1)
+    if needs.tokens is not None and needs.token_slots is not None:
+        total = total + (needs.tokens.sum(-1) * needs.token_slots).sum(-1)
+    return total
+
+
+@operator
+class Asks(Behavior):
+    """The mean of the history, moved by what it is told."""
+
+    asked: tuple[str, ...] = ()
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """As asked."""
+        return frozenset(Need[name] for name in self.asked)
+
+    def build(self, context: Context) -> nn.Module:
+        """The torch of it."""
+        return _Asks()
+
+
+class _Asks(nn.Module):
+    def forward(self, history: Tensor, mask: Tensor, needs: Needs) -> Out:
+        return Out(
+            masked_mean(history, mask) + told(needs, mask).unsqueeze(-1) * torch.tensor([1.0, -1.0, 0.5, 2.0])
+        )
+
+
+@operator
+class AsksAware(Behavior):
+    """The same, seen from each candidate."""
+
+    needs: ClassVar[frozenset[Need]] = frozenset(set(Need) - {Need.IMPRESSION, Need.STATES})
+
+    @property
+    def gives(self) -> Form:
+        """A user for each candidate."""
+        return Form.PER_CANDIDATE
+
+    def build(self, context: Context) -> nn.Module:
+        """The torch of it."""
+        return _AsksAware()
+
+
+class _AsksAware(nn.Module):
+    def forward(
+        self, history: Tensor, mask: Tensor, candidates: Tensor, candidate_mask: Tensor, needs: Needs
+    ) -> Out:
+        user = masked_mean(history, mask) + told(needs, mask).unsqueeze(-1)
+        codes = sum(each.sum(-1) for each in needs.candidates.values())
+        return Out(user.unsqueeze(1) * candidates + torch.as_tensor(codes).unsqueeze(-1))
+
+
+@operator
+class AsksPredictor(Predictor):
+    """A product, moved by the candidate's attributes and the user."""
+
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.ATTRIBUTES, Need.USER, Need.PROFILE})
+
+    @property
+    def item_attributes(self) -> tuple[str, ...]:
+        """One of them."""
+        return ("topic",)
+
+    def build(self, context: Context) -> nn.Module:
+        """The torch of it."""
+        assert "topic" in context.item_vocabularies
+        assert "group" in context.user_vocabularies
+        return _AsksPredictor()
+
+
+class _AsksPredictor(nn.Module):
+    def forward(self, user: Out, candidates: Tensor, candidate_mask: Tensor, needs: Needs) -> Tensor:
+        assert needs.user is not None
+        own = needs.user + 7 * needs.profile["group"].sum(-1)
+        return (user.tensor.unsqueeze(1) * candidates).sum(-1) + needs.candidates["topic"].sum(
+            -1
+        ) * own.unsqueeze(-1)
+
+
+MODELS: dict[str, tuple[Behavior, Predictor]] = {
+    **{name: (Asks(asked=(name,)), Dot()) for name in ("USER", "PROFILE", "TIMES", "ATTRIBUTES", "TOKENS")},
+    "all": (Asks(asked=("USER", "PROFILE", "TIMES", "ATTRIBUTES", "TOKENS")), Dot()),
+    "aware": (AsksAware(), Dot()),
+    "predictor": (Mean(), AsksPredictor()),
+    "nothing": (Mean(), Dot()),
+}
+
+
+def compiled(name: str, **options: Any) -> Any:
+    behavior, predictor = MODELS[name]
+    model = Recommender(Mean(), behavior, predictor, width=WIDTH)
+    made = compile(Experiment(data=Made(**options), model=model))
+    made.pipeline.eval()
+    return made
+
+
+def scores(name: str, part: str = "test") -> Ragged:
+    made = compiled(name)
+    impressions = made.store.part(part)
+    return Ragged(score.cached(made.pipeline, impressions, made.store.users), impressions.candidates.offsets)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_cached_scores_are_the_naive_ones(name):
+    """What is shared between impressions gives what each of them gives alone, whatever is asked for."""
+    made = compiled(name)
+    for part in ("train", "test"):
+        impressions = made.store.part(part)
+        fast = score.cached(made.pipeline, impressions, made.store.users)
+        slow = score.naive(made.pipeline, impressions, made.store.users, page=2)
+        assert fast == pytest.approx(slow, rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "same", "other"),
+    [
+        ("nothing", [(0, 1), (0, 2), (0, 8), (6, 7)], []),
+        ("USER", [(0, 2), (0, 8)], [(0, 1), (6, 7)]),
+        ("PROFILE", [(0, 2), (0, 8)], [(0, 1), (6, 7)]),
+        ("TIMES", [(0, 8), (6, 7)], [(0, 1), (0, 2)]),
+        ("ATTRIBUTES", [(0, 1), (0, 2), (0, 8), (6, 7)], []),
+        ("aware", [(0, 8)], [(0, 1), (0, 2), (6, 7)]),
+        ("predictor", [(0, 2), (0, 8)], [(0, 1), (6, 7)]),
+    ],
+)
+def test_users_of_one_history_share_a_vector_only_where_that_is_right(name, same, other):
+    """Impressions 0 and 1 are two users, 0 and 2 one user at two times, 6 and 7 two users without history."""
+    found = scores(name)
+    for first, second in same:
+        assert found[first].tolist() == found[second].tolist()
+    for first, second in other:
+        assert found[first].tolist() != found[second].tolist()
+
+
+@pytest.mark.parametrize("need", [Need.USER, Need.PROFILE, Need.TIMES])
+def test_a_cache_key_that_forgets_a_need_is_seen(monkeypatch, need):
+    """Without the need in the key the cached scores are not the naive ones: the test above can fail."""
+    made = compiled("all")
+    impressions, users = made.store.part("test"), made.store.users
+    right = score.naive(made.pipeline, impressions, users)
+    assert score.cached(made.pipeline, impressions, users) == pytest.approx(right, rel=1e-5, abs=1e-5)
+    distinct = score._distinct
+
+    def forgetful(impressions: Any, users: Any, needs: frozenset[Need]) -> Any:
+        whole, less = distinct(impressions, users, needs), distinct(impressions, users, frozenset())
+        kept = needs - ({need} if need is Need.TIMES else {Need.USER, Need.PROFILE})
+        made = distinct(impressions, users, kept)
+        first = np.unique(made.of_impression, return_index=True)[1]
+        times = whole.times.take(whole.of_impression[first])
+        assert len(less.start) < len(whole.start)
+        return attrs.evolve(made, user=impressions.user[first].astype(np.int64), times=times)
+
+    monkeypatch.setattr(score, "_distinct", forgetful)
+    assert score.cached(made.pipeline, impressions, users) != pytest.approx(right, rel=1e-3, abs=1e-3)
+
+
+def test_rows_of_one_user_are_one_and_strangers_are_nobody():
+    """A user id has one number over all its rows; 0 is a user that the train part does not have."""
+    gather = compiled("USER").pipeline.gather
+    seen = Seen(user=np.array([0, 1, 2, 3, 4, 5, -1]), history=np.zeros((7, 1), np.int64))
+    assert gather(seen).user.tolist() == [1, 2, 3, 4, 0, 3, 0]
+    assert gather.user_count == 5
+
+
+def test_times_count_back_from_the_impression():
+    """Seconds from each click; from the latest click where the impression's time is not known; never below 0."""
+    made = compiled("TIMES")
+    test = made.store.part("test")
+    rows = draw(test, Ranking().candidates, made.store.users, 6, np.random.default_rng(0))
+    order = np.argsort(rows.impression)
+    batch = batch_of(made.pipeline.gather, test, made.store.users, rows, order)
+    assert batch.needs.times[[0, 2, 3, 6]].tolist() == [[90, 80, 50], [890, 880, 850], [5, 0, 0], [0, 0, 0]]
+
+
+def test_tokens_of_a_history_stand_in_its_order():
+    """Items behind each other with the slot of each token; padding has slot 0."""
+    made = compiled("TOKENS")
+    gather = made.pipeline.gather
+    needs = gather(Seen(user=np.array([0, 0]), history=np.array([[3, 1, 6], [2, 0, 0]])))
+    item = made.tokens.tokens
+    assert needs.tokens.tolist() == [[*item[3], *item[1], *item[6]], [*item[2], 0, 0, 0, 0]]
+    assert needs.token_slots.tolist() == [[1, 2, 2, 3, 3, 3], [1, 1, 0, 0, 0, 0]]
+
+
+def test_attributes_of_several_values_are_padded_with_nothing():
+    """(B, S, V), V as many as the longest has; padding, missing values and padded places are 0."""
+    gather = compiled("ATTRIBUTES").pipeline.gather
+    needs = gather(Seen(user=np.array([0]), history=np.array([[1, 4, 0]]), candidates=np.array([[6, 5]])))
+    assert needs.history["genres"].tolist() == [[[1, 2], [3, 0], [0, 0]]]
+    assert needs.history["topic"].tolist() == [[[1], [0], [0]]]
+    assert needs.candidates["genres"].tolist() == [[[1, 2, 3], [0, 0, 0]]]
+
+
+def test_data_without_times_is_refused_for_operators_that_need_them():
+    """Before any weight is made, with a way out."""
+    with pytest.raises(CompositionError, match=r"times of the clicks.*\n.*Positions"):
+        compiled("TIMES", timed=False)
+
+
+@operator
+class AsksForTitles(Asks):
+    """Names a text where a categorical attribute is wanted."""
+
+    asked: tuple[str, ...] = ("ATTRIBUTES", "PROFILE")
+
+    @property
+    def item_attributes(self) -> tuple[str, ...]:
+        """One that is a text, one that is not there."""
+        return ("title", "topik")
+
+
+def test_attributes_that_cannot_be_given_are_named(monkeypatch):
+    """All problems at once, with the attributes there are."""
+    monkeypatch.setitem(MODELS, "titles", (AsksForTitles(), Dot()))
+    with pytest.raises(CompositionError) as caught:
+        compiled("titles")
+    assert "title" in str(caught.value)
+    assert "Did you mean 'topic'" in str(caught.value)
+
+
+def test_training_hands_over_the_same_needs(movies, tmp_path):
+    """A fit with all needs runs and is the same with and without deduplication."""
+    model = Recommender(
+        Mean(), Asks(asked=("USER", "PROFILE", "TIMES", "ATTRIBUTES", "TOKENS")), AsksPredictor(), width=WIDTH
+    )
+    losses = []
+    for deduplicate in (True, False):
+        training = Training(epochs=1, batch_size=2, deduplicate=deduplicate)
+        made = Experiment(data=Made(), model=model, task=Matching(negatives=2), training=training).run(
+            out=tmp_path
+        )
+        losses.append(made.metrics["logloss"] if "logloss" in made.metrics else made.metrics["gauc"])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    timed = prepare(MovieLens(movies, negatives=3), tmp_path / "data")
+    assert timed.users.times is not None
