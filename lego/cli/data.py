@@ -61,6 +61,7 @@ def prepare(
     import time
 
     from lego.cli.output import print_json
+    from lego.data.describe import dropped_line
     from lego.data.store import prepare as prepared
     from lego.home import home
 
@@ -74,8 +75,10 @@ def prepare(
     if as_json:
         print_json(record)
         return
-    for line in _lines(record):
+    for line in _lines({name: value for name, value in record.items() if name != "dropped"}):
         typer.echo(line)
+    if told := dropped_line(store.manifest):
+        typer.echo(f"\n{told}")
     typer.echo(f"\nRead it with Prepared({str(store.path)!r}), or write {made!r} and it is found again.")
 
 

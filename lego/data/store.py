@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -271,18 +272,22 @@ def prepare(
             raise DataError([Problem(str(ready), what, "copy the folder, or leave --out away")])
         return Store.open(ready)
     root = Path(root).expanduser().resolve()
-    _make_writable(root, ".hashes.lock")
+    _refuse_unwritable(root)
     began = time.perf_counter()
     tell("looking at the raw files")
     files = _describe_files(list(source.files()), root)
     options = dict(source.fingerprint())
     fingerprint = _fingerprint(source, options, files)
     target = root / f"{type(source).__name__.lower()}-{fingerprint[:12]}"
+    lock = root / f".{target.name}.lock"
     if to is not None:
         target = Path(to).expanduser().resolve()
+        lock = (
+            root / f".{hashlib.sha256(os.fsencode(target)).hexdigest()[:16]}.lock"
+        )  # nothing is left beside the folder
         root = target.parent
-        _make_writable(root, f".{target.name}.lock")
-    with FileLock(root / f".{target.name}.lock"):
+        _refuse_unwritable(root)
+    with FileLock(lock):
         if not force and (store := _reusable(target, fingerprint)) is not None:
             tell(f"found {target}")
             return store
@@ -311,10 +316,12 @@ def prepare(
     return Store.open(target)
 
 
-def _make_writable(root: Path, lock: str) -> None:
+def _refuse_unwritable(root: Path) -> None:
+    """Makes the folder where it is not there yet; DataError where nothing can be written in it."""
     try:
         root.mkdir(parents=True, exist_ok=True)
-        (root / lock).touch()
+        with tempfile.TemporaryFile(dir=root):
+            pass
     except OSError as failure:
         fix = "name a folder that can be written to with --out, or for all prepared data in LEGO_HOME"
         raise DataError([Problem(str(root), f"cannot be written to: {failure.strerror}", fix)]) from failure

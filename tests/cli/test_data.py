@@ -131,6 +131,19 @@ def test_a_wrong_option_is_wrong_use(lego, raw, tmp_path, change, words):
     assert not (tmp_path / "never").exists()
 
 
+def test_what_was_left_out_is_on_the_screen(lego, raw, tmp_path):
+    """One sentence with the counts, in words."""
+    told = lego("data", "prepare", "MovieLens", raw, "--out", tmp_path / "few", "--set", "users=10").out
+    assert "Left out: " in told
+    assert "20 users not sampled" in told
+
+
+def test_nothing_is_left_beside_the_folder(lego, raw, tmp_path):
+    """Neither a lock nor a half-written folder."""
+    lego("data", "prepare", "MovieLens", raw, "--out", tmp_path / "place" / "made")
+    assert [path.name for path in (tmp_path / "place").iterdir()] == ["made"]
+
+
 def test_an_option_is_set_once(lego, raw):
     """Two values for one option are a slip, not a choice."""
     answer = lego("data", "prepare", "MovieLens", raw, "--set", "users=3", "--set", "users=4")

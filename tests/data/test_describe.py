@@ -5,7 +5,7 @@ import json
 import pyarrow as pa
 import pytest
 
-from lego.data.describe import describe, sample
+from lego.data.describe import describe, dropped_line, sample
 from lego.data.source.movielens import MovieLens
 from lego.data.store import Store, prepare
 from lego.data.table import IMPRESSIONS, USERS
@@ -117,3 +117,19 @@ def test_a_sample_without_a_title_takes_the_first_text(small):
     """Data of another kind is shown too."""
     assert sample(small, "test", 1)[0]["candidates"] == [{"item": "b", "title": "three", "label": 1}]
     assert sample(small, "test", 1)[0]["time"] is None
+
+
+@pytest.mark.parametrize(
+    ("dropped", "sentence"),
+    [
+        ({}, None),
+        ({"users_below_minimum": 0}, None),
+        ({"missing_news": 4, "x": 0, "candidates_of_missing_news": 1200},
+         "Left out: 4 missing news, 1,200 candidates of missing news."),
+        ({"news_without_text": 3}, "Kept: 3 news without text."),
+        ({"news_with_other_text": 2, "missing_news": 1}, "Left out: 1 missing news. Kept: 2 news with other text."),
+    ],
+)  # fmt: skip
+def test_what_was_left_out_is_one_sentence(dropped, sentence):
+    """Counts above 0 in words; nothing to tell is None."""
+    assert dropped_line({"dropped": dropped}) == sentence
