@@ -11,6 +11,8 @@ import attrs
 import pyarrow as pa
 
 from lego.compiler.assemble import Compiled, compile, history_of  # noqa: A004
+from lego.compiler.check import reads_of
+from lego.compiler.content import tokenizers
 from lego.data.store import Store, prepare
 from lego.errors import RunError
 from lego.experiment import Experiment
@@ -121,9 +123,9 @@ def load(path: str | Path, *, device: str = "auto", screen: Screen | None = None
         return Loaded(
             path=folder.path, experiment=experiment, store=store, scorer=scorer, compiled=None, screen=screen
         )
-    tokenizer = experiment.model.tokenizer
-    encoder = None if tokenizer is None else tokenizer.load(folder.path / "tokens")
-    compiled = compile(experiment, store=store, encoder=encoder, device=device, progress=screen.progress)
+    made = tokenizers(experiment.model, reads_of(experiment, experiment.model))
+    encoders = {name: tokenizer.load(folder.path / "tokens" / name) for name, tokenizer in made.items()}
+    compiled = compile(experiment, store=store, encoders=encoders, device=device, progress=screen.progress)
     load_weights(folder.checkpoint / "model.safetensors", compiled.pipeline)
     compiled.pipeline.eval()
     scorer = CompiledScorer(compiled, screen=screen)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lego.spec import Scorer
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from lego.data.store import Impressions, Store
+    from lego.ragged import Ragged
 
 
 class Fitted(Protocol):
@@ -22,6 +25,18 @@ class Fitted(Protocol):
 
     def score(self, impressions: Impressions) -> NDArray[np.float32]:
         """One score per candidate, in the flat order of `impressions.candidates.values`."""
+        ...
+
+
+Scores = Callable[[Any], Any]
+"""Item rows (P,), ascending -> scores (B, P) of some users for them, a tensor or an array."""
+
+
+class Recommending(Fitted, Protocol):
+    """What a fitted scorer has that can recommend, which goes beyond the impressions of the data."""
+
+    def against(self, histories: Ragged, new: pa.Table) -> Scores:
+        """For B users with these histories (item rows, oldest first). Rows behind the catalog's are the lines of `new`."""
         ...
 
 

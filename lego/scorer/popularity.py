@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lego.scorer.base import Baseline, Fitted
+from lego.scorer.base import Baseline, Fitted, Scores
 from lego.spec import operator
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from lego.data.store import Impressions, Store
+    from lego.ragged import Ragged
 
 
 @operator
@@ -25,6 +27,9 @@ class Popularity(Baseline):
 
 
 class _Popularity:
+    blind = True
+    """Nobody has taken a new item yet."""
+
     def __init__(self) -> None:
         self.counts: NDArray[np.int64] = np.zeros(0, np.int64)
 
@@ -38,3 +43,8 @@ class _Popularity:
         """log(1 + clicks)."""
         scores: NDArray[np.float32] = np.log1p(self.counts[impressions.candidates.values]).astype(np.float32)
         return scores
+
+    def against(self, histories: Ragged, new: pa.Table) -> Scores:
+        """The same for every user; 0 for new items."""
+        scores = np.log1p(np.concatenate([self.counts, np.zeros(new.num_rows, np.int64)])).astype(np.float32)
+        return lambda rows: np.broadcast_to(scores[rows], (len(histories), len(rows))).copy()

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 import attrs
 import numpy as np
 
-from lego.scorer.base import Baseline, Fitted
+from lego.scorer.base import Baseline, Fitted, Scores
 from lego.spec import ge, operator
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from lego.data.store import Impressions, Store
+    from lego.ragged import Ragged
 
 
 @operator
@@ -38,3 +40,8 @@ class _Random:
         """Uniform in [0, 1), the same for the same seed."""
         generator = np.random.default_rng(self.seed)
         return generator.random(len(impressions.candidates.values), dtype=np.float32)
+
+    def against(self, histories: Ragged, new: pa.Table) -> Scores:
+        """Uniform in [0, 1) for each user and item."""
+        generator = np.random.default_rng(self.seed)
+        return lambda rows: generator.random((len(histories), len(rows)), dtype=np.float32)
