@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lego.behavior.bst import BST
     from lego.behavior.history import History
     from lego.behavior.lstur import LSTUR
     from lego.behavior.poly_attention import PolyAttention
@@ -66,6 +67,7 @@ _HOME = {
     "Additive": "lego.sequence.additive",
     "Attention": "lego.sequence.attention",
     "BERT": "lego.content.pretrained",
+    "BST": "lego.behavior.bst",
     "CNN": "lego.sequence.cnn",
     "Chain": "lego.sequence.chain",
     "Concat": "lego.sequence.concat",
@@ -182,6 +184,7 @@ __all__ = [
     "load",
     "parse",
     "split",
+    "BST",
 ]
 
 

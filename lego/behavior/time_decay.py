@@ -1,7 +1,7 @@
 """The time of each click, told to any operator that reads the history.
 
-`embedding` adds to each click a learned vector of its gap, the time from the click to the impression: what BST reads of time (Chen
-et al. 2019, https://arxiv.org/abs/1905.06874, section 2.1), in the logarithmic buckets of HSTU (Zhai et al. 2024,
+`embedding` adds to each click a learned vector of its gap, the time from the click to the impression: what BST reads of time
+(Chen et al. 2019, https://arxiv.org/abs/1905.06874, section 2.1), in the logarithmic buckets of HSTU (Zhai et al. 2024,
 https://arxiv.org/abs/2402.17152). `decay` multiplies each click by 2^(−gap / half-life): the exponential kernel of CTA
 (Wu et al. 2020, https://arxiv.org/abs/2002.00741), with a half-life that is learned, one for each dimension.
 """
