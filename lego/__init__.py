@@ -30,8 +30,12 @@ if TYPE_CHECKING:
     from lego.predictor.din import DIN
     from lego.predictor.dnn import DNN
     from lego.predictor.dot import Dot
+    from lego.predictor.fibinet import FiBiNET
+    from lego.predictor.final_mlp import FinalMLP
+    from lego.predictor.gdcn import GDCN
     from lego.predictor.interest_attention import InterestAttention
     from lego.predictor.late_interaction import LateInteraction
+    from lego.predictor.masknet import MaskNet
     from lego.predictor.poly import Poly
     from lego.pretrained.layers import frozen, full, split
     from lego.recommender import Recommender
@@ -80,6 +84,9 @@ _HOME = {
     "Evaluation": "lego.experiment",
     "Experiment": "lego.experiment",
     "Fastformer": "lego.sequence.fastformer",
+    "FiBiNET": "lego.predictor.fibinet",
+    "FinalMLP": "lego.predictor.final_mlp",
+    "GDCN": "lego.predictor.gdcn",
     "GRU": "lego.sequence.gru",
     "Gate": "lego.sequence.gate",
     "GloVe": "lego.tokens.glove",
@@ -93,6 +100,7 @@ _HOME = {
     "LateInteraction": "lego.predictor.late_interaction",
     "LinearRecurrence": "lego.sequence.linear_recurrence",
     "MIND": "lego.data.source.mind",
+    "MaskNet": "lego.predictor.masknet",
     "Matching": "lego.task.matching",
     "Max": "lego.sequence.maximum",
     "Mean": "lego.sequence.mean",
@@ -127,11 +135,13 @@ _HOME = {
 
 __all__ = [
     "BERT",
+    "BST",
     "CNN",
     "DCN",
     "DIEN",
     "DIN",
     "DNN",
+    "GDCN",
     "GRU",
     "HSTU",
     "LSTM",
@@ -146,6 +156,8 @@ __all__ = [
     "Evaluation",
     "Experiment",
     "Fastformer",
+    "FiBiNET",
+    "FinalMLP",
     "Gate",
     "GloVe",
     "History",
@@ -154,6 +166,7 @@ __all__ = [
     "Last",
     "LateInteraction",
     "LinearRecurrence",
+    "MaskNet",
     "Matching",
     "Max",
     "Mean",
@@ -184,7 +197,6 @@ __all__ = [
     "load",
     "parse",
     "split",
-    "BST",
 ]
 
 

@@ -5,6 +5,8 @@ bfloat16 holds eight bits: candidates of one impression would tie in it, and tie
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor, nn
 
@@ -33,14 +35,14 @@ def beside_candidates(user: Tensor, candidates: Tensor) -> Tensor:
 
 def products(several: Tensor, candidates: Tensor) -> Tensor:
     """several (B, M, D) or (B, C, M, D), candidates (B, C, D) -> every inner product (B, C, M), in float32 always."""
-    first, second = several.float(), candidates.float()
-    if first.device.type == "meta":
-        return _products(first, second)
-    with torch.autocast(first.device.type, enabled=False):
-        return _products(first, second)
+    with full_precision(candidates):
+        first, second = several.float(), candidates.float()
+        if first.ndim == 3:
+            return second @ first.transpose(1, 2)
+        return (first @ second.unsqueeze(-1)).squeeze(-1)
 
 
-def _products(several: Tensor, candidates: Tensor) -> Tensor:
-    if several.ndim == 3:
-        return candidates @ several.transpose(1, 2)
-    return (several @ candidates.unsqueeze(-1)).squeeze(-1)
+def full_precision(beside: Tensor) -> AbstractContextManager[object]:
+    """Matrix products inside are of the precision of what they are given, on the device of `beside`, also under autocast."""
+    kind = beside.device.type
+    return nullcontext() if kind == "meta" else torch.autocast(kind, enabled=False)
