@@ -5,9 +5,13 @@ Each click is shown among items that were drawn for it. How they are drawn is de
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from lego.data.table import PARTS, lists
 from lego.ragged import Ragged, flat_positions, offsets_of
 
 _ROWS = 16_384
@@ -179,3 +183,40 @@ def _share(lengths: NDArray[np.int64], share: float) -> NDArray[np.int64]:
     # 0.29 * 100 is 28.999…: the small addition gives the 29 that was meant.
     taken = np.floor(lengths * share + 1e-9).astype(np.int64)
     return np.maximum(taken, 1) if share > 0 else taken
+
+
+def impressions_of_clicks(
+    history: Ragged,
+    times: Ragged | None,
+    part_of: NDArray[np.int8],
+    draw: Callable[[NDArray[np.int64], np.random.Generator], Ragged],
+    seed: int,
+) -> tuple[dict[str, pa.Table], int]:
+    """An impression for each click of the users' histories: the parts, and how many clicks nothing could be drawn for.
+
+    `part_of` is 0 train, 1 dev, 2 test for each click, `draw(owners, generator)` gives the other candidates of clicks of these
+    users. The history of an impression is all clicks of its user before it. Each part has a stream of the seed.
+    """
+    owner = np.repeat(np.arange(len(history)), history.lengths)
+    parts, without = {}, 0
+    for number, part in enumerate(PARTS):
+        generator = np.random.default_rng([seed, number])
+        clicks = np.flatnonzero(part_of == number)
+        others = draw(owner[clicks], generator)
+        some = others.lengths > 0
+        without += int((~some).sum())
+        clicks, others = clicks[some], others.take(np.flatnonzero(some))
+        shown, labels = show_among(history.values[clicks], others, generator)
+        users = owner[clicks]
+        columns = {
+            "impression": pa.array(np.arange(len(clicks)), pa.int64()),
+            "user": pa.array(users, pa.int32()),
+            "start": pa.array(np.zeros(len(clicks)), pa.int32()),
+            "stop": pa.array(clicks - history.offsets[users], pa.int32()),
+        }
+        if times is not None:
+            columns["time"] = pa.array(times.values[clicks], pa.int64())
+        columns["candidates"] = lists(shown, pa.int32())
+        columns["labels"] = lists(Ragged(labels, shown.offsets), pa.int8())
+        parts[part] = pa.table(columns)
+    return parts, without

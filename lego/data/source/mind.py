@@ -18,10 +18,11 @@ import pyarrow.compute as pc
 import pyarrow.csv
 from numpy.typing import NDArray
 
+from lego.data.log import Catalog, Log, drop_missing, join_logs, one_class, part_of_log, share_histories
 from lego.data.problems import LIMIT, Problems
-from lego.data.table import CATEGORY, PARTS, Tables, flat, lists
+from lego.data.table import CATEGORY, PARTS, Tables, flat
 from lego.errors import DataError, Problem, SpecError
-from lego.ragged import Ragged, flat_positions, offsets_of
+from lego.ragged import Ragged
 from lego.spec import PATH, Source, between, field_names, ge, operator
 
 _NEWS = ("id", "category", "subcategory", "title", "abstract", "url", "title entities", "abstract entities")
@@ -110,7 +111,7 @@ class MIND(Source):
         problems = Problems()
         read = [_read_news(path, problems) for path in (train_news, dev_news)]
         known = [news["id"].combine_chunks() for news in read if news is not None]
-        catalog = _Catalog(pc.unique(pa.concat_arrays([pa.array([], pa.string()), *known])))
+        catalog = Catalog(pc.unique(pa.concat_arrays([pa.array([], pa.string()), *known])))
         logs = [_read_log(path, catalog, problems) for path in (train_log, dev_log)]
         problems.raise_any()
         first, second = (news for news in read if news is not None)
@@ -125,7 +126,7 @@ class MIND(Source):
             items = pa.concat_tables([items, pa.table([catalog.missing, *nothing], items.schema)])
             dropped["news_without_text"] = absent
         if self.missing == "drop":
-            train, test = _drop([train, test], items.num_rows, absent, dropped)
+            train, test = drop_missing([train, test], items.num_rows, absent, dropped, "news")
             empty = [path for path, log in ((train_log, train), (dev_log, test)) if not len(log.impression)]
             for path in empty:
                 problems.add(
@@ -136,8 +137,8 @@ class MIND(Source):
             problems.raise_any()
         return self._tables(items, train, test, dropped).check()
 
-    def _tables(self, items: pa.Table, train: _Log, test: _Log, dropped: dict[str, int]) -> Tables:
-        users, user, stop = _share_histories([train, test])
+    def _tables(self, items: pa.Table, train: Log, test: Log, dropped: dict[str, int]) -> Tables:
+        users, user, stop = share_histories([train, test])
         early = len(train.impression)
         moved = np.zeros(early, bool)
         if early:
@@ -150,21 +151,21 @@ class MIND(Source):
             "test": (test, np.arange(len(test.impression)), early),
         }
         impressions: dict[str, pa.Table] = {}
-        one_class = {}
+        single = {}
         for part in PARTS:
             log, rows, base = chosen[part]
-            impressions[part] = _impressions(log, rows, user[rows + base], stop[rows + base])
-            one_class[part] = _one_class(log, rows)
+            impressions[part] = part_of_log(log, rows, user[rows + base], stop[rows + base])
+            single[part] = one_class(log, rows)
         cut = str(np.datetime64(int(train.time[moved].min()), "s")) + "Z" if moved.any() else "none"
         return Tables(
             items=items,
             users=users,
             impressions=impressions,
             dropped=dropped,
-            rules=self._rules(cut, one_class),
+            rules=self._rules(cut, single),
         )
 
-    def _rules(self, cut: str, one_class: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    def _rules(self, cut: str, single: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
         return {
             "click": "label 1",
             "split": f"the dev folder is test; the latest {self.dev:g} of train, by time and then impression id, is dev",
@@ -173,7 +174,7 @@ class MIND(Source):
             "users": "one row per history of a user; a history that is the beginning of another shares its row",
             "items": "the news of the train folder, then those that only the dev folder has; the first text of an id is kept",
             "candidates": "those of the log, in its order",
-            "one_class": {part: dict(counts) for part, counts in one_class.items()},
+            "one_class": {part: dict(counts) for part, counts in single.items()},
             "missing": self.missing,
         }
 
@@ -215,36 +216,6 @@ def _find(root: Path) -> tuple[Path, Path]:
 # --- the files ----------------------------------------------------------------------------------------------------------------
 
 
-@attrs.define(eq=False)
-class _Catalog:
-    """The ids of the news, and those that the logs were seen to have beside them."""
-
-    known: pa.Array
-    missing: pa.Array = attrs.field(factory=lambda: pa.array([], pa.string()))
-
-    def rows(self, ids: pa.Array) -> NDArray[np.int32]:
-        """Item row of each id, counted from 1; the missing follow the known in the order they were met."""
-        place = pc.index_in(ids, value_set=pa.concat_arrays([self.known, self.missing]))
-        if place.null_count:
-            new = pc.unique(ids.filter(place.is_null()))
-            self.missing = pa.concat_arrays([self.missing, new])
-            place = pc.index_in(ids, value_set=pa.concat_arrays([self.known, self.missing]))
-        return (flat(place) + 1).astype(np.int32)
-
-
-@attrs.frozen(eq=False, kw_only=True)
-class _Log:
-    """n impressions: of one behaviors.tsv, in its order."""
-
-    impression: NDArray[np.int64]
-    user: pa.ChunkedArray
-    time: NDArray[np.int64]
-    history: Ragged
-    candidates: Ragged
-    labels: NDArray[np.int8]
-    """Flat, aligned with `candidates.values`."""
-
-
 class _MalformedError(Exception):
     """A block of a file that holds something else than it should."""
 
@@ -283,11 +254,11 @@ def _read_news(path: Path, problems: Problems) -> pa.Table | None:
     return table
 
 
-def _read_log(path: Path, catalog: _Catalog, problems: Problems) -> _Log | None:
+def _read_log(path: Path, catalog: Catalog, problems: Problems) -> Log | None:
     types = {"impression id": pa.int64(), **dict.fromkeys(_BEHAVIORS[1:], pa.string())}
     try:
         blocks = [_block(block, catalog) for block in _blocks(path, _BEHAVIORS, types)]
-        log = _join(blocks)
+        log = join_logs(blocks)
         _ensure(len(np.unique(log.impression)) == len(log.impression), "an impression id stands twice")
     except (pa.ArrowInvalid, _MalformedError) as failure:
         _say(path, _wrong_log(path), str(failure), problems)
@@ -295,7 +266,7 @@ def _read_log(path: Path, catalog: _Catalog, problems: Problems) -> _Log | None:
     return log
 
 
-def _block(block: pa.RecordBatch, catalog: _Catalog) -> _Log:
+def _block(block: pa.RecordBatch, catalog: Catalog) -> Log:
     impression, user, time, history, shown = (block[name] for name in _BEHAVIORS)
     for column, pattern in ((user, _WORD), (history, _HISTORY), (shown, _SHOWN)):
         _ensure(_all_match(column, pattern), f"a value does not have the form {pattern}")
@@ -306,7 +277,7 @@ def _block(block: pa.RecordBatch, catalog: _Catalog) -> _Log:
     marked, lengths = _words(shown)
     labels = flat(pc.ends_with(marked, "-1")).astype(np.int8)
     candidates = Ragged.from_lengths(catalog.rows(pc.utf8_slice_codeunits(marked, 0, -2)), lengths)
-    return _Log(
+    return Log(
         impression=numbers,
         user=pa.chunked_array([user]),
         time=_seconds(time),
@@ -347,25 +318,6 @@ def _seconds(column: pa.Array) -> NDArray[np.int64]:
     hours = number["hour"] % 12 + 12 * half
     _ensure(bool(real.all()), "there is no such time")
     return days.astype(np.int64) * 86_400 + hours * 3600 + number["minute"] * 60 + number["second"]
-
-
-def _join(blocks: list[_Log]) -> _Log:
-    """One log of several."""
-    return _Log(
-        impression=np.concatenate([block.impression for block in blocks]),
-        user=pa.chunked_array([chunk for block in blocks for chunk in block.user.chunks], pa.string()),
-        time=np.concatenate([block.time for block in blocks]),
-        history=_one([block.history for block in blocks]),
-        candidates=_one([block.candidates for block in blocks]),
-        labels=np.concatenate([block.labels for block in blocks]),
-    )
-
-
-def _one(parts: list[Ragged]) -> Ragged:
-    """The rows of all parts, one part after the other."""
-    return Ragged.from_lengths(
-        np.concatenate([part.values for part in parts]), np.concatenate([part.lengths for part in parts])
-    )
 
 
 # --- what is wrong in a file, line by line ------------------------------------------------------------------------------------
@@ -478,7 +430,7 @@ def _short(text: str) -> str:
     return repr(text) if len(text) <= 60 else f"{text[:60]!r}…"
 
 
-def _missing_news(catalog: _Catalog, paths: tuple[Path, ...]) -> DataError:
+def _missing_news(catalog: Catalog, paths: tuple[Path, ...]) -> DataError:
     """Where the first twenty of them stand for the first time."""
     absent = set(catalog.missing.to_pylist())
     fix = 'use the news.tsv of the same edition, or choose missing="drop" or missing="empty"'
@@ -515,127 +467,3 @@ def _merge_news(first: pa.Table, second: pa.Table) -> tuple[pa.Table, int]:
     for name in ("category", "subcategory"):
         columns[name] = pc.cast(news[name].combine_chunks().dictionary_encode(), CATEGORY)
     return pa.table(columns), int(other.sum())
-
-
-def _drop(logs: list[_Log], items: int, absent: int, dropped: dict[str, int]) -> list[_Log]:
-    """The logs without the news that are missing, which have rows behind those of the items."""
-    counts = dict.fromkeys(
-        ("history_clicks", "candidates", "clicked_candidates", "impressions_without_candidates"), 0
-    )
-    result = []
-    for log in logs:
-        inside = log.history.values <= items
-        history = _keep(log.history, inside)
-        counts["history_clicks"] += int((~inside).sum())
-        inside = log.candidates.values <= items
-        candidates = _keep(log.candidates, inside)
-        counts["candidates"] += int((~inside).sum())
-        counts["clicked_candidates"] += int(log.labels[~inside].sum())
-        rows = np.flatnonzero(candidates.lengths)
-        counts["impressions_without_candidates"] += len(candidates) - len(rows)
-        result.append(
-            _Log(
-                impression=log.impression[rows],
-                user=log.user.take(pa.array(rows)),
-                time=log.time[rows],
-                history=history.take(rows),
-                candidates=candidates.take(rows),
-                labels=log.labels[inside],  # a row without candidates has no labels either
-            )
-        )
-    dropped["missing_news"] = absent
-    dropped["history_clicks_of_missing_news"] = counts["history_clicks"]
-    dropped["candidates_of_missing_news"] = counts["candidates"]
-    dropped["clicked_candidates_of_missing_news"] = counts["clicked_candidates"]
-    dropped["impressions_without_candidates"] = counts["impressions_without_candidates"]
-    return result
-
-
-def _keep(rows: Ragged, inside: NDArray[np.bool_]) -> Ragged:
-    """The rows with only the values that are inside."""
-    before = offsets_of(inside)  # how many values are inside before each position
-    return Ragged(rows.values[inside], before[rows.offsets])
-
-
-def _share_histories(logs: list[_Log]) -> tuple[pa.Table, NDArray[np.int32], NDArray[np.int64]]:
-    """The users; and of each impression, log after log, its row of users and the length of its history.
-
-    User and history of an impression, written as big-endian numbers one after the other, are sorted as bytes. So users stand
-    in the order in which they first appear, and a history that others of its user continue stands right before one of these.
-    """
-    encoded = pa.chunked_array([chunk for log in logs for chunk in log.user.chunks], pa.string())
-    encoded = encoded.combine_chunks().dictionary_encode()
-    histories = _one([log.history for log in logs])
-    keys = _join_columns(flat(encoded.indices), histories)
-    coded = pa.LargeBinaryArray.from_buffers(
-        pa.large_binary(),
-        len(keys),
-        [None, pa.py_buffer(4 * keys.offsets), pa.py_buffer(keys.values.astype(">u4").tobytes())],
-    ).dictionary_encode()
-    code = flat(coded.indices)
-    order = flat(pc.sort_indices(coded.dictionary)).astype(np.int64)
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    distinct = keys.take(np.unique(code, return_index=True)[1][order])
-    last = ~_begins_next(distinct)
-    row: NDArray[np.int64] = np.cumsum(last) - last  # a key that another continues has the row of that one
-    kept = distinct.take(np.flatnonzero(last))
-    inside = np.ones(len(kept.values), bool)
-    inside[kept.offsets[:-1]] = False
-    users = pa.table(
-        {
-            "user_id": encoded.dictionary.take(pa.array(kept.values[kept.offsets[:-1]])),
-            "history": lists(Ragged.from_lengths(kept.values[inside], kept.lengths - 1), pa.int32()),
-        }
-    )
-    return users, row[place[code]].astype(np.int32), histories.lengths
-
-
-def _join_columns(first: NDArray[np.int32], rows: Ragged) -> Ragged:
-    """Each row with a value before it."""
-    offsets = offsets_of(rows.lengths + 1)
-    values = np.empty(int(offsets[-1]), np.int32)
-    inside = np.ones(len(values), bool)
-    inside[offsets[:-1]] = False
-    values[offsets[:-1]] = first
-    values[inside] = rows.values
-    return Ragged(values, offsets)
-
-
-def _begins_next(rows: Ragged) -> NDArray[np.bool_]:
-    """Which rows, all different, are the beginning of the row behind them."""
-    begins = np.zeros(len(rows), bool)
-    lengths = rows.lengths
-    short = np.flatnonzero(lengths[:-1] < lengths[1:])
-    here = rows.values[flat_positions(rows.offsets[short], lengths[short])]
-    there = rows.values[flat_positions(rows.offsets[short + 1], lengths[short])]
-    other = np.bincount(np.repeat(np.arange(len(short)), lengths[short])[here != there], minlength=len(short))
-    begins[short] = other == 0
-    return begins
-
-
-def _impressions(
-    log: _Log, rows: NDArray[np.int64], user: NDArray[np.int32], stop: NDArray[np.int64]
-) -> pa.Table:
-    """The part of these rows of the log."""
-    return pa.table(
-        {
-            "impression": pa.array(log.impression[rows], pa.int64()),
-            "user": pa.array(user, pa.int32()),
-            "start": pa.array(np.zeros(len(rows)), pa.int32()),
-            "stop": pa.array(stop, pa.int32()),
-            "time": pa.array(log.time[rows], pa.int64()),
-            "candidates": lists(log.candidates.take(rows), pa.int32()),
-            "labels": lists(Ragged(log.labels, log.candidates.offsets).take(rows), pa.int8()),
-        }
-    )
-
-
-def _one_class(log: _Log, rows: NDArray[np.int64]) -> dict[str, int]:
-    """How many of these impressions have candidates of one class only."""
-    before = offsets_of(log.labels)
-    clicks = np.diff(before[log.candidates.offsets])[rows]
-    return {
-        "no_click": int((clicks == 0).sum()),
-        "only_clicks": int((clicks == log.candidates.lengths[rows]).sum()),
-    }

@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lego.data.candidates import draw_listed, draw_unseen, show_among, split_by_share
+from lego.data.candidates import draw_listed, draw_unseen, impressions_of_clicks, split_by_share
 from lego.data.problems import Problems
 from lego.data.reader import Column, Complaint, examine, read_csv
-from lego.data.table import PARTS, Tables, flat, lists
+from lego.data.table import Tables, flat, lists
 from lego.errors import DataError, Problem, SpecError
 from lego.ragged import Ragged, offsets_of
 from lego.spec import PATH, Choice, Source, between, field_names, ge, operator
@@ -233,33 +233,14 @@ class MovieLens(Source):
         self, history: Ragged, times: Ragged, rated: Ragged, disliked: Ragged, urn: NDArray[np.int32]
     ) -> tuple[dict[str, pa.Table], int]:
         """The parts, and how many clicks nothing could be drawn for."""
-        part_of = split_by_share(history.lengths, self.dev, self.test)
-        owner = np.repeat(np.arange(len(history)), history.lengths)
-        parts, without = {}, 0
-        for number, part in enumerate(PARTS):
-            generator = np.random.default_rng([self.seed, number])
-            clicks = np.flatnonzero(part_of == number)
+
+        def draw(owners: NDArray[np.int64], generator: np.random.Generator) -> Ragged:
             if self.candidates == "disliked":
-                others = draw_listed(disliked, owner[clicks], self.negatives, generator)
-            else:
-                others = draw_unseen(urn, owner[clicks], rated, self.negatives, generator)
-            some = others.lengths > 0
-            without += int((~some).sum())
-            clicks, others = clicks[some], others.take(np.flatnonzero(some))
-            shown, labels = show_among(history.values[clicks], others, generator)
-            users = owner[clicks]
-            parts[part] = pa.table(
-                {
-                    "impression": pa.array(np.arange(len(clicks)), pa.int64()),
-                    "user": pa.array(users, pa.int32()),
-                    "start": pa.array(np.zeros(len(clicks)), pa.int32()),
-                    "stop": pa.array(clicks - history.offsets[users], pa.int32()),
-                    "time": pa.array(times.values[clicks], pa.int64()),
-                    "candidates": lists(shown, pa.int32()),
-                    "labels": lists(Ragged(labels, shown.offsets), pa.int8()),
-                }
-            )
-        return parts, without
+                return draw_listed(disliked, owners, self.negatives, generator)
+            return draw_unseen(urn, owners, rated, self.negatives, generator)
+
+        part_of = split_by_share(history.lengths, self.dev, self.test)
+        return impressions_of_clicks(history, times, part_of, draw, self.seed)
 
     def _rules(self) -> dict[str, str]:
         drawn = {

@@ -1,0 +1,188 @@
+"""Impressions as a log has them, on the way from raw files to tables: ids to rows, what is missing, one row per history."""
+
+from __future__ import annotations
+
+import attrs
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from lego.data.table import flat, lists
+from lego.ragged import Ragged, flat_positions, offsets_of
+
+
+@attrs.define(eq=False)
+class Catalog:
+    """The ids of the items, and those that the logs were seen to have beside them."""
+
+    known: pa.Array
+    missing: pa.Array = attrs.field(factory=lambda: pa.array([], pa.string()))
+
+    def rows(self, ids: pa.Array) -> NDArray[np.int32]:
+        """Item row of each id, counted from 1; the missing follow the known in the order they were met."""
+        place = pc.index_in(ids, value_set=pa.concat_arrays([self.known, self.missing]))
+        if place.null_count:
+            new = pc.unique(ids.filter(place.is_null()))
+            self.missing = pa.concat_arrays([self.missing, new])
+            place = pc.index_in(ids, value_set=pa.concat_arrays([self.known, self.missing]))
+        return (flat(place) + 1).astype(np.int32)
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Log:
+    """n impressions, in the order of the log; items are rows, those that are missing have rows behind the others."""
+
+    impression: NDArray[np.int64]
+    user: pa.ChunkedArray
+    time: NDArray[np.int64]
+    """Unix seconds; -1 where it is not known."""
+    history: Ragged
+    candidates: Ragged
+    labels: NDArray[np.int8]
+    """Flat, aligned with `candidates.values`."""
+
+
+def join_logs(blocks: list[Log]) -> Log:
+    """One log of several."""
+    return Log(
+        impression=np.concatenate([block.impression for block in blocks]),
+        user=pa.chunked_array([chunk for block in blocks for chunk in block.user.chunks], pa.string()),
+        time=np.concatenate([block.time for block in blocks]),
+        history=one_after_another([block.history for block in blocks]),
+        candidates=one_after_another([block.candidates for block in blocks]),
+        labels=np.concatenate([block.labels for block in blocks]),
+    )
+
+
+def one_after_another(parts: list[Ragged]) -> Ragged:
+    """The rows of all parts, one part after the other."""
+    return Ragged.from_lengths(
+        np.concatenate([part.values for part in parts]), np.concatenate([part.lengths for part in parts])
+    )
+
+
+def drop_missing(
+    logs: list[Log], items: int, absent: int, dropped: dict[str, int], noun: str = "items"
+) -> list[Log]:
+    """The logs without the items that are missing; what is left out is counted in `dropped`."""
+    counts = dict.fromkeys(
+        ("history_clicks", "candidates", "clicked_candidates", "impressions_without_candidates"), 0
+    )
+    result = []
+    for log in logs:
+        inside = log.history.values <= items
+        history = _keep(log.history, inside)
+        counts["history_clicks"] += int((~inside).sum())
+        inside = log.candidates.values <= items
+        candidates = _keep(log.candidates, inside)
+        counts["candidates"] += int((~inside).sum())
+        counts["clicked_candidates"] += int(log.labels[~inside].sum())
+        rows = np.flatnonzero(candidates.lengths)
+        counts["impressions_without_candidates"] += len(candidates) - len(rows)
+        result.append(
+            Log(
+                impression=log.impression[rows],
+                user=log.user.take(pa.array(rows)),
+                time=log.time[rows],
+                history=history.take(rows),
+                candidates=candidates.take(rows),
+                labels=log.labels[inside],  # a row without candidates has no labels either
+            )
+        )
+    dropped[f"missing_{noun}"] = absent
+    dropped[f"history_clicks_of_missing_{noun}"] = counts["history_clicks"]
+    dropped[f"candidates_of_missing_{noun}"] = counts["candidates"]
+    dropped[f"clicked_candidates_of_missing_{noun}"] = counts["clicked_candidates"]
+    dropped["impressions_without_candidates"] = counts["impressions_without_candidates"]
+    return result
+
+
+def _keep(rows: Ragged, inside: NDArray[np.bool_]) -> Ragged:
+    """The rows with only the values that are inside."""
+    before = offsets_of(inside)  # how many values are inside before each position
+    return Ragged(rows.values[inside], before[rows.offsets])
+
+
+def share_histories(logs: list[Log]) -> tuple[pa.Table, NDArray[np.int32], NDArray[np.int64]]:
+    """The users; and of each impression, log after log, its row of users and the length of its history.
+
+    User and history of an impression, written as big-endian numbers one after the other, are sorted as bytes. So users stand
+    in the order in which they first appear, and a history that others of its user continue stands right before one of these.
+    """
+    encoded = pa.chunked_array([chunk for log in logs for chunk in log.user.chunks], pa.string())
+    encoded = encoded.combine_chunks().dictionary_encode()
+    histories = one_after_another([log.history for log in logs])
+    keys = _with_first(flat(encoded.indices), histories)
+    coded = pa.LargeBinaryArray.from_buffers(
+        pa.large_binary(),
+        len(keys),
+        [None, pa.py_buffer(4 * keys.offsets), pa.py_buffer(keys.values.astype(">u4").tobytes())],
+    ).dictionary_encode()
+    code = flat(coded.indices)
+    order = flat(pc.sort_indices(coded.dictionary)).astype(np.int64)
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    distinct = keys.take(np.unique(code, return_index=True)[1][order])
+    last = ~_begins_next(distinct)
+    row: NDArray[np.int64] = np.cumsum(last) - last  # a key that another continues has the row of that one
+    kept = distinct.take(np.flatnonzero(last))
+    inside = np.ones(len(kept.values), bool)
+    inside[kept.offsets[:-1]] = False
+    users = pa.table(
+        {
+            "user_id": encoded.dictionary.take(pa.array(kept.values[kept.offsets[:-1]])),
+            "history": lists(Ragged.from_lengths(kept.values[inside], kept.lengths - 1), pa.int32()),
+        }
+    )
+    return users, row[place[code]].astype(np.int32), histories.lengths
+
+
+def _with_first(first: NDArray[np.int32], rows: Ragged) -> Ragged:
+    """Each row with a value before it."""
+    offsets = offsets_of(rows.lengths + 1)
+    values = np.empty(int(offsets[-1]), np.int32)
+    inside = np.ones(len(values), bool)
+    inside[offsets[:-1]] = False
+    values[offsets[:-1]] = first
+    values[inside] = rows.values
+    return Ragged(values, offsets)
+
+
+def _begins_next(rows: Ragged) -> NDArray[np.bool_]:
+    """Which rows, all different, are the beginning of the row behind them."""
+    begins = np.zeros(len(rows), bool)
+    lengths = rows.lengths
+    short = np.flatnonzero(lengths[:-1] < lengths[1:])
+    here = rows.values[flat_positions(rows.offsets[short], lengths[short])]
+    there = rows.values[flat_positions(rows.offsets[short + 1], lengths[short])]
+    other = np.bincount(np.repeat(np.arange(len(short)), lengths[short])[here != there], minlength=len(short))
+    begins[short] = other == 0
+    return begins
+
+
+def part_of_log(
+    log: Log, rows: NDArray[np.int64], user: NDArray[np.int32], stop: NDArray[np.int64], *, timed: bool = True
+) -> pa.Table:
+    """The part of these rows of the log; without the column of times where they are not `timed`."""
+    return pa.table(
+        {
+            "impression": pa.array(log.impression[rows], pa.int64()),
+            "user": pa.array(user, pa.int32()),
+            "start": pa.array(np.zeros(len(rows)), pa.int32()),
+            "stop": pa.array(stop, pa.int32()),
+            **({"time": pa.array(log.time[rows], pa.int64(), mask=log.time[rows] < 0)} if timed else {}),
+            "candidates": lists(log.candidates.take(rows), pa.int32()),
+            "labels": lists(Ragged(log.labels, log.candidates.offsets).take(rows), pa.int8()),
+        }
+    )
+
+
+def one_class(log: Log, rows: NDArray[np.int64]) -> dict[str, int]:
+    """How many of these impressions have candidates of one class only."""
+    before = offsets_of(log.labels)
+    clicks = np.diff(before[log.candidates.offsets])[rows]
+    return {
+        "no_click": int((clicks == 0).sum()),
+        "only_clicks": int((clicks == log.candidates.lengths[rows]).sum()),
+    }
