@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from lego.compiler import compile  # noqa: A004 - the verb of the language
     from lego.content.embedding import Embedding
     from lego.content.item_id import ItemID
+    from lego.content.lookup import Lookup
+    from lego.content.numeric import Numeric
     from lego.content.pretrained import BERT, Pretrained
+    from lego.content.views import Views
     from lego.data.source.mind import MIND
     from lego.data.source.movielens import MovieLens
     from lego.data.source.prepared import Prepared
@@ -99,6 +102,7 @@ _HOME = {
     "Last": "lego.sequence.last",
     "LateInteraction": "lego.predictor.late_interaction",
     "LinearRecurrence": "lego.sequence.linear_recurrence",
+    "Lookup": "lego.content.lookup",
     "MIND": "lego.data.source.mind",
     "MaskNet": "lego.predictor.masknet",
     "Matching": "lego.task.matching",
@@ -106,6 +110,7 @@ _HOME = {
     "Mean": "lego.sequence.mean",
     "MovieLens": "lego.data.source.movielens",
     "MultiCNN": "lego.sequence.multi_cnn",
+    "Numeric": "lego.content.numeric",
     "Poly": "lego.predictor.poly",
     "PolyAttention": "lego.behavior.poly_attention",
     "Popularity": "lego.scorer.popularity",
@@ -122,6 +127,7 @@ _HOME = {
     "Transformer": "lego.sequence.transformer",
     "UserAttributes": "lego.behavior.user_attributes",
     "UserID": "lego.behavior.user_id",
+    "Views": "lego.content.views",
     "Words": "lego.tokens.words",
     "any_of": "lego.spec",
     "cases": "lego.spec",
@@ -166,12 +172,14 @@ __all__ = [
     "Last",
     "LateInteraction",
     "LinearRecurrence",
+    "Lookup",
     "MaskNet",
     "Matching",
     "Max",
     "Mean",
     "MovieLens",
     "MultiCNN",
+    "Numeric",
     "Poly",
     "PolyAttention",
     "Popularity",
@@ -188,6 +196,7 @@ __all__ = [
     "Transformer",
     "UserAttributes",
     "UserID",
+    "Views",
     "Words",
     "any_of",
     "cases",

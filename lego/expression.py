@@ -220,8 +220,19 @@ def _write_spec(spec: Spec, *, full: bool) -> str:
         value = getattr(spec, field.name)
         if not full and field.default is not attrs.NOTHING and value == _default(field):
             continue
+        if cls.variadic and not field.kw_only and isinstance(value, tuple):
+            parts += [write(each, full=full) for each in value]
+            continue
+        if field.name == cls.named and isinstance(value, Mapping):
+            options = field_names(cls)
+            plain = {key: each for key, each in value.items() if key.isidentifier() and key not in options}
+            parts += [f"{key}={write(each, full=full)}" for key, each in plain.items()]
+            value = {key: each for key, each in value.items() if key not in plain}
+            if not value:
+                continue
         written = write(value, full=full)
-        parts.append(written if mandatory == [field] else f"{field.name}={written}")
+        bare = mandatory == [field] and not cls.variadic
+        parts.append(written if bare else f"{field.name}={written}")
     return f"{name}({', '.join(parts)})"
 
 

@@ -20,8 +20,10 @@ from lego.errors import Problem, SpecError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
     import pyarrow as pa
     import torch
+    from numpy.typing import NDArray
     from torch import nn
 
     from lego.data.store import Store
@@ -193,6 +195,8 @@ def operator(cls: type[T]) -> type[T]:
     @wraps(initialise)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - it becomes the class's own
         if type(self) is made:
+            args = _gathered(made, args)
+            kwargs = _named(made, kwargs)
             _check_call(made, args, kwargs)
             args, kwargs = _normal_call(made, args, kwargs)
         initialise(self, *args, **kwargs)
@@ -217,13 +221,32 @@ def signature(cls: type) -> str:
     """`GRU(hidden=64, layers=1)`: every option with its default, `…` where it has none."""
     parts = []
     for field in attrs.fields(cls):
-        if field.default is attrs.NOTHING:
+        if getattr(cls, "variadic", False) and not field.kw_only:
+            parts.append("first, second, …")
+        elif field.name == getattr(cls, "named", ""):
+            parts.append("name=…")
+        elif field.default is attrs.NOTHING:
             parts.append(f"{field.name}=…")
         elif isinstance(field.default, attrs.Factory):  # type: ignore[arg-type]
             parts.append(f"{field.name}={field.default.factory()!r}")
         else:
             parts.append(f"{field.name}={field.default!r}")
     return f"{cls.__name__}({', '.join(parts)})"
+
+
+def _gathered(cls: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments of `Sum(first, second)` as the one that `parts` wants."""
+    return (args,) if args and getattr(cls, "variadic", False) else args
+
+
+def _named(cls: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The keywords of `Views(title=…, category=…)` that are no options, as the one mapping that `views` wants."""
+    into = getattr(cls, "named", "")
+    others = [name for name in kwargs if name not in field_names(cls)]
+    if not into or not others:
+        return kwargs
+    given = {name: value for name, value in kwargs.items() if name not in others}
+    return {**given, into: {**given.get(into, {}), **{name: kwargs[name] for name in others}}}
 
 
 def _check_call(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
@@ -361,6 +384,12 @@ class Spec:
 
     slot: ClassVar[str] = ""
     """The group of entry points that lists it, without `lego.`; empty where it is part of another spec."""
+    variadic: ClassVar[bool] = False
+    """Whether the arguments without a name are the values of one option, a tuple: `Sum(CNN(), Attention())`."""
+    named: ClassVar[str] = ""
+    """The option, a mapping, that keywords which are no options are gathered into: `Views(title=CNN(), category=Lookup())`."""
+    unexportable: ClassVar[str] = ""
+    """Why `torch.export` cannot trace its module; empty where it can."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         """Reached only by a class without the decorator, which makes an `__init__` of its own."""
@@ -411,6 +440,10 @@ class Context:
     """Width of the vectors it reads: of the tokens in the content slot, D behind it."""
     length: int
     """The longest sequence it will read: tokens of an item, or history slots."""
+    numbers: NDArray[np.float32] | None = None
+    """With `Reads.NUMBERS`: the number of each item row, NaN where there is none; None where only shapes are wanted."""
+    token_width: int = 0
+    """W, the width of the token vectors that Need.TOKENS hands over; 0 where the model has none."""
     items: int = 0
     """Rows of the item table, row 0 (never an item) included."""
     users: int = 0
@@ -443,8 +476,34 @@ class Content(Spec):
 
     @property
     def item_needs(self) -> frozenset[Need]:
-        """What it needs beyond its tokens: STATES where frozen lower layers are made once and cached."""
+        """What it needs beyond what it reads: STATES (frozen lower layers, made once and cached), ATTRIBUTES of the items."""
         return frozenset()
+
+    @property
+    def item_attributes(self) -> tuple[str, ...]:
+        """With ATTRIBUTES: the categorical attributes of items that it asks for; all there are where none is named."""
+        return ()
+
+    @property
+    def content_parts(self) -> Mapping[str, Content]:
+        """With `Reads.PARTS`: the operators that it combines, by name."""
+        return {}
+
+    def part_reads(self, name: str, reads: Mapping[str, int]) -> Mapping[str, int]:
+        """The attributes, with their token budgets, that the part of this name reads, of those that the model reads."""
+        return reads
+
+    def reads_of(self, reads: Mapping[str, int]) -> Mapping[str, int]:
+        """What it reads, with token budgets, where the model (or the source, where the model does not say) has these `reads`."""
+        return {
+            attribute: budget
+            for name, part in self.content_parts.items()
+            for attribute, budget in part.reads_of(self.part_reads(name, reads)).items()
+        } or reads
+
+    def build_combiner(self, context: Context) -> nn.Module:
+        """With `Reads.PARTS`: the torch of it, a `SequenceModule` over what the K parts give, (N, K, D), mask (N, K)."""
+        raise NotImplementedError
 
     @property
     def tokens(self) -> Tokens | None:

@@ -10,14 +10,15 @@ from collections.abc import Iterable, Iterator
 from typing import Self
 
 import attrs
-import torch
 from torch import Tensor, nn
 
 from lego.contract import Form, Needs, Out
 from lego.errors import Problem
 from lego.nn.attention import SelfAttention
+from lego.nn.heads import undivided
 from lego.nn.masked import zero_padding
 from lego.nn.place import project
+from lego.nn.positions import LearnedPositions
 from lego.sequence.additive import Additive
 from lego.sequence.pooled import end, form
 from lego.spec import Context, Pool, Sequence, between, ge, operator
@@ -45,13 +46,7 @@ class Attention(Sequence):
 
     def problems(self, context_width: int, where: str) -> Iterator[Problem]:
         """The heads must share the width evenly."""
-        if context_width % self.heads:
-            near = max(each for each in range(1, self.heads) if context_width % each == 0)
-            yield Problem(
-                where,
-                f"width {context_width} does not divide into {self.heads} heads",
-                f"choose heads that divide {context_width}, such as {near}, or change Recommender(width=…)",
-            )
+        yield from undivided(context_width, self.heads, where)
         yield from super().problems(context_width, where)
 
     def build(self, context: Context) -> nn.Module:
@@ -90,9 +85,7 @@ class _Attention(nn.Module):
         pool: nn.Module,
     ) -> None:
         super().__init__()
-        self.positions = nn.Parameter(torch.zeros(positions, input_width)) if positions else None
-        if self.positions is not None:
-            nn.init.normal_(self.positions, std=0.02)
+        self.positions = LearnedPositions(positions, input_width) if positions else None
         self.attention = SelfAttention(input_width, width, heads)
         self.projection = nn.Linear(width, width) if projection else nn.Identity()
         self.dropout = nn.Dropout(dropout)
@@ -103,7 +96,7 @@ class _Attention(nn.Module):
         """sequence (B, S, W), mask (B, S) -> (B, D), or (B, S, D) without a pool."""
         sequence = zero_padding(sequence, mask)
         if self.positions is not None:
-            sequence = zero_padding(sequence + self.positions[: sequence.size(1)], mask)
+            sequence = self.positions(sequence, mask)
         found = self.dropout(self.projection(self.attention(sequence, mask)))
         if self.residual is not None:
             found = found + self.residual(sequence)

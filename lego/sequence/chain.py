@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Self
 
 import attrs
 from torch import Tensor, nn
 
-from lego.contract import Form, Need, Needs, Out
+from lego.contract import Form, Out, summed
 from lego.errors import SpecError
 from lego.sequence.attention import Attention
 from lego.sequence.cnn import CNN
+from lego.sequence.composite import Composite, is_aware, run
 from lego.sequence.gru import GRU
 from lego.spec import Choice, Context, Sequence, choices, operator
 
 
 @operator
-class Chain(Sequence):
+class Chain(Composite):
     """Every part reads the sequence that the part before gives; the chain gives what its last part gives.
 
     The first part reads the width of what feeds the chain, later parts the model's width. A chain inside a chain is
@@ -56,15 +57,15 @@ class Chain(Sequence):
         return self.parts[-1].gives
 
     @property
-    def needs(self) -> frozenset[Need]:  # type: ignore[override]  # known only from the parts
-        """What any of its parts asks for."""
-        parts = () if isinstance(self.parts, Choice) else self.parts
-        return frozenset[Need]().union(*(part.needs for part in parts if not isinstance(part, Choice)))
+    def inner(self) -> tuple[Any, ...]:
+        """The parts."""
+        return () if isinstance(self.parts, Choice) else self.parts
 
     def build(self, context: Context) -> nn.Module:
         """The torch of it."""
         later = attrs.evolve(context, input_width=context.width)
-        return _Chain([part.build(later if place else context) for place, part in enumerate(self.parts)])
+        modules = [part.build(later if place else context) for place, part in enumerate(self.parts)]
+        return _Chain(modules, [is_aware(part) for part in self.parts])
 
     @classmethod
     def examples(cls) -> Iterable[Self]:
@@ -84,23 +85,16 @@ def _flat(parts: Iterable[Sequence]) -> Iterator[Sequence]:
 
 
 class _Chain(nn.Module):
-    def __init__(self, parts: list[nn.Module]) -> None:
+    def __init__(self, parts: list[nn.Module], aware: list[bool]) -> None:
         super().__init__()
         self.parts = nn.ModuleList(parts)
+        self.aware = tuple(aware)
 
-    def forward(self, sequence: Tensor, mask: Tensor, needs: Needs) -> Out:
-        """sequence (B, S, W), mask (B, S) -> (B, D), or (B, S, D) where the last part gives the sequence."""
+    def forward(self, sequence: Tensor, mask: Tensor, *rest: Any) -> Out:
+        """sequence (B, S, W), mask (B, S), candidates where a part asks for them -> what the last part gives."""
         out = Out(sequence, mask)
         losses: dict[str, Tensor] = {}
-        for part in self.parts:
-            out = part(out.tensor, mask, needs)
-            losses = _added(losses, out.losses)
+        for part, aware in zip(self.parts, self.aware, strict=True):
+            out = run(part, out.tensor, mask, rest, aware=aware)
+            losses = summed(losses, out.losses)
         return attrs.evolve(out, losses=losses)
-
-
-def _added(losses: Mapping[str, Tensor], more: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Losses of one name in several parts are one loss, their sum."""
-    return {
-        **losses,
-        **{name: losses[name] + value if name in losses else value for name, value in more.items()},
-    }

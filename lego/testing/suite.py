@@ -69,7 +69,7 @@ class SpecTests:
     def test_too_many_arguments_are_refused(self, spec: Any) -> None:
         """Options beyond the obvious first one need their name."""
         values = [getattr(spec, name) for name in field_names(type(spec))]
-        with pytest.raises(SpecError, match="without a name"):
+        with pytest.raises(SpecError, match=None if type(spec).variadic else "without a name"):
             type(spec)(*values, *[1] * 9)
 
     def test_spec_is_frozen(self, spec: Any) -> None:
