@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -130,8 +131,12 @@ def identity(record: Any, fingerprint: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+@cache
 def code_version() -> str:
-    """The version of the distribution, and a hash of the source, so that an edited checkout is another version."""
+    """The version of the distribution, and a hash of the source, so that an edited checkout is another version.
+
+    Read once: what a process runs is what it has imported.
+    """
     digest = hashlib.sha256()
     root = Path(__file__).parent.parent
     for file in sorted(root.rglob("*.py")):
