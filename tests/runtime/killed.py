@@ -1,8 +1,8 @@
 """Runs experiments in forks that are killed at chosen calls. Not a test: tests/runtime/test_kill.py starts it.
 
-It reads a JSON document from standard input: `{"chains": [{"experiment", "folder", "often", "points": [[event, number], …]}, …]}`.
-For each chain it makes one run after the other, each of which ends itself by SIGKILL at the `number`-th call of a kind, and a last one
-that nobody kills; then it writes a line of JSON: the folders, the points that were reached, and the calls that the last run made.
+It reads `{"chains": [{"experiment", "folder", "often", "points": [[event, number], …]}, …]}` as JSON from standard input. For each
+chain it makes one run after the other, each of which ends itself by SIGKILL at the `number`-th call of a kind, and a last one that
+nobody kills; then it writes a line of JSON: the folders, the points that were reached, and the calls that the last run made.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ EVENTS = {
 def end(written: object) -> None:
     """Leaves half of a file, and dies as by a power cut."""
     if written is not None:
-        os.truncate(str(written), os.path.getsize(str(written)) // 2)
+        os.truncate(str(written), Path(str(written)).stat().st_size // 2)
     os.kill(os.getpid(), signal.SIGKILL)
 
 

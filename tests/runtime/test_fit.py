@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 import signal
 
 import numpy as np
@@ -24,6 +26,7 @@ from lego import (
     split,
 )
 from lego.errors import DataError, RunError
+from lego.runtime import checkpoint
 from lego.runtime.checkpoint import load_weights
 from lego.runtime.fit import Batches, Fit, Stopped, make_optimizer, rate_factor
 from lego.runtime.folder import Folder
@@ -46,6 +49,11 @@ def fit(experiment, path, values=None):
         screen=Screen(),
         measure=lambda: {monitor: 0.5 if given is None else next(given)},
     )
+
+
+def logged(path):
+    """The lines of the log."""
+    return [json.loads(line) for line in (path / "log.jsonl").read_text().splitlines()]
 
 
 def weights(made):
@@ -313,6 +321,14 @@ def test_a_stopped_fit_goes_on_to_the_same_weights(small, tmp_path, monkeypatch,
     position = resumed.run(resume=True)
     assert equal(weights(resumed), weights(whole))
     assert (position.best, position.best_epoch, position.epoch) == (expected.best, expected.best_epoch, 3)
+    # What is told of an epoch is of all its batches, before and behind the stop.
+    assert position.history == expected.history
+    assert position.seconds > stopped.position.seconds > 0
+    epochs = [
+        [{key: value for key, value in line.items() if key != "seconds"} for line in logged(tmp_path / name)]
+        for name in ("stopped", "whole")
+    ]
+    assert epochs[0] == epochs[1]
 
 
 def test_a_second_interrupt_is_heard_at_once(small, tmp_path, monkeypatch):
@@ -359,3 +375,52 @@ def test_bf16_trains_and_scores_stay_float32(small, tmp_path):
     after = weights(made)
     assert not equal(before, after)
     assert {value.dtype for value in after.values()} == {torch.float32}
+
+
+def test_the_position_is_saved_within_an_epoch(small, tmp_path, monkeypatch):
+    """A run that breaks off goes on from the last save, not from the beginning of the epoch, to the same end."""
+    experiment = small(epochs=1, batch_size=16, accumulate=2)
+    whole = fit(experiment, tmp_path / "whole", [0.5])
+    whole.run()
+    monkeypatch.setattr("lego.runtime.fit.SAVE_SECONDS", -1.0)
+    step, begun = Fit._step, []
+
+    def broken(fitting, *given):
+        begun.append(fitting.position.step)
+        if len(begun) == 6:
+            raise Caught
+        return step(fitting, *given)
+
+    monkeypatch.setattr(Fit, "_step", broken)
+    with pytest.raises(Caught):
+        fit(experiment, tmp_path / "run", [0.5]).run()
+    resumed = fit(experiment, tmp_path / "run", [0.5])
+    position = resumed.run(resume=True)
+    assert begun[6] == 4  # five were made, and a step of the optimiser takes two
+    assert equal(weights(resumed), weights(whole))
+    assert position.history == whole.position.history
+
+
+def test_a_full_disk_keeps_the_last_good_checkpoint(small, tmp_path, monkeypatch):
+    """Where an epoch's weights cannot be written, the sentence says so and those of the epoch before stay."""
+    made = fit(small(epochs=3), tmp_path / "run", [0.5, 0.6, 0.7])
+    kept = tmp_path / "run" / "checkpoint" / "model.safetensors"
+    save, writes = checkpoint.save_file, []
+
+    def full_at_last(tensors, path):
+        writes.append(kept.read_bytes() if kept.exists() else None)
+        if len(writes) == 4:
+            path.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        save(tensors, path)
+
+    monkeypatch.setattr(checkpoint, "save_file", full_at_last)
+    with pytest.raises(RunError, match=r"model.safetensors cannot be written: No space left"):
+        made.run()
+    assert kept.read_bytes() == writes[-1]
+    monkeypatch.setattr(checkpoint, "save_file", save)
+    whole = fit(small(epochs=3), tmp_path / "whole", [0.5, 0.6, 0.7])
+    whole.run()
+    resumed = fit(small(epochs=3), tmp_path / "run", [0.6, 0.7])
+    resumed.run(resume=True)
+    assert equal(weights(resumed), weights(whole))

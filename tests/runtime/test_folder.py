@@ -1,12 +1,26 @@
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
+import re
+from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
 from lego.errors import RunError
-from lego.runtime.folder import Folder, create, identity, read_json, write_json, written_aside
+from lego.runtime.folder import (
+    ASIDE,
+    Folder,
+    create,
+    held,
+    identity,
+    read_json,
+    write_json,
+    written_aside,
+)
 
 
 def test_folders_are_made_once(tmp_path):
@@ -79,3 +93,74 @@ def test_identity_covers_record_and_data(monkeypatch):
     monkeypatch.setattr("lego.runtime.folder.code_version", lambda: "another")
     names.add(identity({"a": 1}, "x"))
     assert len(names) == 4
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    """Half-written files are swept where the folder is held, and nothing else is."""
+    folder = create(tmp_path, "mine", "abc")
+    write_json(folder.checkpoint / "x.json", {})
+    half = folder.checkpoint / f".model.safetensors.k3j{ASIDE}"
+    half.write_text("half")
+    with held(folder):
+        assert not half.exists()
+    assert (folder.checkpoint / "x.json").exists()
+
+
+def test_half_a_line_of_the_log_spoils_no_other(tmp_path):
+    """The next line starts on a line of its own."""
+    folder = Folder(tmp_path)
+    folder.log("begun")
+    with (tmp_path / "log.jsonl").open("a") as file:
+        file.write('{"event": "ep')
+    folder.log("finished")
+    folder.log("again")
+    lines = (tmp_path / "log.jsonl").read_text().splitlines()
+    assert lines == ['{"event": "begun"}', '{"event": "ep', '{"event": "finished"}', '{"event": "again"}']
+
+
+def test_nothing_to_resume_is_told(tmp_path):
+    """`--resume` says that a new run begins, what is finished, and what is unfinished but of something else."""
+    told = []
+    create(tmp_path, "mine", "abc", resume=True, tell=told.append)
+    assert told.pop().endswith("no unfinished run of this experiment, so a new one begins.")
+    write_json(tmp_path / "mine" / "abc" / "experiment.json", {})
+    create(tmp_path, "mine", "abc", resume=True, tell=told.append)
+    assert not told
+    other = create(tmp_path, "mine", "def", resume=True, tell=told.append)
+    assert f"version of the code: {tmp_path / 'mine' / 'abc'}" in told.pop()
+    write_json(other.path / "experiment.json", {})
+    write_json(other.path / "metrics.json", {})
+    create(tmp_path, "mine", "def", resume=True, tell=told.append)
+    assert f"Finished already: {other.path}" in told.pop()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_disk_that_takes_nothing_more_is_told(tmp_path, monkeypatch, number):
+    """The path, the reason and the way out; the file that stood there stays, whoever was writing."""
+    path = tmp_path / "x.json"
+    write_json(path, {"a": 1})
+
+    def refuse(*given, **options):
+        raise OSError(number, os.strerror(number))
+
+    def serialize(path):
+        with written_aside(path):
+            raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    words = rf"{re.escape(str(path))} cannot be written: .*--out .*--resume"
+    with pytest.raises(RunError, match=words):
+        serialize(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", refuse)
+        with pytest.raises(RunError, match=os.strerror(number)):
+            write_json(path, {"a": 2})
+    with monkeypatch.context() as patch:
+        patch.setattr("tempfile.mkstemp", refuse)
+        with pytest.raises(RunError, match=words):
+            write_json(path, {"a": 2})
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refuse)
+        with pytest.raises(RunError, match=r"log\.jsonl cannot be written"):
+            Folder(tmp_path).log("epoch")
+    assert read_json(path) == {"a": 1}
+    assert [each.name for each in tmp_path.iterdir()] == ["x.json"]
