@@ -118,7 +118,7 @@ class _Layer(nn.Module):
         """sequence (B, S, D), mask (B, S), times (B, S) -> (B, S, D); padded places hold anything finite."""
         gate, *rest = functional.silu(self.inputs(self.input_norm(sequence))).chunk(4, -1)
         value, query, key = (
-            each.unflatten(-1, (self.heads, -1)).transpose(1, 2) for each in rest
+            torch.unflatten(each, -1, (self.heads, -1)).transpose(1, 2) for each in rest
         )  # (B, heads, S, E)
         logits = query @ key.transpose(-1, -2) + self._bias(sequence.size(1), times)
         seen = mask[:, None, :].expand(
