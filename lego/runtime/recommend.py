@@ -23,7 +23,7 @@ from lego.contract import Need, Needs, Out
 from lego.data.table import flat
 from lego.errors import DataError, Problem, RunError, SpecError
 from lego.ragged import Ragged, flat_positions
-from lego.runtime.extend import extended
+from lego.runtime.extend import attributes_of, by_rows, extended
 from lego.runtime.items import Asked, asked, nearest
 from lego.runtime.progress import Screen
 
@@ -217,8 +217,7 @@ def _read_of_items(loaded: Loaded) -> tuple[str, ...]:
     """The attributes without which a new item cannot be encoded."""
     if loaded.compiled is None:
         return tuple(getattr(loaded.scorer, "reads", ()))
-    gather = loaded.compiled.pipeline.gather
-    return tuple(dict.fromkeys([*loaded.compiled.reads, *gather.items]))
+    return attributes_of(loaded.compiled)
 
 
 def _notes_on_items(loaded: Loaded, candidates: Asked) -> Iterator[str]:
@@ -227,7 +226,7 @@ def _notes_on_items(loaded: Loaded, candidates: Asked) -> Iterator[str]:
     if not new:
         return
     spec = loaded.experiment.model
-    blind = loaded.compiled is not None and not loaded.compiled.reads
+    blind = loaded.compiled is not None and by_rows(loaded.compiled)
     if blind and loaded.compiled is not None:
         what = f"content={loaded.compiled.model.content!r} knows the items of the data by their row and reads no text"
         if new == count:
