@@ -9,13 +9,15 @@ what is done to them alone is done once for a user.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from lego.contract import Needs, Out
-from lego.nn.score import Score
+from lego.nn.mlp import MLP
+from lego.nn.score import Score, dot
 
 
 class Fields(nn.Module):
@@ -78,7 +80,7 @@ class FirstOrder(nn.Module):
 
     def forward(self, user: Out, candidates: Tensor, needs: Needs) -> Tensor:
         """user (B, D) or (B, C, D), candidates (B, C, D) -> (B, C), float32."""
-        of_user = (user.tensor.float() * self.of_user.weight.squeeze(0)).sum(-1)
+        of_user = dot(user.tensor, self.of_user.weight.squeeze(0))
         for each in self.user(needs.profile):
             of_user = of_user + (each.squeeze(-1) if of_user.ndim == 1 else each)
         total: Tensor = self.of_item(candidates) + (of_user.unsqueeze(1) if of_user.ndim == 1 else of_user)
@@ -154,10 +156,53 @@ def perceptron(layers: nn.Sequential, parts: tuple[Tensor, ...]) -> Tensor:
     return vectors
 
 
-def score(layer: Score, parts: tuple[Tensor, ...]) -> Tensor:
-    """The last layer over the parts side by side -> (B, C), float32."""
-    weights = torch.split(layer.linear.weight.squeeze(0), [each.size(-1) for each in parts])
-    total: Tensor = layer.linear.bias
-    for part, weight in zip(parts, weights, strict=True):
-        total = total + (part.float() * weight).sum(-1)
+def weighed(parts: tuple[Tensor, ...], weights: Tensor) -> Tensor:
+    """Inner products of the parts side by side with each of `weights` (K, all widths together) -> (B, C, K).
+
+    In float32 also under autocast: it is what scores are made of.
+    """
+    split = torch.split(weights, [each.size(-1) for each in parts], 1)
+    device = parts[0].device.type
+    with nullcontext() if device == "meta" else torch.autocast(device, enabled=False):
+        total = functional.linear(parts[-1].float(), split[-1])
+        for part, of_part in zip(parts[:-1], split[:-1], strict=True):
+            total = total + functional.linear(part.float(), of_part)
     return total
+
+
+def inner_products(of_user: Tensor, of_item: Tensor) -> tuple[Tensor, Tensor]:
+    """Inner products of every two fields: (B, 1 or C, Fu, D) and (B, C, Fi, D) -> what is of the user alone, and the rest.
+
+    The second holds user with item, field by field of the item, then item with item; together F (F − 1) / 2 numbers.
+    """
+    return (
+        _upper(of_user @ of_user.transpose(-1, -2)),
+        torch.cat(
+            [
+                (of_item @ of_user.transpose(-1, -2)).flatten(-2),
+                _upper(of_item @ of_item.transpose(-1, -2)),
+            ],
+            -1,
+        ),
+    )
+
+
+def _upper(table: Tensor) -> Tensor:
+    """table (..., F, F) -> what stands above its diagonal, (..., F (F − 1) / 2)."""
+    first, second = torch.triu_indices(table.size(-2), table.size(-1), 1, device=table.device)
+    return table[..., first, second]
+
+
+class Deep(nn.Module):
+    """A perceptron over parts side by side, down to one number."""
+
+    def __init__(self, input_width: int, hidden: tuple[int, ...], dropout: float) -> None:
+        super().__init__()
+        self.deep = MLP(input_width, hidden, dropout=dropout)
+        self.score = Score(self.deep.width)
+
+    def forward(self, parts: tuple[Tensor, ...]) -> Tensor:
+        """Parts (B, 1 or C, each its width) -> (B, C), float32."""
+        if not len(self.deep.layers):
+            return weighed(parts, self.score.linear.weight).squeeze(-1) + self.score.linear.bias
+        return self.score(perceptron(self.deep.layers, parts))
