@@ -46,9 +46,17 @@ class Problem:
 class LegoError(Exception):
     """The root. The command line prints these without a traceback."""
 
+    wrong_use: bool = False
+    """Whether what the user wrote is to blame, and not the world: exit code 2 instead of 1."""
+
+    problems: tuple[Problem, ...] = ()
+    """The single things that are wrong, where they are known one by one."""
+
 
 class SpecError(LegoError, ValueError):
     """A spec was made from wrong values."""
+
+    wrong_use = True
 
     @classmethod
     def unknown_option(cls, spec: str, name: str, available: Iterable[str]) -> SpecError:
@@ -87,6 +95,8 @@ class SpecError(LegoError, ValueError):
 class ExpressionError(LegoError, ValueError):
     """A text is not an expression of the language."""
 
+    wrong_use = True
+
     @classmethod
     def at(cls, text: str, column: int, what: str) -> ExpressionError:
         """Shows the text with a mark under the place."""
@@ -95,6 +105,8 @@ class ExpressionError(LegoError, ValueError):
 
 class CatalogError(LegoError, LookupError):
     """An operator cannot be found, loaded or told apart."""
+
+    wrong_use = True
 
     @classmethod
     def unknown(cls, slot: str, name: str, available: Iterable[str], off: Iterable[str] = ()) -> CatalogError:
@@ -126,14 +138,16 @@ class _Several(LegoError):
 
     headline: str = "problems"
 
-    def __init__(self, problems: Sequence[Problem] | str, more: int = 0) -> None:
+    def __init__(self, problems: Sequence[Problem] | str, more: int = 0, headline: str | None = None) -> None:
         if isinstance(problems, str):
-            self.problems: tuple[Problem, ...] = ()
             super().__init__(problems)
             return
         self.problems = tuple(problems)
         count = len(self.problems) + more
-        lines = [f"{self.headline}: {count} problem{'' if count == 1 else 's'}", *map(str, self.problems)]
+        lines = [
+            f"{headline or self.headline}: {count} problem{'' if count == 1 else 's'}",
+            *map(str, self.problems),
+        ]
         if more:
             lines.append(f"  … and {more} more")
         super().__init__("\n".join(lines))
@@ -142,6 +156,7 @@ class _Several(LegoError):
 class CompositionError(_Several):
     """Specs that are right alone do not fit together."""
 
+    wrong_use = True
     headline = "cannot compile"
 
 
@@ -156,11 +171,14 @@ class CheckpointError(LegoError):
 
     def __init__(self, where: str, what: str, fix: str) -> None:
         self.problem = Problem(where, what, fix)
+        self.problems = (self.problem,)
         super().__init__(f"{where}: {what}\n  fix: {fix}")
 
 
 class ScriptError(LegoError):
     """An experiment script cannot be read."""
+
+    wrong_use = True
 
 
 class RunError(LegoError):

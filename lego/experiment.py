@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import attrs
 
@@ -26,6 +26,7 @@ from lego.spec import (
 from lego.task.matching import Matching
 
 if TYPE_CHECKING:
+    from lego.runtime.repeat import Repeated
     from lego.runtime.run import Run
 
 
@@ -101,8 +102,19 @@ class Experiment(Spec):
         """Another experiment, whose relative paths are relative to `folder`."""
         return _rebased(self, folder)
 
-    def run(self, **options: Any) -> Run:
-        """The same as `lego run`: compile, prepare, train, test. See `lego.runtime.run.run_experiment` for the options."""
+    @overload
+    def run(self, *, seeds: None = None, **options: Any) -> Run: ...
+    @overload
+    def run(self, *, seeds: int, **options: Any) -> Repeated: ...
+    def run(self, *, seeds: int | None = None, **options: Any) -> Run | Repeated:
+        """The same as `lego run`: compile, prepare, train, test. See `lego.runtime.run.run_experiment` for the options.
+
+        With `seeds`, so many runs that differ in their training seed alone: see `lego.runtime.repeat.repeat`.
+        """
+        if seeds is not None:
+            from lego.runtime.repeat import repeat
+
+            return repeat(self, seeds, **options)
         from lego.runtime.run import run_experiment
 
         return run_experiment(self, **options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import Any
 
@@ -10,10 +11,13 @@ import typer.core
 import typer.main
 
 from lego import catalog as known  # importing lego.cli.catalog binds the name `catalog` in this package
-from lego.errors import CatalogError, CompositionError, ExpressionError, LegoError, ScriptError, SpecError
+from lego.errors import CatalogError, LegoError
 
-WRONG_USE = (SpecError, ExpressionError, CatalogError, CompositionError, ScriptError)
-"""Errors in what the user wrote: exit code 2; everything else that fails is 1."""
+INTERRUPTED = 130
+"""The exit code of a command that Ctrl-C ended, as shells have it."""
+
+DISK = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT)
+"""What a disk says that takes nothing."""
 
 ORDER = ("run", "check", "explain", "catalog", "data", "evaluate", "plugins", "doctor")
 """The order of the built-in commands in `lego --help`: what a newcomer needs first comes first."""
@@ -34,6 +38,24 @@ class Commands(typer.core.TyperGroup):
         """Notes which command it is."""
         self.called = args[0] if args else None
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command. Who interrupts it is told so; wrong options are told in JSON too, where that was asked for."""
+        from lego.cli.output import fail, wants_json
+
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise fail("interrupted; nothing half-written is kept.", INTERRUPTED) from None
+        except Exception as error:
+            told = getattr(
+                error, "format_message", None
+            )  # typer's own errors: it prints them, and exits with 2
+            if told is not None and wants_json():
+                from lego.cli.output import print_json
+
+                print_json({"error": told(), "problems": []})
+            raise
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """A command by name; None lets typer say which ones there are."""
@@ -98,17 +120,19 @@ def root(
 
 
 def main() -> None:
-    """The `lego` command: errors of ours are told in a sentence, without a traceback."""
+    """The `lego` command: errors of ours are told in a sentence, without a traceback, and with `--json` as a document too."""
+    from lego.cli.output import fail
+
     try:
         app(prog_name="lego")
     except LegoError as error:
-        sys.stderr.write(f"error: {error}\n")
-        raise SystemExit(2 if isinstance(error, WRONG_USE) else 1) from None
+        raise fail(f"error: {error}", 2 if error.wrong_use else 1, error.problems) from None
     except BrokenPipeError:
         sys.stderr.close()
         raise SystemExit(1) from None
     except OSError as problem:  # a disk that is full, a folder that may not be written
-        sys.stderr.write(
-            f"error: {problem.filename or 'a file'} cannot be used: {problem.strerror or problem}.\n"
-        )
-        raise SystemExit(1) from None
+        where, why = problem.filename or "a file", problem.strerror or str(problem)
+        way = ""
+        if problem.errno in DISK:
+            way = " Free some room, or name a folder that can be written to: --out for runs, LEGO_HOME for data and caches."
+        raise fail(f"error: {where} cannot be used: {why}.{way}", 1) from None

@@ -63,10 +63,16 @@ def prepare(
     from lego.cli.output import print_json
     from lego.data.describe import dropped_line
     from lego.data.store import prepare as prepared
+    from lego.errors import DataError
     from lego.home import home
 
     begun = time.perf_counter()
     made = _source(source, raw, changes)
+    try:
+        list(made.files())
+    except DataError as error:
+        error.wrong_use = True  # the folder that was named, as `lego run` and `lego check` say too
+        raise
     root = home() / "data"
     if out is not None and not _can_write(root):
         root = out.expanduser().resolve().parent  # only what was hashed is remembered there

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console  # imported where it is used: listings do without it
 
+    from lego.errors import Problem
+
 
 def console(*, as_json: bool) -> Console:
     """Where people read: standard output, or standard error where a program reads the other."""
@@ -34,6 +36,20 @@ def aligned(rows: Iterable[Sequence[str]], indent: str = "") -> list[str]:
     ]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)) for row in table)
     return [(indent + line).rstrip() for line in lines]
+
+
+def wants_json() -> bool:
+    """Whether a program reads standard output."""
+    return "--json" in sys.argv[1:]
+
+
+def fail(text: str, code: int, problems: Iterable[Problem] = ()) -> SystemExit:
+    """Tells what went wrong on standard error; with `--json` also as `{"error", "problems"}` on the other. The exit to raise."""
+    sys.stderr.write(text + "\n")
+    if wants_json():
+        told = [{"where": each.where, "what": each.what, "fix": each.fix} for each in problems]
+        print_json({"error": text.removeprefix("error: "), "problems": told})
+    return SystemExit(code)
 
 
 def print_json(document: Any) -> None:

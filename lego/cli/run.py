@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from lego.runtime.repeat import Repeated
 
 
 def run(
@@ -21,9 +25,17 @@ def run(
     name: str = typer.Option("", help="The run's name; the script's unless given."),
     out: Path = typer.Option(Path("runs"), help="The folder that run folders are made in."),
     seed: int | None = typer.Option(None, min=0, help="The training seed; the script's unless given."),
+    seeds: int | None = typer.Option(
+        None,
+        min=1,
+        metavar="N",
+        help="Run N times, with N training seeds in a row, and show mean and standard deviation.",
+    ),
     device: str = typer.Option("auto", help="cpu, cuda, cuda:1, mps, or auto."),
     resume: bool = typer.Option(
-        False, "--resume", help="Go on with the unfinished run of the same experiment."
+        False,
+        "--resume",
+        help="Go on with the unfinished run of the same experiment; with --seeds, keep the finished ones.",
     ),
     no_cache: bool = typer.Option(False, "--no-cache", help="Test without caches: slower, the same numbers."),
     as_json: bool = typer.Option(
@@ -31,16 +43,17 @@ def run(
     ),
 ) -> None:
     """Run an experiment: prepare the data if needed, train, test, and show the metrics."""
-    from lego.cli.experiment import read, run_error
-    from lego.cli.output import errors, print_json
+    from lego.cli import INTERRUPTED
+    from lego.cli.experiment import read
+    from lego.cli.output import errors, fail, print_json
     from lego.runtime.fit import Stopped
     from lego.runtime.progress import Screen
-    from lego.runtime.run import run_experiment
+    from lego.runtime.repeat import Repeated
 
     experiment, path = read(script, changes, seed)
     try:
-        made = run_experiment(
-            experiment,
+        made = experiment.run(
+            seeds=seeds,
             name=name or None,
             out=out,
             script=path,
@@ -50,10 +63,14 @@ def run(
             screen=Screen(errors()),
         )
     except Stopped:
-        raise run_error(
-            "stopped as asked; the checkpoint is kept. Go on with the same command and --resume.", 130
-        ) from None
-    if as_json:
+        words = "stopped as asked; the checkpoint is kept. Go on with the same command and --resume."
+        raise fail(words, INTERRUPTED) from None
+    except KeyboardInterrupt:
+        words = "interrupted; what was finished before is kept. Go on with the same command and --resume."
+        raise fail(words, INTERRUPTED) from None
+    if isinstance(made, Repeated):
+        print_json(made.record) if as_json else show_repeated(made)
+    elif as_json:
         print_json({key: made.record[key] for key in SHAPE})
     else:
         show(dict(made.record))
@@ -61,6 +78,21 @@ def run(
 
 SHAPE = ("run", "protocol", "test", "groups", "seconds", "speedup")
 """What `--json` promises."""
+
+
+def show_repeated(made: Repeated) -> None:
+    """The table of means and deviations beside the baselines and the seeds, and where the runs are."""
+    from lego.cli.output import console
+    from lego.report.table import print_metrics
+
+    screen, record = console(as_json=False), made.record
+    print_metrics(made.rows, screen, title=f"test ({record['groups']:,} impressions)")
+    note = "standard deviation over training seeds (n - 1); the data is the same for all"
+    for line in (
+        f"protocol {record['protocol']}; {note}",
+        *(f"run folder: {each}" for each in record["runs"]),
+    ):
+        screen.print(line, markup=False, soft_wrap=True)
 
 
 def show(record: dict[str, object]) -> None:

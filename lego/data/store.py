@@ -324,7 +324,8 @@ def _refuse_unwritable(root: Path) -> None:
             pass
     except OSError as failure:
         fix = "name a folder that can be written to with --out, or for all prepared data in LEGO_HOME"
-        raise DataError([Problem(str(root), f"cannot be written to: {failure.strerror}", fix)]) from failure
+        problem = Problem(str(root), f"cannot be written to: {failure.strerror}", fix)
+        raise DataError([problem], headline="cannot keep what is prepared") from failure
 
 
 def _refuse_occupied(target: Path, *, force: bool) -> None:

@@ -152,6 +152,12 @@ def _version(distribution: str) -> str:
         return "unknown"
 
 
+def finished(out: Path, name: str, run_id: str) -> Folder | None:
+    """The folder of a finished run of that name and id; None where there is none."""
+    there = (out / name / run_id, *sorted((out / name).glob(f"{run_id}-*")))
+    return next((folder for folder in map(Folder, there) if folder.finished), None)
+
+
 def create(
     out: Path, name: str, run_id: str, *, resume: bool = False, tell: Callable[[str], None] | None = None
 ) -> Folder:

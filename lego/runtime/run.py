@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -15,22 +16,24 @@ import pyarrow.parquet as pq
 
 from lego.compiler.assemble import Compiled, checked, compile  # noqa: A004
 from lego.data.store import Store, prepare
-from lego.errors import DataError, Problem, RunError
+from lego.errors import CompositionError, DataError, Problem, RunError
 from lego.experiment import Experiment
 from lego.expression import to_json
 from lego.home import home
 from lego.recommender import Recommender
 from lego.report.html import metrics_html
 from lego.runtime.device import choose_device
-from lego.runtime.evaluation import CompiledScorer, evaluate_part, evaluation_record, fresh
+from lego.runtime.evaluation import CompiledScorer, evaluate_part, evaluation_record, fresh, ignored, misread
 from lego.runtime.fit import Fit, Stopped
 from lego.runtime.folder import (
     Folder,
     code_version,
     create,
     environment,
+    finished,
     held,
     identity,
+    read_json,
     write_json,
     written_aside,
 )
@@ -48,8 +51,8 @@ class Run:
     record: Mapping[str, Any]
 
     @property
-    def metrics(self) -> dict[str, float]:
-        """The test metrics by name."""
+    def metrics(self) -> dict[str, float | None]:
+        """The test metrics by name; None where one does not apply to scores of this kind."""
         return dict(self.record["test"])
 
     @property
@@ -58,12 +61,13 @@ class Run:
         return pq.read_table(Folder(self.path).scores / "test.parquet")
 
     @property
-    def rows(self) -> dict[str, Mapping[str, float]]:
+    def rows(self) -> dict[str, Mapping[str, float | None]]:
         """The test metrics, beside those of the baselines on the same part."""
         return {"this model": self.record["test"], **self.record["baselines"]}
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{name} {value:.4f}" for name, value in list(self.metrics.items())[:3])
+        told = [f"{name} {value:.4f}" for name, value in self.metrics.items() if value is not None]
+        shown = ", ".join(told[:3])
         return f"Run({str(self.path)!r}: {shown}, …)"
 
     def _repr_html_(self) -> str:
@@ -80,28 +84,36 @@ def run_experiment(
     script: Path | None = None,
     device: str = "auto",
     resume: bool = False,
+    reuse: bool = False,
     cache: bool = True,
     screen: Screen | None = None,
 ) -> Run:
-    """Checks, prepares, fits, tests and records. Raises before any work where something can be known to be wrong."""
+    """Checks, prepares, fits, tests and records. Raises before any work where something can be known to be wrong.
+
+    `resume` goes on with the unfinished run of the same experiment, `reuse` gives the finished one, where there is one.
+    """
     screen = screen or Screen()
     experiment = experiment.rebased(Path.cwd())
     checked(experiment)
+    problems = misread(experiment)
+    if problems:
+        raise CompositionError(problems)
     device = choose_device(device)
     seconds: dict[str, float] = {}
     with timed(seconds, "prepare"):
         store = prepare(experiment.data, home() / "data", progress=screen.progress)
     _require_parts(experiment, store)
     record = to_json(experiment)
-    folder = create(
-        Path(out),
-        name or (script.stem if script else "run"),
-        identity(record, store.fingerprint),
-        resume=resume,
-        tell=screen.say,
-    )
+    name = name or (script.stem if script else "run")
+    run_id = identity(record, store.fingerprint)
+    if reuse and (done := finished(Path(out), name, run_id)) is not None:
+        screen.say(f"finished already: {done.path}")
+        return Run(path=done.path, record=numbers(read_json(done.path / "metrics.json")))
+    folder = create(Path(out), name, run_id, resume=resume, tell=None if reuse else screen.say)
     with held(folder):
         screen.say(f"run folder: {folder.path}")
+        if (told := ignored(experiment)) is not None:
+            screen.say(told)
         _record(folder, experiment, record, store, script)
         try:
             return _run_in(folder, experiment, store, device, seconds, screen, cache=cache, resume=resume)
@@ -112,6 +124,12 @@ def run_experiment(
             with contextlib.suppress(RunError):  # a full disk does not take this line either
                 folder.log("failed", error=f"{type(error).__name__}: {error}")
             raise
+
+
+def numbers(value: Any) -> Any:
+    """A record as it was before it became JSON, which has no NaN, in its metrics."""
+    test = {name: math.nan if number is None else number for name, number in value["test"].items()}
+    return {**value, "test": test}
 
 
 def _require_parts(experiment: Experiment, store: Store) -> None:
@@ -155,7 +173,7 @@ def _run_in(
         seconds["fit"] = measured.seconds
         fitted = {"epochs": measured.epoch, "best_epoch": measured.best_epoch, "dev": measured.best}
     else:
-        scorer = fresh(experiment.model)
+        scorer = fresh(experiment, device, screen)
         with timed(seconds, "fit"):
             scorer.fit(store)
     record = evaluation_record(

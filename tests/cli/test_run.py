@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -318,9 +320,143 @@ def test_ctrl_c_leaves_a_usable_checkpoint(lego, script, tmp_path):
     finally:
         process.kill()
     assert process.returncode == 130
-    assert not out
+    assert "--resume" in json.loads(out)["error"]
     assert "--resume" in err
     assert "Traceback" not in err
     (folder,) = tmp_path.glob("runs/mine/*")
     assert last(lego("evaluate", folder, "--json"))["groups"] > 0
     assert (folder / "checkpoint" / "last" / "last.json").exists()
+
+
+def test_ctrl_c_outside_the_training_is_told_too(lego, script, monkeypatch):
+    """Before the first step and in the test phase: a sentence that says how to go on, and 130."""
+
+    def interrupt(*given, **options):
+        raise KeyboardInterrupt
+
+    for place in (
+        "lego.runtime.run.prepare",
+        "lego.runtime.run.compile",
+        "lego.runtime.run.evaluation_record",
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, interrupt)
+            answer = lego("run", script, "--resume")
+        assert answer.code == 130
+        assert "Go on with the same command and --resume" in answer.err
+    with monkeypatch.context() as patch:
+        patch.setattr("lego.compiler.plan.plan_of", interrupt)
+        answer = lego("explain", script)
+    assert (answer.code, answer.err.strip()) == (130, "interrupted; nothing half-written is kept.")
+    assert lego("run", script, "--resume").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words", "problems"),
+    [
+        (("--set", "training.lrr=1"), 2, "no option 'lrr'", 0),
+        (
+            ("--set", "model.behavior=Attention(heads=7)", "--set", "model.predictor=DIN()"),
+            2,
+            "2 problems",
+            2,
+        ),
+        (("--set", "model.content=Pretrained('nowhere/at/all')"), 2, "", 1),
+        (("--device", "gpu"), 2, "Use cpu, cuda, mps, cuda:1, or auto", 0),
+        (("--sed", "3"), 2, "No such option: --sed", 0),
+        (("--out", "blocked"), 1, "Choose another with --out", 0),
+    ],
+)
+def test_with_json_an_error_is_a_document(lego, script, tmp_path, arguments, code, words, problems):
+    """Programs read what went wrong on standard output; people read the same on standard error. No folder is left."""
+    (tmp_path / "blocked").write_text("")
+    answer = lego("run", script, *arguments, "--json")
+    assert answer.code == code, answer.err
+    found = json.loads(answer.out)
+    assert list(found) == ["error", "problems"]
+    assert words in found["error"]
+    assert len(found["problems"]) == problems
+    assert all(list(each) == ["where", "what", "fix"] for each in found["problems"])
+    assert answer.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_text_without_quotes_is_explained(lego, script):
+    """The shell takes one pair of quotes away: where that is what went wrong, the command to write is shown."""
+    answer = lego("run", script, "--set", "data.path=/some/where")
+    assert answer.code == 2
+    assert """--set "data.path='/some/where'\"""" in answer.err
+    answer = lego("run", script, "--set", "training.monitor=gauc")
+    assert """--set "training.monitor='gauc'\"""" in answer.err
+    assert "wants quotes" not in lego("run", script, "--set", "model.behavior=GRUU()").err
+
+
+def test_resuming_nothing_is_told(lego, script):
+    """--resume on what never ran, and on what is finished, says that a new run begins."""
+    assert "there is no unfinished run of this experiment" in lego("run", script, "--resume").err
+    assert "Finished already: runs/mine/" in lego("run", script, "--resume").err
+
+
+def test_seeds_repeat_a_run(lego, script, tmp_path):
+    """Mean and deviation of runs that differ in the seed alone, beside the baselines; with --resume nothing is run twice."""
+    single = [
+        last(lego("run", script, "--seed", str(seed), "--name", "single", "--json")) for seed in (4, 5, 6)
+    ]
+    killed = lego(
+        "run", script, "--seed", "4", "--seeds", "2", "--json"
+    )  # as if stopped behind its second seed
+    found = last(lego("run", script, "--seed", "4", "--seeds", "3", "--resume", "--json"))
+    assert list(found) == ["runs", "seeds", "n", "protocol", "groups", "mean", "std", "baselines"]
+    assert (found["seeds"], found["n"]) == ([4, 5, 6], 3)
+    assert found["runs"][:2] == last(killed)["runs"]
+    assert len(list((tmp_path / "runs" / "mine").iterdir())) == 3
+    for name in found["mean"]:
+        values = [run["test"][name] for run in single]
+        assert found["mean"][name] == pytest.approx(statistics.mean(values), abs=1e-12)
+        assert found["std"][name] == pytest.approx(statistics.stdev(values), abs=1e-12)
+    assert found["std"]["gauc"] > 0
+    table = lego("run", script, "--seed", "4", "--seeds", "3", "--resume").out
+    for words in ("mean of 3 seeds", "standard deviation", "random", "popularity", "seed 6"):
+        assert words in table
+    assert [line for line in table.splitlines() if line.startswith("run folder: ")] == [
+        f"run folder: {path}" for path in found["runs"]
+    ]
+    alone = last(lego("run", script, "--seed", "4", "--seeds", "1", "--resume", "--json"))
+    assert alone["mean"] == single[0]["test"]
+    assert set(alone["std"].values()) == {None}
+
+
+def test_missing_raw_files_have_one_exit_code(lego, script, tmp_path):
+    """Whichever command looks for them first."""
+    codes = {
+        lego("run", script, "--set", "data.path='nowhere'").code,
+        lego("check", script, "--set", "data.path='nowhere'").code,
+        lego("explain", script, "--set", "data.path='nowhere'").code,
+        lego("data", "prepare", "MovieLens", "nowhere").code,
+    }
+    assert codes == {2}
+
+
+def test_a_full_disk_is_a_sentence(lego, script, monkeypatch):
+    """Whoever writes: the way out is told, without a traceback."""
+
+    def full(*given, **options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/some/cache")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lego.runtime.run.compile", full)
+        answer = lego("run", script)
+    assert answer.code == 1
+    assert "error: /some/cache cannot be used: No space left on device. Free some room" in answer.err
+    assert "LEGO_HOME" in answer.err
+
+
+def test_a_home_that_cannot_be_written_to_is_called_so(lego, script, tmp_path, monkeypatch):
+    """It is no fault of the data."""
+    (tmp_path / "home").write_text("")
+    monkeypatch.setenv("LEGO_HOME", str(tmp_path / "home"))
+    answer = lego("run", script)
+    assert answer.code == 1
+    assert "cannot keep what is prepared" in answer.err
+    assert "LEGO_HOME" in answer.err
+    assert "cannot read" not in answer.err
