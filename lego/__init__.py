@@ -10,9 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lego.behavior.bst import BST
+    from lego.behavior.caum import CAUM
+    from lego.behavior.cen_news_rec import CenNewsRec
+    from lego.behavior.default import Default
+    from lego.behavior.flat import Flat
     from lego.behavior.history import History
+    from lego.behavior.long_history import LongHistory
     from lego.behavior.lstur import LSTUR
+    from lego.behavior.mins import MINS
     from lego.behavior.poly_attention import PolyAttention
+    from lego.behavior.target_attention import TargetAttention
     from lego.behavior.time_decay import TimeDecay
     from lego.behavior.user_attributes import UserAttributes
     from lego.behavior.user_id import UserID
@@ -29,22 +36,28 @@ if TYPE_CHECKING:
     from lego.experiment import Evaluation, Experiment, Training
     from lego.expression import parse
     from lego.predictor.dcn import DCN
+    from lego.predictor.dcn_v3 import DCNv3
     from lego.predictor.dien import DIEN
     from lego.predictor.din import DIN
     from lego.predictor.dnn import DNN
     from lego.predictor.dot import Dot
+    from lego.predictor.euler_net import EulerNet
     from lego.predictor.fibinet import FiBiNET
     from lego.predictor.final_mlp import FinalMLP
+    from lego.predictor.final_net import FinalNet
     from lego.predictor.gdcn import GDCN
     from lego.predictor.interest_attention import InterestAttention
     from lego.predictor.late_interaction import LateInteraction
     from lego.predictor.masknet import MaskNet
     from lego.predictor.poly import Poly
+    from lego.predictor.rank_mixer import RankMixer
+    from lego.predictor.wukong import WuKong
     from lego.pretrained.layers import frozen, full, split
     from lego.recommender import Recommender
     from lego.runtime.load import load
     from lego.scorer.popularity import Popularity
     from lego.scorer.random import Random
+    from lego.scorer.text_similarity import TextSimilarity
     from lego.sequence.additive import Additive
     from lego.sequence.attention import Attention
     from lego.sequence.chain import Chain
@@ -75,20 +88,27 @@ _HOME = {
     "Attention": "lego.sequence.attention",
     "BERT": "lego.content.pretrained",
     "BST": "lego.behavior.bst",
+    "CAUM": "lego.behavior.caum",
     "CNN": "lego.sequence.cnn",
+    "CenNewsRec": "lego.behavior.cen_news_rec",
     "Chain": "lego.sequence.chain",
     "Concat": "lego.sequence.concat",
     "DCN": "lego.predictor.dcn",
+    "DCNv3": "lego.predictor.dcn_v3",
     "DIEN": "lego.predictor.dien",
     "DIN": "lego.predictor.din",
     "DNN": "lego.predictor.dnn",
+    "Default": "lego.behavior.default",
     "Dot": "lego.predictor.dot",
     "Embedding": "lego.content.embedding",
+    "EulerNet": "lego.predictor.euler_net",
     "Evaluation": "lego.experiment",
     "Experiment": "lego.experiment",
     "Fastformer": "lego.sequence.fastformer",
     "FiBiNET": "lego.predictor.fibinet",
     "FinalMLP": "lego.predictor.final_mlp",
+    "FinalNet": "lego.predictor.final_net",
+    "Flat": "lego.behavior.flat",
     "GDCN": "lego.predictor.gdcn",
     "GRU": "lego.sequence.gru",
     "Gate": "lego.sequence.gate",
@@ -102,8 +122,10 @@ _HOME = {
     "Last": "lego.sequence.last",
     "LateInteraction": "lego.predictor.late_interaction",
     "LinearRecurrence": "lego.sequence.linear_recurrence",
+    "LongHistory": "lego.behavior.long_history",
     "Lookup": "lego.content.lookup",
     "MIND": "lego.data.source.mind",
+    "MINS": "lego.behavior.mins",
     "MaskNet": "lego.predictor.masknet",
     "Matching": "lego.task.matching",
     "Max": "lego.sequence.maximum",
@@ -119,16 +141,20 @@ _HOME = {
     "Pretrained": "lego.content.pretrained",
     "PretrainedTokens": "lego.tokens.pretrained",
     "Random": "lego.scorer.random",
+    "RankMixer": "lego.predictor.rank_mixer",
     "Ranking": "lego.task.ranking",
     "Recommender": "lego.recommender",
     "Sum": "lego.sequence.sum",
+    "TargetAttention": "lego.behavior.target_attention",
     "TimeDecay": "lego.behavior.time_decay",
+    "TextSimilarity": "lego.scorer.text_similarity",
     "Training": "lego.experiment",
     "Transformer": "lego.sequence.transformer",
     "UserAttributes": "lego.behavior.user_attributes",
     "UserID": "lego.behavior.user_id",
     "Views": "lego.content.views",
     "Words": "lego.tokens.words",
+    "WuKong": "lego.predictor.wukong",
     "any_of": "lego.spec",
     "cases": "lego.spec",
     "compile": "lego.compiler",
@@ -142,6 +168,7 @@ _HOME = {
 __all__ = [
     "BERT",
     "BST",
+    "CAUM",
     "CNN",
     "DCN",
     "DIEN",
@@ -153,17 +180,24 @@ __all__ = [
     "LSTM",
     "LSTUR",
     "MIND",
+    "MINS",
     "Additive",
     "Attention",
+    "CenNewsRec",
     "Chain",
     "Concat",
+    "DCNv3",
+    "Default",
     "Dot",
     "Embedding",
+    "EulerNet",
     "Evaluation",
     "Experiment",
     "Fastformer",
     "FiBiNET",
     "FinalMLP",
+    "FinalNet",
+    "Flat",
     "Gate",
     "GloVe",
     "History",
@@ -172,6 +206,7 @@ __all__ = [
     "Last",
     "LateInteraction",
     "LinearRecurrence",
+    "LongHistory",
     "Lookup",
     "MaskNet",
     "Matching",
@@ -188,9 +223,12 @@ __all__ = [
     "Pretrained",
     "PretrainedTokens",
     "Random",
+    "RankMixer",
     "Ranking",
     "Recommender",
     "Sum",
+    "TargetAttention",
+    "TextSimilarity",
     "TimeDecay",
     "Training",
     "Transformer",
@@ -198,6 +236,7 @@ __all__ = [
     "UserID",
     "Views",
     "Words",
+    "WuKong",
     "any_of",
     "cases",
     "compile",
