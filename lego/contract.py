@@ -78,6 +78,9 @@ class Reads(enum.Enum):
     VECTORS = "token vectors (N, L, W) of the Recommender's `tokens`"
     TOKENS = "token ids (N, L) of the operator's own tokenizer"
     ROWS = "item rows (N, 1)"
+    CODES = "codes (N, V) of one categorical attribute"
+    NUMBERS = "numbers (N, 1) of one numeric attribute"
+    PARTS = "what its parts give, side by side (N, K, D)"
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -162,7 +165,7 @@ class SequenceModule(Protocol):
 
 
 class ContentModule(Protocol):
-    """Torch of a content operator. `tokens` is what `Reads` says: (N, L) ids, (N, L, W) vectors or (N, 1) rows."""
+    """Torch of a content operator. `tokens` is what `Reads` says: (N, L) ids, (N, L, W) vectors, (N, 1) rows and so on."""
 
     def __call__(self, tokens: Tensor, mask: Tensor, needs: Needs) -> Out:
         """tokens (N, L[, W]), mask (N, L) -> (N, D)."""

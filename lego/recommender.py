@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from lego.contract import Reads
 from lego.spec import Behavior, Content, Predictor, Scorer, Tokens, ge, operator
 
 
@@ -27,12 +26,8 @@ class Recommender(Scorer):
     width: int = attrs.field(default=64, validator=ge(1))
 
     @property
-    def tokenizer(self) -> Tokens | None:
-        """What makes the token ids: the content operator's own, `tokens`, or `Words()`; None where no text is read."""
-        if self.content.reads is Reads.ROWS:
-            return None
-        if self.content.reads is Reads.TOKENS:
-            return self.content.tokens
+    def words(self) -> Tokens:
+        """What makes token vectors, for content operators that read these: `tokens`, or `Words()`."""
         if self.tokens is not None:
             return self.tokens
         from lego.tokens.words import Words

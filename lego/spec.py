@@ -444,6 +444,8 @@ class Context:
     """With `Reads.NUMBERS`: the number of each item row, NaN where there is none; None where only shapes are wanted."""
     token_width: int = 0
     """W, the width of the token vectors that Need.TOKENS hands over; 0 where the model has none."""
+    token_length: int = 0
+    """T, the most tokens that a whole history can have; 0 where the model has none."""
     items: int = 0
     """Rows of the item table, row 0 (never an item) included."""
     users: int = 0
@@ -596,6 +598,8 @@ class Task(Spec):
     """Scores and labels → a loss. Its module is a `TaskModule`."""
 
     slot: ClassVar[str] = "task"
+    logits: ClassVar[bool] = False
+    """Whether it makes scores whose sigmoid is the probability of a click, each by itself."""
 
     @property
     def candidates(self) -> Candidates:
@@ -612,6 +616,8 @@ class Metric(Spec):
 
     slot: ClassVar[str] = "metric"
     larger_is_better: ClassVar[bool] = True
+    logits: ClassVar[bool] = False
+    """Whether it reads a score as the logit of the probability of a click; it does not apply to scores that are none."""
 
     @property
     def name(self) -> str:

@@ -227,8 +227,8 @@ def test_nothing_that_is_read_is_written_to(experiment):
     compiled = compile(experiment(content=Attention(heads=2)))
     store, part = compiled.store, compiled.store.part("dev").recent(4)
     kept = [
-        compiled.tokens.tokens.values,
-        compiled.tokens.tokens.offsets,
+        compiled.fed[""].tokens.tokens.values,
+        compiled.fed[""].tokens.tokens.offsets,
         store.users.history.values,
         part.candidates.values,
         part.labels,

@@ -9,8 +9,8 @@ import attrs
 import torch
 from torch import nn
 
-from lego.compiler.check import check, unknown_attributes
-from lego.compiler.feed import ItemFeed
+from lego.compiler.check import check, reads_of
+from lego.compiler.content import SHARED, Builder, Fed, fed, fitted, leaves, shared_reads, unreadable
 from lego.compiler.gather import Gather, batch_of, gather_of, lacking
 from lego.compiler.pipeline import Pipeline
 from lego.contract import Need, Reads
@@ -19,7 +19,6 @@ from lego.data.text import ItemTokens, item_tokens
 from lego.errors import CompositionError, Problem
 from lego.experiment import Experiment
 from lego.home import home
-from lego.nn.token_encoder import TokenEncoder
 from lego.pretrained.states import HiddenStates
 from lego.recommender import Recommender
 from lego.seed import lent, torch_generator
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from lego.data.batch import Batch
     from lego.data.sampling import Rows
     from lego.data.store import Impressions
+    from lego.ragged import Ragged
 
 Progress = Callable[..., None]
 """Told what is done: a phrase; or a phrase, how much of it, and of how much."""
@@ -54,10 +54,23 @@ class Compiled:
     model: Recommender
     store: Store
     reads: Mapping[str, int]
-    encoder: Encoder | None
-    tokens: ItemTokens | None
+    """The attributes that are read, with their token budgets."""
+    encoders: Mapping[str, Encoder]
+    """What makes token ids, by name: `lego.compiler.content.SHARED`, or the place of an operator with its own tokenizer."""
+    fed: Mapping[str, Fed]
+    """What each content operator is fed with, by its place; '' where there is one alone."""
     pipeline: Pipeline
     caches: tuple[CacheLine, ...]
+
+    @property
+    def truncated(self) -> dict[str, int]:
+        """Items that lost tokens, by attribute."""
+        return {
+            name: count
+            for each in self.fed.values()
+            if each.tokens is not None
+            for name, count in each.tokens.truncated.items()
+        }
 
     @property
     def history(self) -> int:
@@ -90,7 +103,7 @@ def compile(  # noqa: A001 - the verb of the language
     experiment: Experiment,
     *,
     store: Store | None = None,
-    encoder: Encoder | None = None,
+    encoders: Mapping[str, Encoder] | None = None,
     weights: bool = True,
     device: str = "cpu",
     progress: Progress | None = None,
@@ -106,33 +119,41 @@ def compile(  # noqa: A001 - the verb of the language
         raise CompositionError([Problem(f"model={model!r}", what, "use `lego run`")])
     store = store or prepare(experiment.data, home() / "data", progress=progress)
     reads = _reads(experiment, model, store)
-    tokenizer = model.tokenizer
-    tokens = None
-    if tokenizer is not None:
-        if encoder is None:
-            encoder = tokenizer.fit({name: store.items.column(name) for name in reads})
-        tokens = item_tokens(store, reads, encoder, home() / "tokens")
-    problems = list(lacking(model, store))
+    problems = [*unreadable(model.content, reads, store), *lacking(model, store)]
     if problems:
         raise CompositionError(problems)
-    gather = gather_of(model, store, None if tokens is None else tokens.tokens)
+    encoders = fitted(model, reads, store, encoders)
+    inputs = fed(model.content, reads, store, encoders)
+    gather = gather_of(model, store, _history_tokens(model, reads, store, encoders))
     seed = experiment.training.seed
-    context = _contexts(experiment, model, store, encoder, tokens, gather, weights=weights)
+    context = _contexts(experiment, model, store, encoders, gather, weights=weights)
+    caches: list[CacheLine] = []
+
+    def states(module: Any, tokens: ItemTokens) -> HiddenStates | None:
+        made, line = _states(module, tokens, weights=weights, progress=progress)
+        caches.append(line)
+        return made
+
+    builder = Builder(
+        context=context["content"],
+        words=model.words if SHARED in encoders else None,
+        fed=inputs,
+        encoders=encoders,
+        store=store,
+        seed=seed,
+        states=states,
+    )
     with torch.device("cpu" if weights else "meta"):
         modules = {
-            slot: _built(slot, getattr(model, slot), context[slot], seed)
-            for slot in ("content", "behavior", "predictor")
+            "content": builder.module(model.content),
+            "behavior": _built("behavior", model.behavior, context["behavior"], seed),
+            "predictor": _built("predictor", model.predictor, context["predictor"], seed),
         }
-        if tokenizer is not None and model.content.reads is Reads.VECTORS:
-            with lent(seed, "initialisation", "tokens"):
-                table = tokenizer.build(context["content"])
-            modules["content"] = TokenEncoder(table, modules["content"])
     if weights:
         modules = {slot: module.to(device) for slot, module in modules.items()}
-    states, caches = _states(model, modules["content"], tokens, weights=weights, progress=progress)
     pipeline = Pipeline(
         **modules,
-        feed=ItemFeed(tokens=None if tokens is None else tokens.tokens, states=states),
+        feed=builder.feed(model.content, modules["content"]),
         gather=gather,
         candidate_aware=Need.CANDIDATES in model.behavior.needs,
     )
@@ -141,42 +162,45 @@ def compile(  # noqa: A001 - the verb of the language
         model=model,
         store=store,
         reads=reads,
-        encoder=encoder,
-        tokens=tokens,
+        encoders=encoders,
+        fed=inputs,
         pipeline=pipeline,
-        caches=(*caches, *_evaluation_caches(experiment, model, store)),
+        caches=(*caches, *_evaluation_caches(model, store)),
     )
 
 
 def _reads(experiment: Experiment, model: Recommender, store: Store) -> Mapping[str, int]:
-    if model.content.reads is Reads.ROWS:
-        return {}
-    reads = model.reads or experiment.data.reads
-    problems = list(unknown_attributes(reads, store.attributes))
-    if not reads:
+    """The attributes that the content operators read, with their budgets; CompositionError where there is none."""
+    reads = reads_of(experiment, model)
+    used = {name for leaf in leaves(model.content, reads) for name in leaf.reads}
+    by_rows = all(leaf.spec.reads is Reads.ROWS for leaf in leaves(model.content, reads))
+    if not used and not by_rows:
         what = "the data declares no attribute to read"
-        problems.append(
-            Problem("reads", what, f"name some of {', '.join(store.attributes)}: reads={{'title': 30}}")
-        )
-    if problems:
-        raise CompositionError(problems)
-    return dict(reads)
+        fix = f"name some of {', '.join(store.attributes)}: reads={{'title': 30}}"
+        raise CompositionError([Problem("reads", what, fix)])
+    return {name: budget for name, budget in reads.items() if name in used}
+
+
+def _history_tokens(
+    model: Recommender, reads: Mapping[str, int], store: Store, encoders: Mapping[str, Encoder]
+) -> Ragged | None:
+    """The tokens of items as an operator that reads whole histories of them is given these."""
+    if Need.TOKENS not in model.behavior.needs | model.predictor.needs:
+        return None
+    wanted = shared_reads(model.content, reads)
+    return item_tokens(store, wanted, encoders[SHARED], home() / "tokens").tokens
 
 
 def _contexts(
     experiment: Experiment,
     model: Recommender,
     store: Store,
-    encoder: Encoder | None,
-    tokens: ItemTokens | None,
+    encoders: Mapping[str, Encoder],
     gather: Gather,
     *,
     weights: bool,
 ) -> dict[str, Context]:
-    tokenizer, seed = model.tokenizer, experiment.training.seed
-    input_width = model.width
-    if tokenizer is not None and model.content.reads is Reads.VECTORS:
-        input_width = tokenizer.width(model.width)
+    seed = experiment.training.seed
     base = Context(
         width=model.width,
         input_width=model.width,
@@ -185,17 +209,12 @@ def _contexts(
         users=gather.user_count,
         item_vocabularies={name: len(codes) for name, codes in gather.items.items()},
         user_vocabularies={name: len(codes) for name, codes in gather.profile.items()},
+        token_width=model.words.width(model.width) if SHARED in encoders else 0,
         store=store,
-        encoder=encoder,
         weights=weights,
     )
     return {
-        "content": attrs.evolve(
-            base,
-            input_width=input_width,
-            length=1 if tokens is None else tokens.length,
-            generator=torch_generator(seed, "initialisation", "content by hand"),
-        ),
+        "content": attrs.evolve(base, generator=torch_generator(seed, "initialisation", "content by hand")),
         "behavior": attrs.evolve(base, generator=torch_generator(seed, "initialisation", "behavior by hand")),
         "predictor": attrs.evolve(
             base, generator=torch_generator(seed, "initialisation", "predictor by hand")
@@ -211,22 +230,13 @@ def _built(slot: str, spec: Any, context: Context, seed: int) -> nn.Module:
 
 
 def _states(
-    model: Recommender,
-    content: Any,
-    tokens: ItemTokens | None,
-    *,
-    weights: bool,
-    progress: Progress | None,
-) -> tuple[HiddenStates | None, list[CacheLine]]:
+    content: Any, tokens: ItemTokens, *, weights: bool, progress: Progress | None
+) -> tuple[HiddenStates | None, CacheLine]:
     """The frozen lower layers' outputs, made once for all items and shared between runs."""
-    if Need.STATES not in model.content.item_needs or tokens is None:
-        return None, []
-    folder = home() / "states"
+    folder, what = home() / "states", "hidden states of the frozen layers"
     if not weights:
         count = int(tokens.tokens.offsets[-1])
-        return None, [
-            CacheLine("hidden states of the frozen layers", str(folder), count * content.states_width * 4)
-        ]
+        return None, CacheLine(what, str(folder), count * content.states_width * 4)
     states = HiddenStates.build(
         folder,
         key=content.states_key,
@@ -236,9 +246,9 @@ def _states(
         progress=progress,
     )
     content.drop_lower()
-    return states, [CacheLine("hidden states of the frozen layers", str(states.path), states.bytes)]
+    return states, CacheLine(what, str(states.path), states.bytes)
 
 
-def _evaluation_caches(experiment: Experiment, model: Recommender, store: Store) -> list[CacheLine]:
+def _evaluation_caches(model: Recommender, store: Store) -> list[CacheLine]:
     items = CacheLine("item vectors, at evaluation", "memory", (store.items.num_rows + 1) * model.width * 4)
     return [items]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lego import catalog
+from lego.compiler.content import leaves
 from lego.compiler.trial import trial
 from lego.contract import Form, Need, Reads
 from lego.errors import DataError, LegoError, Problem, did_you_mean
 from lego.metric.parse import parse_metric
 from lego.recommender import Recommender
-from lego.spec import Behavior, Predictor, Spec, choices, field_names
+from lego.spec import Behavior, Content, Predictor, Spec, choices, field_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,9 +48,19 @@ def check(experiment: Experiment) -> list[Problem]:
     return problems
 
 
+def reads_of(experiment: Experiment, model: Recommender) -> Mapping[str, int]:
+    """What the content operators read of what the model says, or else of what the source would read."""
+    return model.content.reads_of(experiment.data.reads if model.reads is None else model.reads)
+
+
+def _leaves(model: Recommender) -> list[Content]:
+    """The content operators that are fed."""
+    return [leaf.spec for leaf in leaves(model.content, {})]
+
+
 def _has_language_model(model: object) -> bool:
     """A content operator that brings its own tokenizer is one."""
-    return isinstance(model, Recommender) and model.content.reads is Reads.TOKENS
+    return isinstance(model, Recommender) and any(each.reads is Reads.TOKENS for each in _leaves(model))
 
 
 def _open(choice: Any) -> Problem:
@@ -93,15 +104,16 @@ def _forms(model: Recommender) -> Iterator[Problem]:
             what=f"the user is given as {gives.label} but {wanted} is taken",
             fix=_way_out(model),
         )
-    form = model.content.item_form
-    if isinstance(model.content, Behavior) and model.content.gives is not Form.VECTOR:
-        form = model.content.gives
-    if form is not Form.VECTOR:
-        yield Problem(
-            where=f"content={model.content!r}",
-            what=f"an item is given as {form.label.replace('B', 'N')} but one vector (N, D) is wanted",
-            fix="give the operator a pool, for example pool=Additive()",
-        )
+    for content in _leaves(model):
+        form = content.item_form
+        if isinstance(content, Behavior) and content.gives is not Form.VECTOR:
+            form = content.gives
+        if form is not Form.VECTOR:
+            yield Problem(
+                where=f"content={content!r}",
+                what=f"an item is given as {form.label.replace('B', 'N')} but one vector (N, D) is wanted",
+                fix="give the operator a pool, for example pool=Additive()",
+            )
 
 
 def _way_out(model: Recommender) -> str:
@@ -137,33 +149,40 @@ def _needs(model: Recommender) -> Iterator[Problem]:
         for need in sorted(spec.needs - SUPPORTED_NEEDS, key=lambda each: each.name):
             what = f"it needs {need.value}, which no data brings"
             yield Problem(f"{where}={spec!r}", what, "use another operator")
-        if Need.TOKENS in spec.needs and model.content.reads is not Reads.VECTORS:
+        if Need.TOKENS in spec.needs and all(each.reads is not Reads.VECTORS for each in _leaves(model)):
             what = f"it needs {Need.TOKENS.value}, and content={model.content!r} shares no table of token vectors"
             fix = (
                 "use a content operator that reads the Recommender's tokens, for example Attention() or CNN()"
             )
             yield Problem(f"{where}={spec!r}", what, fix)
-    if isinstance(model.content, Behavior):
-        for need in sorted(model.content.needs, key=lambda each: each.name):
-            what = f"it needs {need.value}, and an item has no such thing"
-            yield Problem(f"content={model.content!r}", what, "use another operator, or use it as behavior=")
+    for content in _leaves(model):
+        if isinstance(content, Behavior):
+            for need in sorted(content.needs, key=lambda each: each.name):
+                what = f"it needs {need.value}, and an item has no such thing"
+                yield Problem(f"content={content!r}", what, "use another operator, or use it as behavior=")
 
 
 def _tokens(model: Recommender) -> Iterator[Problem]:
-    reads = model.content.reads
-    if model.tokens is not None and reads is not Reads.VECTORS:
-        why = "brings its own tokenizer" if reads is Reads.TOKENS else "reads no text"
+    reads = {each.reads for each in _leaves(model)}
+    by_rows = reads == {Reads.ROWS}
+    if model.tokens is not None and Reads.VECTORS not in reads:
+        why = "brings its own tokenizer" if Reads.TOKENS in reads else "reads no text"
         yield Problem(f"tokens={model.tokens!r}", f"content={model.content!r} {why}", "leave tokens= out")
-    if model.reads is not None and reads is Reads.ROWS:
+    if model.reads is not None and by_rows:
         yield Problem(
             f"reads={dict(model.reads)!r}",
             f"content={model.content!r} reads no attribute",
             "leave reads= out",
         )
-    if model.reads is not None and reads is not Reads.ROWS and not model.reads:
+    if model.reads is not None and not by_rows and not model.reads:
         yield Problem(
             "reads={}", "no attribute is read", "name at least one, for example reads={'title': 30}"
         )
+    used = model.content.reads_of(model.reads or {})
+    for name in [] if by_rows else (model.reads or {}):
+        if name not in used:
+            what = f"content={model.content!r} reads {', '.join(used)} alone"
+            yield Problem(f"reads: {name!r}", what, "leave it out of reads, or give it an operator")
     for name, budget in (model.reads or {}).items():
         if budget < 1:
             yield Problem(
@@ -187,9 +206,11 @@ def _of_spec(spec: Spec, width: int, where: str) -> Iterator[Problem]:
 
 def _attributes(experiment: Experiment, model: Recommender) -> Iterator[Problem]:
     known = experiment.data.attributes
-    if not known or model.reads is None:
+    if not known:
         return
-    yield from unknown_attributes(model.reads, known)
+    reads_some = any(each.reads is not Reads.ROWS for each in _leaves(model))
+    used = reads_of(experiment, model) if reads_some and (model.reads or model.content.content_parts) else {}
+    yield from unknown_attributes(used, known)
 
 
 def unknown_attributes(reads: Iterable[str], known: Iterable[str]) -> Iterator[Problem]:

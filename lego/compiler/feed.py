@@ -1,19 +1,26 @@
-"""What content operators are fed with: the tokens, rows or cached states of distinct items, in pages of similar length."""
+"""What content operators are fed with: tokens, codes, numbers, rows or cached states of items, in pages of similar length."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from lego.contract import Needs
+from lego.data.attributes import padded
+from lego.data.table import flat
 from lego.ragged import Ragged
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
+
+    from lego.data.attributes import Codes
 
 
 class States(Protocol):
@@ -22,6 +29,23 @@ class States(Protocol):
     def gather(self, rows: np.ndarray, length: int) -> Tensor:
         """rows (n,) -> states (n, length, W), zeros behind each row."""
         ...
+
+
+@attrs.frozen(eq=False)
+class Numbers:
+    """One number an item row, NaN where there is none; row 0, never an item, has none."""
+
+    values: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, column: pa.ChunkedArray) -> Numbers:
+        """A numeric column behind row 0."""
+        found = flat(pc.fill_null(column.cast(pa.float64()), float("nan")))
+        return cls(np.concatenate([[np.nan], found]).astype(np.float32))
+
+    def extended(self, column: pa.ChunkedArray) -> Numbers:
+        """The same with more rows behind."""
+        return Numbers(np.concatenate([self.values, Numbers.of(column).values[1:]]))
 
 
 @attrs.frozen(eq=False)
@@ -34,24 +58,39 @@ class Page:
     needs: Needs
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, kw_only=True)
 class ItemFeed:
-    """Pages of items by row. `tokens` is None where the operator reads rows; `states` holds cached hidden states."""
+    """Pages of items by row, for one operator: of tokens, codes or numbers; of the rows themselves where it has none of these."""
 
-    tokens: Ragged | None
+    tokens: Ragged | None = None
     states: States | None = None
+    """Cached hidden states."""
+    codes: Codes | None = None
+    numbers: Numbers | None = None
+    labels: Mapping[str, Codes] = attrs.field(factory=dict)
     buckets: int = 6
 
-    def pages(self, rows: Tensor) -> Iterator[Page]:
-        """rows (N,) of distinct items -> pages that cover them, each trimmed to its longest item."""
+    def lengths(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """rows (N,) -> how much there is to read of each, (N,)."""
         if self.tokens is None:
-            places = torch.arange(len(rows), device=rows.device)
-            yield Page(
-                places, rows.unsqueeze(1), torch.ones_like(rows, dtype=torch.bool).unsqueeze(1), Needs()
-            )
+            return np.ones(len(rows), np.int64)
+        return self.tokens.offsets[rows + 1] - self.tokens.offsets[rows]
+
+    def has(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """rows (N,) -> whether there is anything to read of each, (N,)."""
+        if self.codes is not None:
+            return self.codes.rows.lengths[rows] > 0
+        if self.numbers is not None:
+            return ~np.isnan(self.numbers.values[rows])
+        return self.lengths(rows) > 0
+
+    def pages(self, rows: Tensor) -> Iterator[Page]:
+        """rows (N,) of items -> pages that cover them, each trimmed to its longest item."""
+        if self.tokens is None:
+            yield self._page(rows)
             return
         wanted = rows.cpu().numpy()
-        lengths = self.tokens.offsets[wanted + 1] - self.tokens.offsets[wanted]
+        lengths = self.lengths(wanted)
         order = np.argsort(lengths, kind="stable")
         for found in np.array_split(order, min(self.buckets, max(1, len(order) // 8))):
             if not len(found):
@@ -60,9 +99,63 @@ class ItemFeed:
             length = max(1, int(lengths[found].max()))
             table, mask = self.tokens.take(chosen).padded(length)
             states = None if self.states is None else self.states.gather(chosen, length).to(rows.device)
+            needs = Needs(items=_labels(self.labels, chosen, rows.device), states=states)
             yield Page(
                 torch.from_numpy(found).to(rows.device),
                 torch.from_numpy(table.astype(np.int64, copy=False)).to(rows.device),
                 torch.from_numpy(mask).to(rows.device),
-                Needs(states=states),
+                needs,
             )
+
+    def _page(self, rows: Tensor) -> Page:
+        """All of them at once, since they are equally long."""
+        wanted = rows.cpu().numpy()
+        needs = Needs(items=_labels(self.labels, wanted, rows.device))
+        if self.codes is not None:
+            table, real = self.codes.rows.take(wanted).padded(
+                max(1, int(self.codes.rows.lengths[wanted].max(initial=0)))
+            )
+            tokens, mask = torch.from_numpy(table), torch.from_numpy(real)
+        elif self.numbers is not None:
+            tokens = torch.from_numpy(self.numbers.values[wanted]).unsqueeze(1)
+            mask = ~torch.isnan(tokens)
+            tokens = tokens.masked_fill(~mask, 0)
+        else:
+            tokens = rows.unsqueeze(1)
+            mask = torch.ones_like(tokens, dtype=torch.bool)
+        places = torch.arange(len(rows), device=rows.device)
+        return Page(places, tokens.to(rows.device), mask.to(rows.device), needs)
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Feeds:
+    """What the parts of a combination are fed with, and what the combination itself asks for."""
+
+    parts: tuple[Feed, ...]
+    labels: Mapping[str, Codes] = attrs.field(factory=dict)
+
+    def lengths(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """rows (N,) -> how much there is to read of each, over all parts, (N,)."""
+        total: NDArray[np.int64] = np.sum([part.lengths(rows) for part in self.parts], axis=0)
+        return total
+
+    def has(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """rows (N,) -> whether any part has something to read, (N,)."""
+        found: NDArray[np.bool_] = np.any([part.has(rows) for part in self.parts], axis=0)
+        return found
+
+    def present(self, rows: Tensor) -> Tensor:
+        """rows (N,) -> which of K parts have something to read, (N, K) bool."""
+        wanted = rows.cpu().numpy()
+        return torch.from_numpy(np.stack([part.has(wanted) for part in self.parts], axis=1)).to(rows.device)
+
+    def needs(self, rows: Tensor) -> Needs:
+        """rows (N,) -> what the combination asks for."""
+        return Needs(items=_labels(self.labels, rows.cpu().numpy(), rows.device))
+
+
+Feed = ItemFeed | Feeds
+
+
+def _labels(labels: Mapping[str, Codes], rows: NDArray[np.int64], device: torch.device) -> dict[str, Tensor]:
+    return {name: padded(codes.rows, rows).to(device) for name, codes in labels.items()}

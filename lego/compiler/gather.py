@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import torch
 
 from lego.contract import Need, Needs
-from lego.data.attributes import Codes, codes_of, not_categorical
+from lego.data.attributes import Codes, codes_of, not_categorical, padded
 from lego.data.batch import Batch, collate
 from lego.data.table import flat
 from lego.errors import Problem
@@ -64,11 +64,11 @@ class Gather:
         tokens, slots = self._tokens(seen.history) if Need.TOKENS in self.needs else (None, None)
         return Needs(
             user=torch.from_numpy(self.identity[seen.user + 1]) if Need.USER in self.needs else None,
-            profile={name: _padded(codes.rows, seen.user + 1) for name, codes in self.profile.items()},
+            profile={name: padded(codes.rows, seen.user + 1) for name, codes in self.profile.items()},
             times=torch.from_numpy(seen.times)
             if Need.TIMES in self.needs and seen.times is not None
             else None,
-            history={name: _padded(codes.rows, seen.history) for name, codes in self.items.items()},
+            history={name: padded(codes.rows, seen.history) for name, codes in self.items.items()},
             candidates={} if seen.candidates is None else self.of_candidates(seen.candidates),
             tokens=tokens,
             token_slots=slots,
@@ -76,11 +76,11 @@ class Gather:
 
     def of_candidates(self, rows: NDArray[np.int64]) -> dict[str, Tensor]:
         """rows (B, C) of items -> attribute → (B, C, V)."""
-        return {name: _padded(codes.rows, rows) for name, codes in self.items.items()}
+        return {name: padded(codes.rows, rows) for name, codes in self.items.items()}
 
     def of_items(self, rows: NDArray[np.int64]) -> dict[str, Tensor]:
         """rows (N,) of items -> attribute → (N, V)."""
-        return {name: _padded(codes.rows, rows) for name, codes in self.items.items()}
+        return {name: padded(codes.rows, rows) for name, codes in self.items.items()}
 
     def _tokens(self, history: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """history (B, S) -> ids (B, T) and history slots (B, T), the tokens of a user's items one behind the other."""
@@ -94,13 +94,6 @@ class Gather:
         ids, _ = per_user.padded(width)
         places, _ = Ragged(slots.astype(np.int64), per_user.offsets).padded(width)
         return torch.from_numpy(ids.astype(np.int64)), torch.from_numpy(places)
-
-
-def _padded(rows: Ragged, wanted: NDArray[np.int64]) -> Tensor:
-    """The rows at `wanted`, of any shape (…) -> (…, V), V as many as the longest has and 1 at least."""
-    taken = rows.take(wanted.reshape(-1))
-    table, _ = taken.padded(max(1, int(taken.lengths.max(initial=0))))
-    return torch.from_numpy(table.reshape(*wanted.shape, -1))
 
 
 def seconds_before(users: Users, impressions: Impressions, rows: NDArray[np.int64]) -> Ragged:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import torch
 from torch import nn
 from torch.nn import functional
 
-from lego.compiler.feed import ItemFeed
+from lego.compiler.feed import Feed, Feeds
 from lego.compiler.gather import Gather, Seen
 from lego.contract import Need, Needs, Out, summed
 
@@ -32,7 +32,7 @@ class Pipeline(nn.Module):
         behavior: nn.Module,
         predictor: nn.Module,
         *,
-        feed: ItemFeed,
+        feed: Feed,
         gather: Gather | None = None,
         candidate_aware: bool = False,
     ) -> None:
@@ -46,18 +46,7 @@ class Pipeline(nn.Module):
 
     def encode_items(self, rows: Tensor) -> Out:
         """rows (N,) of distinct items -> their vectors (N, D), in the order of `rows`."""
-        vectors, places = [], []
-        losses: dict[str, Tensor] = {}
-        for page in self.feed.pages(rows):
-            out = self.content(page.tokens, page.mask, page.needs)
-            vectors.append(out.tensor)
-            places.append(page.places)
-            share = len(page.places) / len(rows)
-            for name, loss in out.losses.items():
-                losses[name] = losses.get(name, 0.0) + share * loss
-        # A page alone is sorted by length too, so it is put back as several are.
-        inverse = torch.argsort(torch.cat(places))
-        return Out(torch.cat(vectors)[inverse], losses=losses)
+        return _encode(self.content, self.feed, rows)
 
     def encode_users(self, history: Tensor, mask: Tensor, needs: Needs) -> Out:
         """history (B, S, D), mask (B, S) -> the user, in the form the behavior operator gives."""
@@ -108,3 +97,25 @@ class Pipeline(nn.Module):
 def with_padding(items: Tensor) -> Tensor:
     """items (N, D) -> (N + 1, D): row 0 is what padding gathers, zeros that no gradient reaches."""
     return torch.cat([items.new_zeros(1, items.shape[1]), items])
+
+
+def _encode(content: nn.Module, feed: Feed, rows: Tensor) -> Out:
+    """rows (N,) -> (N, D): a combination encodes its parts, each fed in its own way, and makes one of what they give."""
+    if isinstance(feed, Feeds):
+        parts: Any = content.parts
+        outs = [_encode(part, each, rows) for part, each in zip(parts, feed.parts, strict=True)]
+        views = torch.stack([out.tensor for out in outs], 1)
+        combined: Out = content.combiner(views, feed.present(rows), feed.needs(rows))  # type: ignore[operator]
+        return Out(combined.tensor, losses=summed(*(out.losses for out in outs), combined.losses))
+    vectors, places = [], []
+    losses: dict[str, Tensor] = {}
+    for page in feed.pages(rows):
+        out: Out = content(page.tokens, page.mask, page.needs)
+        vectors.append(out.tensor)
+        places.append(page.places)
+        share = len(page.places) / len(rows)
+        for name, loss in out.losses.items():
+            losses[name] = losses.get(name, 0.0) + share * loss
+    # A page alone is sorted by length too, so it is put back as several are.
+    inverse = torch.argsort(torch.cat(places))
+    return Out(torch.cat(vectors)[inverse], losses=losses)

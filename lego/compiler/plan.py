@@ -12,13 +12,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lego.compiler import assemble
 from lego.compiler.assemble import CacheLine, Compiled, Progress, history_of
-from lego.compiler.feed import ItemFeed, Page
+from lego.compiler.content import Fed
+from lego.compiler.feed import Feed, Feeds, ItemFeed, Page
 from lego.contract import Form, Need, Needs, Out, Reads
 from lego.data.batch import Batch
 from lego.data.sampling import draw
 from lego.expression import write
+from lego.recommender import Recommender
 from lego.seed import numpy_generator
-from lego.spec import Context, Spec, field_names
+from lego.spec import Content, Context, Spec, field_names
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -136,13 +138,7 @@ def _spelled_out(experiment: Experiment) -> str:
 def _stages(compiled: Compiled) -> Iterator[Stage]:
     model, pipeline = compiled.model, compiled.pipeline
     width = model.width
-    fed = {
-        Reads.ROWS: "item rows (N, 1)",
-        Reads.TOKENS: "its own tokens (N, L)",
-        Reads.VECTORS: f"tokens (N, L) of {model.tokenizer!r}",
-    }[model.content.reads]
-    reads = ", ".join(f"{name} (up to {budget})" for name, budget in compiled.reads.items())
-    gets = f"{reads}: {fed}" if reads else fed
+    gets = "; ".join(_fed_with(each, model) for each in compiled.fed.values())
     history = f"history (B, S={history_of(compiled.experiment)}, D={width})"
     yield _stage("content", model.content, pipeline.content, gets, f"items (N, D={width})")
     yield _stage(
@@ -154,6 +150,21 @@ def _stages(compiled: Compiled) -> Iterator[Stage]:
     )
     taken = f"user as {_label(model.behavior.gives, width)}, candidates (B, C, D={width})"
     yield _stage("predictor", model.predictor, pipeline.predictor, taken, "scores (B, C), float32")
+
+
+def _fed_with(each: Fed, model: Recommender) -> str:
+    """What one content operator reads, and as what."""
+    leaf = each.leaf
+    kind = {
+        Reads.ROWS: "item rows (N, 1)",
+        Reads.TOKENS: "its own tokens (N, L)",
+        Reads.VECTORS: f"tokens (N, L) of {model.words!r}",
+        Reads.CODES: "codes (N, V)",
+        Reads.NUMBERS: "numbers (N, 1)",
+    }[leaf.spec.reads]
+    budgets = each.tokens is not None
+    reads = ", ".join(f"{name} (up to {budget})" if budgets else name for name, budget in leaf.reads.items())
+    return f"{reads}: {kind}" if reads else kind
 
 
 def _label(form: Form, width: int) -> str:
@@ -170,7 +181,7 @@ def _stage(name: str, spec: Spec, module: torch.nn.Module, gets: str, gives: str
 def _notes(compiled: Compiled) -> Iterator[str]:
     if compiled.model.content.transductive:
         yield "items are known by id alone: an item that was not in the data cannot be told from any other unknown one"
-    for name, count in (compiled.tokens.truncated if compiled.tokens else {}).items():
+    for name, count in compiled.truncated.items():
         if count:
             items, budget = compiled.store.items.num_rows, compiled.reads[name]
             yield f"{count:,} of {items:,} items have more {name} than {budget} tokens and are cut"
@@ -197,7 +208,6 @@ class _OnMeta:
 
     def __init__(self, feed: ItemFeed, rows: Tensor, states_width: int | None) -> None:
         self.feed, self.rows, self.states_width = feed, rows, states_width
-        self.tokens = feed.tokens
 
     def pages(self, rows: Tensor) -> Iterator[Page]:
         """The pages of the rows given at the start, as shapes."""
@@ -208,7 +218,31 @@ class _OnMeta:
                 if self.states_width is None
                 else tokens.new_empty(*tokens.shape, self.states_width, dtype=torch.float32)
             )
-            yield Page(page.places.to("meta"), tokens, page.mask.to("meta"), Needs(states=states))
+            needs = attrs.evolve(page.needs.to("meta"), states=states)
+            yield Page(page.places.to("meta"), tokens, page.mask.to("meta"), needs)
+
+
+class _PartsOnMeta(Feeds):
+    """The same for a combination."""
+
+    def present(self, rows: Tensor) -> Tensor:
+        """rows (N,) -> (N, K)."""
+        return torch.ones(len(rows), len(self.parts), dtype=torch.bool, device="meta")
+
+    def needs(self, rows: Tensor) -> Needs:
+        """rows (N,) -> one value of each attribute."""
+        return Needs(
+            items={name: torch.ones(len(rows), 1, dtype=torch.int64, device="meta") for name in self.labels}
+        )
+
+
+def _on_meta(feed: Feed, content: Any, spec: Content, rows: Tensor) -> Any:
+    """The feed of a content tree, as shapes."""
+    if isinstance(feed, Feeds):
+        inner = zip(feed.parts, content.parts, spec.content_parts.values(), strict=True)
+        return _PartsOnMeta(parts=tuple(_on_meta(*each, rows) for each in inner), labels=feed.labels)
+    cached = Need.STATES in spec.item_needs
+    return _OnMeta(feed, rows, int(content.states_width) if cached else None)
 
 
 def _flops_of(compiled: Compiled, batch: Batch) -> float | None:
@@ -217,9 +251,7 @@ def _flops_of(compiled: Compiled, batch: Batch) -> float | None:
     real_feed = pipeline.feed
     context = Context(width=compiled.model.width, input_width=compiled.model.width, length=compiled.history)
     counter = FlopCounterMode(display=False)
-    cached = Need.STATES in compiled.model.content.item_needs
-    width = int(getattr(pipeline.content, "states_width", 0)) if cached else None
-    pipeline.feed = _OnMeta(real_feed, batch.items, width)  # type: ignore[assignment]
+    pipeline.feed = _on_meta(real_feed, pipeline.content, compiled.model.content, batch.items)
     try:
         with counter, warnings.catch_warnings():
             warnings.simplefilter("ignore")

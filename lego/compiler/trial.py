@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from lego.compiler.content import leaves
 from lego.contract import Form, Need, Needs, Out
 from lego.errors import LegoError, Problem
 from lego.seed import lent
@@ -48,10 +49,11 @@ def trial(model: Recommender) -> Iterator[Problem]:
     gives = model.behavior.gives
     needs = _needs(model.behavior.needs | model.predictor.needs, context)
 
-    if isinstance(model.content, Sequence):
-        yield from _tried(
-            "content", model.content, context, lambda module: module(rows, mask, Needs()), Form.VECTOR, width
-        )
+    for leaf in leaves(model.content, {}):
+        if isinstance(leaf.spec, Sequence):
+            yield from _tried(
+                "content", leaf.spec, context, lambda module: module(rows, mask, Needs()), Form.VECTOR, width
+            )
     made: list[Out] = []
 
     def behave(module: Any) -> Out:

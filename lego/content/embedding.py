@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 import numpy as np
@@ -24,6 +24,9 @@ from lego.contract import Needs, Out, Reads
 from lego.errors import DataError, LegoError, Problem, SpecError
 from lego.nn.place import project
 from lego.spec import PATH, Content, Context, operator
+
+if TYPE_CHECKING:
+    from lego.data.store import Store
 
 SUFFIXES = (".npy", ".parquet", ".safetensors")
 TENSOR = "vectors"
@@ -155,6 +158,14 @@ def _stored_width(path: Path) -> int:
     if len(shape) != 2:
         raise _wrong(path, f"the vectors have the shape {shape}", "make it (items, width)")
     return int(shape[1])
+
+
+def item_vectors(path: Path, store: Store) -> Tensor:
+    """The vectors of a file (items + 1, W): zeros in row 0, then the vector of each item; DataError with all that is wrong."""
+    width = _stored_width(path)
+    return _table(
+        path, Context(width=width, input_width=width, length=1, items=store.item_count + 1, store=store)
+    )
 
 
 def _table(path: Path, context: Context) -> Tensor:

@@ -8,6 +8,9 @@ import attrs
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from lego.data.table import flat
 from lego.errors import Problem, did_you_mean
@@ -63,6 +66,13 @@ def _values(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_list(column.type):
         column = pc.list_flatten(column)
     return column.cast(pa.string())
+
+
+def padded(rows: Ragged, wanted: NDArray[np.int64]) -> Tensor:
+    """The rows at `wanted`, of any shape (…) -> (…, V), V as many as the longest has and 1 at least."""
+    taken = rows.take(wanted.reshape(-1))
+    table, _ = taken.padded(max(1, int(taken.lengths.max(initial=0))))
+    return torch.from_numpy(table.reshape(*wanted.shape, -1))
 
 
 def codes_of(table: pa.Table, kinds: Mapping[str, str], names: Iterable[str], first: int) -> dict[str, Codes]:

@@ -118,7 +118,7 @@ def load(path: str | Path, *, device: str = "auto", screen: Screen | None = None
             f"{store.fingerprint[:12]} now. Put the same raw files back, or run the experiment again."
         )
     if not isinstance(experiment.model, Recommender):
-        scorer = fresh(experiment.model)
+        scorer = fresh(experiment, device, screen)
         scorer.fit(store)
         return Loaded(
             path=folder.path, experiment=experiment, store=store, scorer=scorer, compiled=None, screen=screen

@@ -160,8 +160,8 @@ def _run_in(
         with timed(seconds, "compile"):
             compiled = compile(experiment, store=store, device=device, progress=screen.progress)
         _say_plan(compiled, screen)
-        if compiled.encoder is not None:
-            compiled.encoder.save(folder.path / "tokens")
+        for encoder_name, encoder in compiled.encoders.items():
+            encoder.save(folder.path / "tokens" / encoder_name)
         scorer = CompiledScorer(compiled, cache=cache, screen=screen)
         dev = store.part("dev")
         measured = Fit(
@@ -226,7 +226,7 @@ def _say_plan(compiled: Compiled, screen: Screen) -> None:
     frozen = sum(each.numel() for each in compiled.pipeline.parameters() if not each.requires_grad)
     screen.say(f"model: {compiled.model!r}")
     screen.say(f"weights: {trainable:,} trainable, {frozen:,} frozen in memory")
-    for name, count in (compiled.tokens.truncated if compiled.tokens else {}).items():
+    for name, count in compiled.truncated.items():
         if count:
             share = count / max(1, compiled.store.items.num_rows)
             screen.say(

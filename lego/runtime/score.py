@@ -70,11 +70,7 @@ def _distinct(impressions: Impressions, users: Users, needs: frozenset[Need]) ->
 
 def encode_catalog(pipeline: Pipeline, rows: NDArray[Any], device: torch.device) -> Tensor:
     """rows (n,) of distinct items -> (n + 1, D) with the padding row first. Pages are sorted by length, so little is padded."""
-    if pipeline.feed.tokens is not None:
-        lengths = pipeline.feed.tokens.offsets[rows + 1] - pipeline.feed.tokens.offsets[rows]
-        order = np.argsort(lengths, kind="stable")
-    else:
-        order = np.arange(len(rows))
+    order = np.argsort(pipeline.feed.lengths(rows), kind="stable")
     pages = [
         pipeline.encode_items(
             torch.from_numpy(rows[order[at : at + ITEM_PAGE]].astype(np.int64)).to(device)

@@ -28,11 +28,16 @@ class ContentTests(ModuleTests):
         if spec.reads is Reads.ROWS:
             rows = torch.tensor([[1], [2], [context.items - 1], [3]])
             return rows, torch.ones_like(rows, dtype=torch.bool), Needs()
+        if spec.reads is Reads.NUMBERS:
+            mask = torch.tensor([[True], [True], [True], [False]])
+            return torch.tensor([[0.5], [2.5], [1.0], [0.0]]), mask, Needs()
         mask = prefix(*LENGTHS)
         return self.tokens(spec, context, mask, seed=1), mask, Needs()
 
     def tokens(self, spec: Any, context: Context, mask: Tensor, seed: int) -> Tensor:
         """mask (N, L) -> ids (N, L) or vectors (N, L, W), drawn; also what is written into padded places."""
+        if spec.reads is Reads.NUMBERS:
+            return draw(*mask.shape, seed=seed)
         if spec.reads is Reads.VECTORS:
             return draw(*mask.shape, context.input_width, seed=seed)
         generator = torch.Generator().manual_seed(seed)
@@ -64,7 +69,7 @@ class ContentTests(ModuleTests):
         self, spec: Any, module: nn.Module, inputs: tuple[Any, ...]
     ) -> None:
         """Texts padded further give the same items."""
-        if spec.reads is Reads.ROWS:
+        if spec.reads in (Reads.ROWS, Reads.NUMBERS):
             return
         tokens, mask, needs = inputs
         more = torch.cat([tokens, tokens[:, :2]], 1), torch.cat([mask, torch.zeros_like(mask[:, :2])], 1)

@@ -68,16 +68,16 @@ def test_attributes_are_read_in_their_order_and_budgets(experiment):
     default = compile(experiment(Mean()))
     assert dict(default.reads) == {"title": 30, "genres": 5}
     short = compile(experiment(Mean(), reads={"title": 2}))
-    assert int(short.tokens.tokens.lengths.max()) == 2
+    assert int(short.fed[""].tokens.tokens.lengths.max()) == 2
     words = [len(title.split()) for title in short.store.items["title"].to_pylist()]
-    assert dict(short.tokens.truncated) == {"title": sum(count > 2 for count in words)}
-    assert compile(experiment(ItemID())).tokens is None
+    assert dict(short.truncated) == {"title": sum(count > 2 for count in words)}
+    assert compile(experiment(ItemID())).fed[""].tokens is None
 
 
 def test_tokens_are_those_that_were_asked_for(experiment):
     """`tokens=` is what makes the ids and the first vectors."""
     compiled = compile(experiment(Mean(), tokens=Words(min_count=10**6)))
-    assert compiled.encoder.vocab_size < compile(experiment(Mean())).encoder.vocab_size
+    assert compiled.encoders[""].vocab_size < compile(experiment(Mean())).encoders[""].vocab_size
 
 
 def test_frozen_layers_leave_memory(experiment, bert):

@@ -291,7 +291,7 @@ def test_tokens_of_a_history_stand_in_its_order():
     made = compiled("TOKENS")
     gather = made.pipeline.gather
     needs = gather(Seen(user=np.array([0, 0]), history=np.array([[3, 1, 6], [2, 0, 0]])))
-    item = made.tokens.tokens
+    item = made.fed[""].tokens.tokens
     assert needs.tokens.tolist() == [[*item[3], *item[1], *item[6]], [*item[2], 0, 0, 0, 0]]
     assert needs.token_slots.tolist() == [[1, 2, 2, 3, 3, 3], [1, 1, 0, 0, 0, 0]]
 

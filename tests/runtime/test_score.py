@@ -186,7 +186,7 @@ def stages(experiment, tmp_path_factory):
             rest.behavior,
             rest.predictor,
             feed=first.feed,
-            needs=rest.needs,
+            gather=rest.gather,
             candidate_aware=rest.candidate_aware,
         ).eval()
 
