@@ -35,6 +35,14 @@ if TYPE_CHECKING:
     from lego.data.source.prepared import Prepared
     from lego.experiment import Evaluation, Experiment, Training
     from lego.expression import parse
+    from lego.metric.auc import AUC
+    from lego.metric.gauc import GAUC
+    from lego.metric.hit import Hit
+    from lego.metric.log_loss import LogLoss
+    from lego.metric.mrr import MRR
+    from lego.metric.mrr_all import MRRAll
+    from lego.metric.ndcg import NDCG
+    from lego.metric.recall import Recall
     from lego.predictor.dcn import DCN
     from lego.predictor.dcn_v3 import DCNv3
     from lego.predictor.dien import DIEN
@@ -84,6 +92,7 @@ if TYPE_CHECKING:
     from lego.tokens.words import Words
 
 _HOME = {
+    "AUC": "lego.metric.auc",
     "Additive": "lego.sequence.additive",
     "Attention": "lego.sequence.attention",
     "BERT": "lego.content.pretrained",
@@ -109,12 +118,14 @@ _HOME = {
     "FinalMLP": "lego.predictor.final_mlp",
     "FinalNet": "lego.predictor.final_net",
     "Flat": "lego.behavior.flat",
+    "GAUC": "lego.metric.gauc",
     "GDCN": "lego.predictor.gdcn",
     "GRU": "lego.sequence.gru",
     "Gate": "lego.sequence.gate",
     "GloVe": "lego.tokens.glove",
     "HSTU": "lego.sequence.hstu",
     "History": "lego.behavior.history",
+    "Hit": "lego.metric.hit",
     "InterestAttention": "lego.predictor.interest_attention",
     "ItemID": "lego.content.item_id",
     "LSTM": "lego.sequence.lstm",
@@ -122,16 +133,20 @@ _HOME = {
     "Last": "lego.sequence.last",
     "LateInteraction": "lego.predictor.late_interaction",
     "LinearRecurrence": "lego.sequence.linear_recurrence",
+    "LogLoss": "lego.metric.log_loss",
     "LongHistory": "lego.behavior.long_history",
     "Lookup": "lego.content.lookup",
     "MIND": "lego.data.source.mind",
     "MINS": "lego.behavior.mins",
+    "MRR": "lego.metric.mrr",
+    "MRRAll": "lego.metric.mrr_all",
     "MaskNet": "lego.predictor.masknet",
     "Matching": "lego.task.matching",
     "Max": "lego.sequence.maximum",
     "Mean": "lego.sequence.mean",
     "MovieLens": "lego.data.source.movielens",
     "MultiCNN": "lego.sequence.multi_cnn",
+    "NDCG": "lego.metric.ndcg",
     "Numeric": "lego.content.numeric",
     "Poly": "lego.predictor.poly",
     "PolyAttention": "lego.behavior.poly_attention",
@@ -143,11 +158,12 @@ _HOME = {
     "Random": "lego.scorer.random",
     "RankMixer": "lego.predictor.rank_mixer",
     "Ranking": "lego.task.ranking",
+    "Recall": "lego.metric.recall",
     "Recommender": "lego.recommender",
     "Sum": "lego.sequence.sum",
     "TargetAttention": "lego.behavior.target_attention",
-    "TimeDecay": "lego.behavior.time_decay",
     "TextSimilarity": "lego.scorer.text_similarity",
+    "TimeDecay": "lego.behavior.time_decay",
     "Training": "lego.experiment",
     "Transformer": "lego.sequence.transformer",
     "UserAttributes": "lego.behavior.user_attributes",
@@ -166,6 +182,7 @@ _HOME = {
 }
 
 __all__ = [
+    "AUC",
     "BERT",
     "BST",
     "CAUM",
@@ -174,6 +191,7 @@ __all__ = [
     "DIEN",
     "DIN",
     "DNN",
+    "GAUC",
     "GDCN",
     "GRU",
     "HSTU",
@@ -181,6 +199,8 @@ __all__ = [
     "LSTUR",
     "MIND",
     "MINS",
+    "MRR",
+    "NDCG",
     "Additive",
     "Attention",
     "CenNewsRec",
@@ -201,13 +221,16 @@ __all__ = [
     "Gate",
     "GloVe",
     "History",
+    "Hit",
     "InterestAttention",
     "ItemID",
     "Last",
     "LateInteraction",
     "LinearRecurrence",
+    "LogLoss",
     "LongHistory",
     "Lookup",
+    "MRRAll",
     "MaskNet",
     "Matching",
     "Max",
@@ -225,6 +248,7 @@ __all__ = [
     "Random",
     "RankMixer",
     "Ranking",
+    "Recall",
     "Recommender",
     "Sum",
     "TargetAttention",

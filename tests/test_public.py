@@ -38,7 +38,7 @@ def test_every_operator_is_public():
     """A built-in operator that can stand in an expression can be imported from `lego`."""
     from lego import catalog
 
-    slots = ("content", "behavior", "predictor", "task", "source", "tokens", "scorer")
+    slots = ("content", "behavior", "predictor", "task", "metric", "source", "tokens", "scorer")
     built_in = {
         each.name for slot in slots for each in catalog.entries(slot) if each.distribution == catalog.BUILTIN
     }
