@@ -32,9 +32,9 @@ from lego import (
     full,
     split,
 )
+from lego.compiler.gather import batch_of
 from lego.compiler.pipeline import Pipeline
 from lego.contract import Form, Need, Needs, Out
-from lego.data.batch import collate
 from lego.nn.masked import masked_mean
 from lego.ragged import Ragged
 from lego.runtime import score
@@ -299,7 +299,7 @@ def test_longer_padding_changes_nothing(stages, store, asked, content, pair):
     """Padding behind histories and candidates is not looked at, whatever stands in it."""
     pipeline = stages(content, *PAIRS[pair])
     rows = score.impression_rows(asked, np.arange(len(asked)))
-    batch = collate(asked, store.users, rows, np.arange(len(asked)))
+    batch = batch_of(pipeline.gather, asked, store.users, rows, np.arange(len(asked)))
     wide = attrs.evolve(
         batch,
         history=torch.nn.functional.pad(batch.history, (0, 9 - batch.history.shape[1]), value=1),
