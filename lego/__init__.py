@@ -43,8 +43,13 @@ if TYPE_CHECKING:
     from lego.metric.mrr_all import MRRAll
     from lego.metric.ndcg import NDCG
     from lego.metric.recall import Recall
+    from lego.predictor.auto_int import AutoInt
+    from lego.predictor.bilinear import Bilinear
+    from lego.predictor.cosine import Cosine
     from lego.predictor.dcn import DCN
+    from lego.predictor.dcn_v2 import DCNv2
     from lego.predictor.dcn_v3 import DCNv3
+    from lego.predictor.deep_fm import DeepFM
     from lego.predictor.dien import DIEN
     from lego.predictor.din import DIN
     from lego.predictor.dnn import DNN
@@ -57,9 +62,12 @@ if TYPE_CHECKING:
     from lego.predictor.interest_attention import InterestAttention
     from lego.predictor.late_interaction import LateInteraction
     from lego.predictor.masknet import MaskNet
+    from lego.predictor.pnn import PNN
     from lego.predictor.poly import Poly
     from lego.predictor.rank_mixer import RankMixer
+    from lego.predictor.wide_deep import WideDeep
     from lego.predictor.wukong import WuKong
+    from lego.predictor.x_deep_fm import xDeepFM
     from lego.pretrained.layers import frozen, full, split
     from lego.recommender import Recommender
     from lego.runtime.load import load
@@ -95,18 +103,23 @@ _HOME = {
     "AUC": "lego.metric.auc",
     "Additive": "lego.sequence.additive",
     "Attention": "lego.sequence.attention",
+    "AutoInt": "lego.predictor.auto_int",
     "BERT": "lego.content.pretrained",
     "BST": "lego.behavior.bst",
+    "Bilinear": "lego.predictor.bilinear",
     "CAUM": "lego.behavior.caum",
     "CNN": "lego.sequence.cnn",
     "CenNewsRec": "lego.behavior.cen_news_rec",
     "Chain": "lego.sequence.chain",
     "Concat": "lego.sequence.concat",
+    "Cosine": "lego.predictor.cosine",
     "DCN": "lego.predictor.dcn",
+    "DCNv2": "lego.predictor.dcn_v2",
     "DCNv3": "lego.predictor.dcn_v3",
     "DIEN": "lego.predictor.dien",
     "DIN": "lego.predictor.din",
     "DNN": "lego.predictor.dnn",
+    "DeepFM": "lego.predictor.deep_fm",
     "Default": "lego.behavior.default",
     "Dot": "lego.predictor.dot",
     "Embedding": "lego.content.embedding",
@@ -148,6 +161,7 @@ _HOME = {
     "MultiCNN": "lego.sequence.multi_cnn",
     "NDCG": "lego.metric.ndcg",
     "Numeric": "lego.content.numeric",
+    "PNN": "lego.predictor.pnn",
     "Poly": "lego.predictor.poly",
     "PolyAttention": "lego.behavior.poly_attention",
     "Popularity": "lego.scorer.popularity",
@@ -169,6 +183,7 @@ _HOME = {
     "UserAttributes": "lego.behavior.user_attributes",
     "UserID": "lego.behavior.user_id",
     "Views": "lego.content.views",
+    "WideDeep": "lego.predictor.wide_deep",
     "Words": "lego.tokens.words",
     "WuKong": "lego.predictor.wukong",
     "any_of": "lego.spec",
@@ -179,6 +194,7 @@ _HOME = {
     "load": "lego.runtime.load",
     "parse": "lego.expression",
     "split": "lego.pretrained.layers",
+    "xDeepFM": "lego.predictor.x_deep_fm",
 }
 
 __all__ = [
@@ -201,12 +217,18 @@ __all__ = [
     "MINS",
     "MRR",
     "NDCG",
+    "PNN",
     "Additive",
     "Attention",
+    "AutoInt",
+    "Bilinear",
     "CenNewsRec",
     "Chain",
     "Concat",
+    "Cosine",
+    "DCNv2",
     "DCNv3",
+    "DeepFM",
     "Default",
     "Dot",
     "Embedding",
@@ -259,6 +281,7 @@ __all__ = [
     "UserAttributes",
     "UserID",
     "Views",
+    "WideDeep",
     "Words",
     "WuKong",
     "any_of",
@@ -269,6 +292,7 @@ __all__ = [
     "load",
     "parse",
     "split",
+    "xDeepFM",
 ]
 
 

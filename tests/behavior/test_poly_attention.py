@@ -3,9 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from lego.behavior.poly_attention import PolyAttention
-from lego.contract import Needs
+from lego.contract import Form, Need, Needs
+from lego.errors import CompositionError
 from lego.spec import Context
 from lego.testing import BehaviorTests
 
@@ -67,3 +69,66 @@ class TestPolyAttention(BehaviorTests):
         loss.backward()
         assert loss.item() == 0
         assert all(torch.isfinite(weight.grad).all() for weight in module.parameters())
+
+    def test_a_category_bias_is_added_to_the_logits_of_each_candidate(self):
+        """λ times the cosine of both categories, several-valued ones averaged; a missing one has no bias."""
+        context = Context(width=4, input_width=4, length=5, item_vocabularies={"genre": 6})
+        spec = PolyAttention(interests=3, hidden=6, category_bias=0.7, category="genre")
+        module = spec.build(context).eval()
+        sequence, mask = history()
+        clicked = torch.tensor(
+            [[[1, 2], [3, 0], [0, 0], [5, 0], [1, 0]], [[2, 0], [3, 4], [0, 0], [0, 0], [0, 0]]]
+        )
+        clicked = torch.cat([clicked, torch.zeros(1, 5, 2, dtype=torch.int64)])
+        shown = torch.tensor([[[1, 0], [0, 0]], [[3, 2], [5, 0]], [[1, 0], [1, 0]]])
+        needs = Needs(history={"genre": clicked}, candidates={"genre": shown})
+        everyone = torch.ones(3, 2, dtype=torch.bool)
+        found = module(sequence, mask, torch.randn(3, 2, 4), everyone, needs).tensor
+        assert found.shape == (3, 2, 3, 4)
+        plain, table = module.plain, module.table.weight
+        for row, length in enumerate(LENGTHS[:2]):
+            real = sequence[row, :length]
+            for column in range(2):
+                bias = []
+                for slot in range(length):
+                    both = [
+                        table[[value for value in each.tolist() if value]].mean(0)
+                        if each.any()
+                        else torch.zeros(4)
+                        for each in (shown[row, column], clicked[row, slot])
+                    ]
+                    bias.append(functional.cosine_similarity(*both, dim=0))
+                logits = torch.tanh(real @ plain.project.weight.T) @ plain.codes.weight.T  # (length, M)
+                weights = torch.softmax(logits + 0.7 * torch.stack(bias).unsqueeze(-1), 0)
+                torch.testing.assert_close(found[row, column], weights.T @ real, atol=1e-5, rtol=1e-5)
+        assert not found[2].any()
+
+    def test_without_a_category_bias_nothing_is_asked_for(self):
+        """With one the interests are per candidate, and one attribute of the items is read."""
+        plain, biased = PolyAttention(), PolyAttention(category_bias=1, category="genre")
+        assert (plain.needs, plain.gives, plain.item_attributes) == (frozenset(), Form.INTERESTS, ())
+        assert biased.needs == {Need.CANDIDATES, Need.ATTRIBUTES}
+        assert biased.gives == Form.INTERESTS | Form.PER_CANDIDATE
+        assert biased.item_attributes == ("genre",)
+
+    def test_disagreement_of_interests_per_candidate_counts_real_candidates(self):
+        """A padded candidate is no part of the mean."""
+        context = Context(width=4, input_width=4, length=5, item_vocabularies={"category": 6})
+        module = PolyAttention(interests=3, hidden=6, category_bias=1).build(context).train()
+        sequence, mask = history()
+        needs = Needs(
+            history={"category": torch.randint(1, 6, (3, 5, 1))},
+            candidates={"category": torch.randint(1, 6, (3, 2, 1))},
+        )
+        candidates = torch.randn(3, 2, 4)
+        shown = torch.tensor([[True, False], [True, False], [True, False]])
+        loss = module(sequence, mask, candidates, shown, needs).losses["disagreement"]
+        first = Needs(history=needs.history, candidates={"category": needs.candidates["category"][:, :1]})
+        alone = module(sequence, mask, candidates[:, :1], shown[:, :1], first).losses["disagreement"]
+        torch.testing.assert_close(loss, alone)
+
+    def test_a_category_that_is_not_there_is_told(self):
+        """With those that are."""
+        context = Context(width=4, input_width=4, length=5, item_vocabularies={"category": 6})
+        with pytest.raises(CompositionError, match=r"Did you mean 'category'\? They have: category"):
+            PolyAttention(category_bias=1, category="categry").build(context)
