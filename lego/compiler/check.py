@@ -55,7 +55,14 @@ def reads_of(experiment: Experiment, model: Recommender) -> Mapping[str, int]:
 
 def _leaves(model: Recommender) -> list[Content]:
     """The content operators that are fed."""
-    return [leaf.spec for leaf in leaves(model.content, {})]
+    return [leaf.spec for leaf in leaves(model.content, {}) if isinstance(leaf.spec, Content)]
+
+
+def parts_of(spec: Spec) -> Iterator[Spec]:
+    """The operators that stand side by side in a combination, and those in these."""
+    for part in getattr(spec, "inner", ()):
+        yield part
+        yield from parts_of(part)
 
 
 def _has_language_model(model: object) -> bool:
@@ -155,6 +162,11 @@ def _needs(model: Recommender) -> Iterator[Problem]:
                 "use a content operator that reads the Recommender's tokens, for example Attention() or CNN()"
             )
             yield Problem(f"{where}={spec!r}", what, fix)
+    for slot, wanted, spec in (("behavior", Behavior, model.behavior), ("content", Content, model.content)):
+        for part in parts_of(spec):
+            if not isinstance(part, wanted):
+                what = f"{part!r} stands in it, which does not fit the {slot} slot"
+                yield Problem(f"{slot}={spec!r}", what, f"use an operator of `lego catalog {slot}`")
     for content in _leaves(model):
         if isinstance(content, Behavior):
             for need in sorted(content.needs, key=lambda each: each.name):

@@ -48,7 +48,10 @@ class Leaf:
 
 def leaves(spec: Content, reads: Mapping[str, int], path: str = "") -> Iterator[Leaf]:
     """The operators of a content slot that are fed, in order."""
-    if spec.reads is not Reads.PARTS:
+    if getattr(spec, "reads", None) is not Reads.PARTS:
+        # What is no content operator at all is found by the check, which lists all that is wrong.
+        if not isinstance(spec, Content):
+            return
         mine = {} if spec.reads is Reads.ROWS else spec.reads_of(reads)
         yield Leaf(path=path, spec=spec, reads=mine)
         return

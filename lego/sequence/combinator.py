@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import attrs
 from torch import Tensor, nn
 
-from lego.contract import Form, Out, Reads, summed
-from lego.errors import Problem, SpecError
+from lego.contract import Form, Needs, Out, Reads, summed
+from lego.errors import SpecError
 from lego.nn.masked import zero_padding
 from lego.sequence.composite import Composite, is_aware, run
 from lego.spec import Behavior, Choice, Content, Context, choices, field_names
@@ -18,8 +18,9 @@ from lego.spec import Behavior, Choice, Content, Context, choices, field_names
 class Combinator(Composite):
     """Every part reads the same; what they give is made one.
 
-    In the behavior slot a part may be any behavior operator. All parts give one form; beside a part that makes a user for
-    each candidate, the others' users are repeated for each. Losses of the parts are added.
+    In the behavior slot a part may be any behavior operator, in the content slot any content operator: where they are fed in
+    different ways (`Sum(ItemID(), BERT())`) the compiler feeds each in its own. All parts give one form; beside a part that
+    makes a user for each candidate, the others' users are repeated for each. Losses of the parts are added.
     """
 
     variadic: ClassVar[bool] = True
@@ -60,16 +61,36 @@ class Combinator(Composite):
             together |= _form(part)
         return together
 
-    def problems(self, context_width: int, where: str) -> Iterator[Problem]:
-        """Its parts read one input, so all must read vectors."""
-        for part in self.inner:
-            if isinstance(part, Content) and part.reads is not Reads.VECTORS:
-                fed = "item rows" if part.reads is Reads.ROWS else "token ids of its own"
-                what = f"{part!r} reads {fed}, but the parts of a {type(self).__name__} read the same vectors"
-                yield Problem(
-                    where, what, "combine operators of the table `Content and behavior`, or of `Behavior`"
-                )
-        yield from super().problems(context_width, where)
+    @property
+    def reads(self) -> Reads:
+        """Token vectors where all parts read these; else what the parts give, each fed in its own way."""
+        alike = all(not isinstance(part, Content) or part.reads is Reads.VECTORS for part in self.inner)
+        return Reads.VECTORS if alike else Reads.PARTS
+
+    @property
+    def content_parts(self) -> Mapping[str, Content]:
+        """The parts by number, where they are fed in different ways."""
+        if self.reads is Reads.VECTORS:
+            return {}
+        return {str(number): part for number, part in enumerate(self.inner, 1)}
+
+    def build(self, context: Context) -> nn.Module:
+        """The torch of it."""
+        return self.combined(context, **self.modules(context))
+
+    def build_combiner(self, context: Context) -> nn.Module:
+        """The torch of it over what the parts give: (N, K, D), mask (N, K) -> (N, D)."""
+        count = len(self.inner)
+        nothing: dict[str, Any] = {
+            "parts": [nn.Identity() for _ in range(count)],
+            "aware": [False] * count,
+            "repeated": [False] * count,
+        }
+        return _OverParts(self.combined(context, **nothing))
+
+    def combined(self, context: Context, **parts: Any) -> Combined:
+        """The torch of it, around modules of the parts."""
+        raise NotImplementedError
 
     def modules(self, context: Context) -> dict[str, Any]:
         """The modules of the parts, and how each is called: the arguments of a `Combined`."""
@@ -118,6 +139,18 @@ class Combined(nn.Module):
         real = outs[0].mask
         losses = summed(*(out.losses for out in outs))
         return Out(found if real is None else zero_padding(found, real), real, losses)
+
+
+class _OverParts(nn.Module):
+    """What the parts gave elsewhere, combined; a part that had nothing to read counts as zeros."""
+
+    def __init__(self, combined: Combined) -> None:
+        super().__init__()
+        self.combined = combined
+
+    def forward(self, views: Tensor, mask: Tensor, needs: Needs) -> Out:
+        """views (N, K, D), mask (N, K) -> (N, D)."""
+        return Out(self.combined.combine(list(zero_padding(views, mask).unbind(1))))
 
 
 def _repeated(out: Out, count: int) -> Out:

@@ -26,9 +26,9 @@ class Concat(Combinator):
 
         def __init__(self, *parts: Content | Behavior) -> None: ...
 
-    def build(self, context: Context) -> nn.Module:
-        """The torch of it."""
-        return _Concat(context.width, **self.modules(context))
+    def combined(self, context: Context, **parts: Any) -> Combined:
+        """The torch of it, around modules of the parts."""
+        return _Concat(context.width, **parts)
 
     @classmethod
     def examples(cls) -> Iterable[Self]:

@@ -37,9 +37,9 @@ class Gate(Combinator):
             self, *parts: Content | Behavior, kind: Literal["softmax", "sigmoid"] = "softmax"
         ) -> None: ...
 
-    def build(self, context: Context) -> nn.Module:
-        """The torch of it."""
-        return _Gate(context.width, softmax=self.kind == "softmax", **self.modules(context))
+    def combined(self, context: Context, **parts: Any) -> Combined:
+        """The torch of it, around modules of the parts."""
+        return _Gate(context.width, softmax=self.kind == "softmax", **parts)
 
     @classmethod
     def examples(cls) -> Iterable[Self]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import attrs
-from torch import Tensor, nn
+from torch import Tensor
 
 from lego.sequence.attention import Attention
 from lego.sequence.cnn import CNN
@@ -25,9 +25,9 @@ class Sum(Combinator):
 
         def __init__(self, *parts: Content | Behavior) -> None: ...
 
-    def build(self, context: Context) -> nn.Module:
-        """The torch of it."""
-        return _Sum(**self.modules(context))
+    def combined(self, context: Context, **parts: Any) -> Combined:
+        """The torch of it, around modules of the parts."""
+        return _Sum(**parts)
 
     @classmethod
     def examples(cls) -> Iterable[Self]:

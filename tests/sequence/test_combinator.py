@@ -10,7 +10,7 @@ from lego.behavior.history import History
 from lego.behavior.poly_attention import PolyAttention
 from lego.behavior.user_id import UserID
 from lego.content.item_id import ItemID
-from lego.contract import Form, Need, Needs, Out
+from lego.contract import Form, Need, Needs, Out, Reads
 from lego.errors import SpecError
 from lego.expression import parse
 from lego.nn.masked import masked_mean
@@ -156,11 +156,15 @@ def test_the_form_is_that_of_the_parts():
 
 
 @pytest.mark.parametrize("made", COMBINATORS)
-def test_parts_with_other_feeds_are_told(made):
-    """What reads item rows cannot read the vectors that the other parts read."""
-    (problem,) = made(ItemID(), Mean()).problems(8, "content=…")
-    assert "ItemID() reads item rows" in problem.what
-    assert not list(made(Mean(), GRU()).problems(8, "content=…"))
+def test_parts_with_other_feeds_are_fed_apart(made):
+    """What reads item rows beside what reads words makes a combination of parts; all words stay one operator."""
+    mixed, words = made(ItemID(), Mean()), made(CNN(), Mean())
+    assert (mixed.reads, words.reads) == (Reads.PARTS, Reads.VECTORS)
+    assert dict(mixed.content_parts) == {"1": ItemID(), "2": Mean()}
+    views, mask = torch.randn(2, 2, 8), torch.tensor([[True, True], [True, False]])
+    combiner = mixed.build_combiner(CONTEXT)
+    wanted = combiner.combined.combine([views[:, 0], views[:, 1] * mask[:, 1:]])
+    torch.testing.assert_close(combiner(views, mask, Needs()).tensor, wanted)
 
 
 @pytest.mark.parametrize("made", COMBINATORS)
