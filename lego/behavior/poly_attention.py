@@ -5,8 +5,8 @@ different interests. A mean over all M² pairs, an interest with itself included
 so it has the same minimum.
 
 With a category bias λ cos(e(click), e(candidate)) is added to the logits of a click, e being an embedding of the category
-(section 3.3). The paper's code averages that bias over the candidates shown together; here each candidate has the interests that its own
-category makes, so that a score never depends on the other candidates.
+(section 3.3). The paper's code averages that bias over the candidates shown together; here each candidate has the interests
+that its own category makes, so that a score never depends on the other candidates.
 """
 
 from __future__ import annotations
