@@ -28,6 +28,9 @@ TOKENIZERS = (
 )
 """One of these makes a tokenizer."""
 
+HUB_SECONDS = 3.0
+"""How long the hub may take to answer what there is."""
+
 _WANTED = ("*.json", "*.safetensors", "*.txt", "*.model")
 _UNWANTED = (
     "onnx/*",
@@ -200,7 +203,7 @@ def _cached(name: str) -> Checkpoint | None:
 
 
 def _from_hub(name: str, *, download: bool) -> Checkpoint:
-    from huggingface_hub import hf_hub_download, snapshot_download
+    from huggingface_hub import snapshot_download
 
     try:
         if download:
@@ -208,7 +211,9 @@ def _from_hub(name: str, *, download: bool) -> Checkpoint:
                 snapshot_download(name, allow_patterns=list(_WANTED), ignore_patterns=list(_UNWANTED))
             )
         else:
-            folder = Path(hf_hub_download(name, CONFIG)).parent
+            # Asked as a snapshot: a single file is asked for again and again, half a minute, where there is no network.
+            wanted = [CONFIG, "tokenizer_config.json"]
+            folder = Path(snapshot_download(name, allow_patterns=wanted, etag_timeout=HUB_SECONDS))
     except Exception as problem:  # noqa: BLE001 - whatever a network does, the ways out are the same
         raise _nowhere(name, problem) from None
     return Checkpoint(name=name, folder=folder, origin="hub cache")
@@ -216,7 +221,7 @@ def _from_hub(name: str, *, download: bool) -> Checkpoint:
 
 def _nowhere(name: str, problem: Exception) -> CheckpointError:
     ways = [
-        f"fetch it where there is a network: huggingface-cli download {name}",
+        f"fetch it where there is a network: hf download {name}",
         "set HF_HOME to a cache that has it",
     ]
     ways.append(f"give a local folder instead of {name!r}")

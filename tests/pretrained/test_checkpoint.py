@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 
@@ -110,7 +111,7 @@ def test_nowhere_to_be_had_gives_the_ways_out(offline):
         resolve("google-bert/bert-base-uncased")
     text = str(caught.value)
     for part in (
-        "huggingface-cli download google-bert/bert-base-uncased",
+        "hf download google-bert/bert-base-uncased",
         "HF_HOME",
         "local folder",
         MINILM.name,
@@ -257,3 +258,16 @@ def test_a_package_that_is_not_there_is_not_found():
     assert Packaged("x/y", "no_such_package_at_all", "model").find() is None
     assert Packaged("x/y", "lego", "no/such/folder").find() is None
     assert Packaged("x/y", "lego.pretrained").find().name == "pretrained"
+
+
+@pytest.mark.parametrize("download", [True, False])
+def test_without_a_network_the_answer_comes_soon(monkeypatch, tmp_path, download):
+    """Nobody waits half a minute for a hub that cannot be reached."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    begun = time.monotonic()
+    with pytest.raises(CheckpointError, match="hf download acme/none-such"):
+        resolve("acme/none-such", download=download)
+    assert time.monotonic() - begun < 10
