@@ -55,22 +55,22 @@ class Case:
 
     def fields(self, row: int, place: int) -> np.ndarray:
         """(F, D): user vector, attributes of the user, item vector, attributes of the item."""
-        user, candidates, _, needs = self.inputs
-        vector = user.tensor[row] if user.tensor.ndim == 2 else user.tensor[row, place]
-        found = [vector.numpy()]
+        needs = self.inputs[3]
+        user, item = self._vectors(row, place)
+        found = [user]
         if self.spec.fields == "attributes":
             found += self._values("fields.user", needs.profile, (row,))
-        found.append(candidates[row, place].numpy())
+        found.append(item)
         if self.spec.fields == "attributes":
             found += self._values("fields.item", needs.candidates, (row, place))
         return np.stack(found)
 
     def first_order(self, name: str, row: int, place: int) -> float:
         """The linear model: a weight a dimension of the two vectors, a weight a value of an attribute."""
-        weights, needs, fields = self.weights, self.inputs[3], self.fields(row, place)
-        item = 2 if self.spec.fields == "attributes" else 1
-        total = weights[f"{name}.of_user.weight"][0] @ fields[0]
-        total += weights[f"{name}.of_item.linear.weight"][0] @ fields[item]
+        weights, needs = self.weights, self.inputs[3]
+        user, item = self._vectors(row, place)
+        total = weights[f"{name}.of_user.weight"][0] @ user
+        total += weights[f"{name}.of_item.linear.weight"][0] @ item
         total += weights[f"{name}.of_item.linear.bias"][0]
         if self.spec.fields == "attributes":
             values = self._values(f"{name}.user", needs.profile, (row,))
@@ -95,6 +95,11 @@ class Case:
     def deep(self, name: str, vector: np.ndarray) -> float:
         """A perceptron down to one number."""
         return self.score(f"{name}.score", self.perceptron(f"{name}.deep", vector))
+
+    def _vectors(self, row: int, place: int) -> tuple[np.ndarray, np.ndarray]:
+        user, candidates, *_ = self.inputs
+        vector = user.tensor[row] if user.tensor.ndim == 2 else user.tensor[row, place]
+        return vector.numpy(), candidates[row, place].numpy()
 
     def _values(
         self, name: str, codes: Mapping[str, torch.Tensor], place: tuple[int, ...]
@@ -135,7 +140,7 @@ def case() -> Callable[..., Case]:
 
 
 @pytest.fixture
-def peer() -> Callable[[str], types.ModuleType]:
+def peer(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], types.ModuleType]:
     """`peer("fuxictr.pytorch.layers.interactions.cross_net")`: a module of another library, or a skip where it is not installed.
 
     The packages above the module are not run: what they import beside it (data frames, a look for a newer version) is not
@@ -149,11 +154,9 @@ def peer() -> Callable[[str], types.ModuleType]:
             pytest.skip(f"{parts[0]} is not installed: pip install --no-deps {parts[0].replace('_', '-')}")
         folder = next(iter(found.submodule_search_locations))
         for depth in range(1, len(parts)):
-            package = ".".join(parts[:depth])
-            if package not in sys.modules:
-                made = types.ModuleType(package)
-                made.__path__ = ["/".join([folder, *parts[1:depth]])]
-                sys.modules[package] = made
+            made = types.ModuleType(".".join(parts[:depth]))
+            made.__path__ = ["/".join([folder, *parts[1:depth]])]
+            monkeypatch.setitem(sys.modules, made.__name__, made)
         return importlib.import_module(name)
 
     return load

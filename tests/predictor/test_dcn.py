@@ -1,40 +1,53 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 
-from lego.contract import Needs, Out
 from lego.predictor.dcn import DCN
-from lego.spec import Context
 from lego.testing import PredictorTests
-
-CONTEXT = Context(width=4, input_width=4, length=5)
 
 
 class TestDCN(PredictorTests):
     operator = DCN
 
+    @pytest.mark.parametrize("fields", ["vectors", "attributes"])
     @pytest.mark.parametrize("hidden", [(), (5,)])
-    def test_equals_the_formula(self, hidden):
-        """x_{l+1} = x_0 (w_l · x_l) + b_l + x_l, joined to the perceptron over x_0, in numpy."""
-        module = DCN(cross=3, hidden=hidden).build(CONTEXT).eval()
-        for layer in module.cross:
-            torch.nn.init.normal_(layer.bias)
-        user, candidates, mask = torch.randn(2, 4), torch.randn(2, 3, 4), torch.ones(2, 3, dtype=torch.bool)
-        found = module(Out(user), candidates, mask, Needs()).detach().numpy()
-        weights = {name: value.detach().numpy() for name, value in module.named_parameters()}
-        for row in range(2):
-            for place in range(3):
-                first = np.concatenate([user[row].numpy(), candidates[row, place].numpy()])
-                crossed = first
-                for layer in range(3):
-                    weight, bias = weights[f"cross.{layer}.weight.weight"][0], weights[f"cross.{layer}.bias"]
-                    crossed = first * (weight @ crossed) + bias + crossed
-                deep = [
-                    np.maximum(weights["deep.layers.0.weight"] @ first + weights["deep.layers.0.bias"], 0)
-                    for _ in hidden
-                ]
-                joined = np.concatenate([crossed, *deep])
-                wanted = weights["score.linear.weight"][0] @ joined + weights["score.linear.bias"][0]
-                assert found[row, place] == pytest.approx(wanted, abs=1e-4)
+    @pytest.mark.parametrize("per_candidate", [False, True])
+    def test_equals_the_formula(self, case, fields, hidden, per_candidate):
+        """x_{l+1} = x_0 (w_l · x_l) + b_l + x_l step by step, joined to the perceptron over x_0, in numpy."""
+        made = case(DCN(cross=3, hidden=hidden, fields=fields), per_candidate=per_candidate)
+        weights = made.weights
+        for pair in made.pairs():
+            first = crossed = made.fields(*pair).ravel()
+            for layer in range(3):
+                weight, bias = weights[f"weights.{layer}"][0], weights[f"biases.{layer}"]
+                crossed = first * (weight @ crossed) + bias + crossed
+            deep = made.perceptron("deep", first) if hidden else []
+            wanted = made.score("score", [*crossed, *deep])
+            assert made.scores[pair] == pytest.approx(wanted, rel=1e-4, abs=1e-4)
+
+    def test_equals_fuxictr(self, case, peer):
+        """The cross network is that of FuxiCTR with the same weights."""
+        made = case(DCN(cross=3, hidden=(), fields="attributes"))
+        tensors = made.tensors().flatten(1)
+        layer = peer("fuxictr.pytorch.layers.interactions.cross_net").CrossNet(tensors.size(1), 3)
+        with torch.no_grad():
+            for theirs, weight, bias in zip(
+                layer.cross_net, made.module.weights, made.module.biases, strict=True
+            ):
+                theirs.weight.weight.copy_(weight)
+                theirs.bias.copy_(bias)
+            wanted = made.module.score(layer(tensors))
+        torch.testing.assert_close(torch.tensor(made.scores).flatten(), wanted, atol=1e-4, rtol=1e-4)
+
+    def test_gradients_are_those_of_the_formula(self, case):
+        """The closed form has the gradients that torch finds for the layers one by one."""
+        made = case(DCN(cross=3, hidden=()))
+        module, (user, candidates, mask, needs) = made.module, made.inputs
+        weights = [*module.weights, *module.biases]
+        found = torch.autograd.grad(module(user, candidates, mask, needs).square().sum(), weights)
+        first = crossed = module.fields(user, candidates, mask, needs).flatten(-2)
+        for weight, bias in zip(module.weights, module.biases, strict=True):
+            crossed = first * (crossed @ weight.T) + bias + crossed
+        wanted = torch.autograd.grad(module.score(crossed).square().sum(), weights)
+        torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-3)
