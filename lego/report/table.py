@@ -48,15 +48,17 @@ def print_metrics(
 ) -> None:
     """The table where the console is a terminal, the lines elsewhere.
 
-    On a terminal that is too narrow for a column a metric, metrics are the rows, so that no number is ever cut.
+    On a terminal that is too narrow for a column a metric, metrics are the rows; on one too narrow for that,
+    lines without borders. No number is ever cut.
     """
     if console.is_terminal:
-        table = metrics_table(rows, title=title, heading=heading, digits=digits)
         wide = console.options.update(width=WIDE)
-        if console.measure(table, options=wide).maximum > console.width:
-            table = metrics_table(turned(rows), title=title, heading=heading, digits=digits)
-        console.print(table)
-        return
+        for way in (rows, turned(rows)):
+            table = metrics_table(way, title=title, heading=heading, digits=digits)
+            if console.measure(table, options=wide).maximum <= console.width:
+                console.print(table)
+                return
+        rows = turned(rows)
     for line in metrics_lines(rows, title=title, heading=heading, digits=digits):
         console.print(line, soft_wrap=True, markup=False, highlight=False, emoji=False)
 
