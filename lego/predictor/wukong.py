@@ -64,7 +64,6 @@ class _WuKong(nn.Module):
         super().__init__()
         self.fields = fields
         self.layers = nn.ModuleList(layers)
-        self.dropout = nn.Dropout(dropout)
         self.deep = MLP(size, hidden, dropout=dropout)
         self.score = Score(self.deep.width)
 
@@ -72,7 +71,7 @@ class _WuKong(nn.Module):
         """user (B, D) or (B, C, D), candidates (B, C, D), candidate_mask (B, C) -> scores (B, C)."""
         vectors = joined(self.fields.apart(user, candidates, candidate_mask, needs), -2)  # (B, C, F, D)
         for layer in self.layers:
-            vectors = self.dropout(layer(vectors))
+            vectors = layer(vectors)
         return self.score(self.deep(vectors.flatten(-2)))
 
 
