@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import typing
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 import attrs
@@ -66,6 +68,22 @@ class SpecTests:
         with pytest.raises(SpecError, match="no_such_option"):
             type(spec)(**given, no_such_option=1)
 
+    def test_a_slip_of_the_pen_is_answered_with_the_nearest(self, spec: Any) -> None:
+        """A misspelt option is told what was probably meant."""
+        if type(spec).named:
+            return  # there any name is a part
+        for name in field_names(type(spec)):
+            with pytest.raises(SpecError, match=r"Did you mean '\w+'\?"):
+                type(spec)(**{f"{name}x": 1})
+
+    def test_values_of_another_kind_are_refused(self, spec: Any) -> None:
+        """A value that the annotation of its option does not admit is an error that names the option."""
+        given = {name: getattr(spec, name) for name in field_names(type(spec))}
+        for name in given:
+            if typing.get_type_hints(type(spec))[name] is not Any:
+                with pytest.raises(SpecError, match=name):
+                    type(spec)(**{**given, name: _NOTHING_WANTED})
+
     def test_too_many_arguments_are_refused(self, spec: Any) -> None:
         """Options beyond the obvious first one need their name."""
         values = [getattr(spec, name) for name in field_names(type(spec))]
@@ -76,6 +94,10 @@ class SpecTests:
         """An option cannot be changed once the spec is made."""
         with pytest.raises(attrs.exceptions.FrozenInstanceError):
             spec.some_option = 1
+
+
+_NOTHING_WANTED = object()
+"""What no option admits."""
 
 
 def _names_with(cls: type[Spec]) -> expression.Resolve:
@@ -98,7 +120,9 @@ class ModuleTests(SpecTests):
         """A test for each spec and input width."""
         super().pytest_generate_tests(metafunc)
         if "input_width" in metafunc.fixturenames:
-            metafunc.parametrize("input_width", self.input_widths)
+            # Exporting takes longer than all other tests together, so one width has to do.
+            once = metafunc.function.__name__ == "test_it_exports"
+            metafunc.parametrize("input_width", self.input_widths[-1:] if once else self.input_widths)
 
     @pytest.fixture
     def context(self, spec: Any, input_width: int) -> Context:
@@ -107,6 +131,8 @@ class ModuleTests(SpecTests):
             width=self.width,
             input_width=input_width,
             length=self.length,
+            token_width=input_width,
+            token_length=2 * self.length,
             items=12,
             users=5,
             item_vocabularies=vocabularies(spec, "item_attributes"),
@@ -169,6 +195,25 @@ class ModuleTests(SpecTests):
         assert torch.isfinite(half).all()
         assert half.shape == tensor(module(*inputs)).shape
 
+    def test_it_exports(self, spec: Any, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        """`torch.export` turns it into a program that gives the same; an operator that cannot says why in `unexportable`."""
+        if spec.unexportable:
+            pytest.skip(f"{type(spec).__name__} cannot be exported: {spec.unexportable}")
+        wanted = tensor(module(*inputs))
+        tensors: list[Tensor] = []
+
+        def collect(each: Tensor) -> Tensor:
+            tensors.append(each)
+            return each
+
+        for each in inputs:
+            mapped(each, collect)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's, about modules of its own
+            program = torch.export.export(_Flat(module, inputs), tuple(tensors), strict=False)
+            found = program.module()(*tensors)
+        assert_near(found, wanted)
+
     def test_shapes_without_numbers(
         self, spec: Any, context: Context, module: nn.Module, inputs: tuple[Any, ...]
     ) -> None:
@@ -178,6 +223,20 @@ class ModuleTests(SpecTests):
         found = tensor(shaped(*(moved(each, "meta") for each in inputs)))
         assert found.is_meta
         assert found.shape == tensor(module(*inputs)).shape
+
+
+class _Flat(nn.Module):
+    """A module that is called with tensors and gives a tensor, as `torch.export` wants it."""
+
+    def __init__(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        super().__init__()
+        self.module = module
+        self.inputs = inputs
+
+    def forward(self, *tensors: Tensor) -> Tensor:
+        """The tensors of the inputs, in order -> what the module gives, zeros at padded places."""
+        rest = iter(tensors)
+        return tensor(self.module(*(mapped(each, lambda _: next(rest)) for each in self.inputs)))
 
 
 def vocabularies(spec: Any, kind: str) -> dict[str, int]:
@@ -224,32 +283,29 @@ def prefix(*lengths: int, width: int | None = None) -> Tensor:
     return torch.arange(max(lengths) if width is None else width) < torch.tensor(lengths)[:, None]
 
 
-def moved(value: Any, device: str) -> Any:
-    """A tensor, or an `Out` or `Needs` of tensors, on another device."""
+def mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """A tensor changed, or an `Out`, `Needs` or mapping whose tensors are, in one order; anything else as it is."""
     if isinstance(value, Tensor):
-        return value.to(device)
+        return change(value)
     if isinstance(value, Out):
-        return Out(value.tensor.to(device), None if value.mask is None else value.mask.to(device))
+        return Out(change(value.tensor), None if value.mask is None else change(value.mask))
     if isinstance(value, Needs):
         return Needs(
-            **{name: moved(each, device) for name, each in attrs.asdict(value, recurse=False).items()}
+            **{name: mapped(each, change) for name, each in attrs.asdict(value, recurse=False).items()}
         )
     if isinstance(value, Mapping):
-        return {name: moved(each, device) for name, each in value.items()}
+        return {name: mapped(each, change) for name, each in value.items()}
     return value
+
+
+def moved(value: Any, device: str) -> Any:
+    """A tensor, or an `Out` or `Needs` of tensors, on another device."""
+    return mapped(value, lambda each: each.to(device))
 
 
 def taken(value: Any, rows: Any) -> Any:
     """Some rows of a tensor, or of an `Out` or `Needs` of tensors."""
-    if isinstance(value, Tensor):
-        return value[rows]
-    if isinstance(value, Out):
-        return Out(value.tensor[rows], None if value.mask is None else value.mask[rows])
-    if isinstance(value, Needs):
-        return Needs(**{name: taken(each, rows) for name, each in attrs.asdict(value, recurse=False).items()})
-    if isinstance(value, Mapping):
-        return {name: taken(each, rows) for name, each in value.items()}
-    return value
+    return mapped(value, lambda each: each[rows])
 
 
 def assert_near(found: Tensor, wanted: Tensor, tolerance: float = TOLERANCE) -> None:

@@ -47,6 +47,14 @@ class _Unused(nn.Module):
         return Out(sequence.masked_fill(~mask.unsqueeze(-1), 0).sum(1) * self.unused[:1].detach())
 
 
+class _Branching(nn.Module):
+    """Looks at numbers to decide what to do, which no exported program can."""
+
+    def forward(self, sequence, mask, needs):
+        sequence = sequence.masked_fill(~mask.unsqueeze(-1), 0).sum(1)
+        return Out(sequence if sequence[0, 0] > 0 else 2 * sequence)
+
+
 class _SoftScores(nn.Module):
     """Scores that depend on the other candidates."""
 
@@ -112,6 +120,12 @@ class BrokenMetric(Metric):
         return float(ranking.labels[:5].mean())
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _exporting_is_loaded():
+    """pytester forgets modules that are first imported inside it, and torch cannot load those for exporting twice."""
+    torch.export.export(nn.Identity(), (torch.ones(1),), strict=False)
+
+
 def failures(pytester, suite: str, spec: str, made: str | None) -> set[str]:
     """The names of the tests that fail when a suite runs on a broken operator, in a pytest of its own."""
     pytester.makepyfile(
@@ -143,6 +157,7 @@ def failures(pytester, suite: str, spec: str, made: str | None) -> set[str]:
         ("BehaviorTests", "Broken", "_Centred", "test_rows_do_not_mix"),
         ("BehaviorTests", "Broken", "_NaNOnEmpty", "test_an_empty_row_is_finite"),
         ("BehaviorTests", "Broken", "_Unused", "test_gradients_reach_every_trainable_weight"),
+        ("BehaviorTests", "Broken", "_Branching", "test_it_exports"),
         ("PredictorTests", "BrokenPredictor", "_SoftScores", "test_other_candidates_do_not_matter"),
         ("PredictorTests", "BrokenPredictor", "_HalfScores", "test_scores_are_float32"),
         ("TaskTests", "BrokenTask", None, "test_order_does_not_matter"),
@@ -152,6 +167,30 @@ def failures(pytester, suite: str, spec: str, made: str | None) -> set[str]:
 def test_a_broken_operator_is_caught(pytester, suite, spec, made, caught):
     """Each suite fails in the test that names the rule."""
     assert caught in failures(pytester, suite, spec, made)
+
+
+def test_what_cannot_be_exported_says_why(pytester):
+    """An operator that declares a reason is skipped with it, and only in that test."""
+    pytester.makepyfile(
+        test_it=f"""
+        import importlib.util
+        import sys
+        from lego import testing
+
+        found = importlib.util.spec_from_file_location("doubles", {__file__!r})
+        doubles = importlib.util.module_from_spec(found)
+        sys.modules["doubles"] = doubles  # annotations are read through it
+        found.loader.exec_module(doubles)
+        doubles.Broken.made = doubles._Branching
+        doubles.Broken.unexportable = "it looks at numbers"
+
+        class TestIt(testing.BehaviorTests):
+            specs = [doubles.Broken()]
+        """
+    )
+    result = pytester.runpytest("-q", "-rs", "-p", "no:cacheprovider", "-k", "exports or finite")
+    result.stdout.fnmatch_lines(["*Broken cannot be exported: it looks at numbers*"])
+    assert result.parseoutcomes()["skipped"] == 1
 
 
 def test_a_suite_without_an_operator_says_so(pytester):
