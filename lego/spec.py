@@ -600,6 +600,8 @@ class Task(Spec):
     slot: ClassVar[str] = "task"
     logits: ClassVar[bool] = False
     """Whether it makes scores whose sigmoid is the probability of a click, each by itself."""
+    mean_over: ClassVar[Literal["rows", "candidates"]] = "rows"
+    """What its loss is a mean over: what a batch counts where several of them make one step."""
 
     @property
     def candidates(self) -> Candidates:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 SAVE_SECONDS = 300.0
 """How often the position is saved within an epoch: what a killed run loses at most."""
 
-Measure = Callable[[], dict[str, float]]
+Measure = Callable[[], Mapping[str, float | None]]
 """Scores the dev part and measures it."""
 
 
@@ -169,15 +169,16 @@ class Fit:
             out = pipeline(batch)
         loss = loss_module(out.tensor, batch.labels, batch.candidate_mask)
         losses = summed({"loss": loss}, out.losses)
-        total = torch.stack([each.float() for each in losses.values()]).sum()
+        # Accumulated batches make one step of the mean over all that is in them; those of a group need not be of one size.
+        rows, share = batches.shares(position.step)
+        total = torch.stack(
+            [each.float() * (share if name == "loss" else rows) for name, each in losses.items()]
+        ).sum()
         # Before anything is updated, so that the weights in memory stay as the last finite step left them.
         if not torch.isfinite(total):
             self._refuse(losses, batches)
-        # Accumulated batches make one step of their mean; the last ones of an epoch may be fewer.
-        group = position.step // training.accumulate * training.accumulate
-        together = min(training.accumulate, len(batches) - group)
-        (total / together).backward()  # type: ignore[no-untyped-call]
-        if position.step + 1 == group + together:
+        total.backward()  # type: ignore[no-untyped-call]
+        if position.step + 1 == batches.group(position.step).stop:
             self._update(
                 optimizer, position.epoch * batches.steps + position.step // training.accumulate, batches
             )
@@ -215,7 +216,8 @@ class Fit:
         metric = parse_metric(training.monitor)
         self.compiled.pipeline.eval()
         measured = self.measure()
-        value = measured[metric.name]
+        found = measured[metric.name]
+        value = math.nan if found is None else found
         better = not math.isnan(value) and (
             position.best is None
             or (value > position.best if metric.larger_is_better else value < position.best)
@@ -290,6 +292,24 @@ class Batches:
     def steps(self) -> int:
         """Steps of the optimiser in an epoch."""
         return math.ceil(len(self) / self.compiled.experiment.training.accumulate)
+
+    def group(self, number: int) -> range:
+        """The batches that make one step of the optimiser with this one; the last ones of an epoch may be fewer."""
+        together = self.compiled.experiment.training.accumulate
+        begin = number // together * together
+        return range(begin, min(begin + together, len(self)))
+
+    def shares(self, number: int) -> tuple[float, float]:
+        """What a batch counts in its step: by its rows, and by what the task's loss is a mean over."""
+        group = self.group(number)
+        size = self.compiled.experiment.training.batch_size
+        chosen = self.order[group.start * size : group.stop * size]
+        mine = slice((number - group.start) * size, (number - group.start + 1) * size)
+        rows = np.ones(len(chosen))
+        each = rows
+        if self.compiled.experiment.task.mean_over == "candidates":
+            each = (self.rows.items[chosen] > 0).sum(1)
+        return float(rows[mine].sum() / rows.sum()), float(each[mine].sum() / each.sum())
 
     def chosen(self, number: int) -> NDArray[np.int64]:
         """The rows of a batch."""

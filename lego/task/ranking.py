@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import attrs
 import torch
@@ -22,6 +22,9 @@ class Ranking(Task):
     squared difference between the two. `negatives=None` takes every candidate of an impression, a number takes that many that
     were shown beside each click and not clicked.
     """
+
+    logits: ClassVar[bool] = True
+    mean_over: ClassVar[Literal["rows", "candidates"]] = "candidates"
 
     loss: Literal["bce", "mse"] = "bce"
     negatives: int | None = attrs.field(default=None, validator=ge(1))

@@ -1,8 +1,8 @@
 """Runs experiments in forks that are killed at chosen calls. Not a test: tests/runtime/test_kill.py starts it.
 
-It reads `{"chains": [{"experiment", "folder", "often", "points": [[event, number], …]}, …]}` as JSON from standard input. For each
-chain it makes one run after the other, each of which ends itself by SIGKILL at the `number`-th call of a kind, and a last one that
-nobody kills; then it writes a line of JSON: the folders, the points that were reached, and the calls that the last run made.
+It reads `{"chains": [{"experiment", "folder", "often", "points": [[event, number], …]}, …]}` as JSON from standard input. For
+each chain it makes one run after the other, each of which ends itself by SIGKILL at the `number`-th call of a kind, and a last
+one that nobody kills; then it writes a line of JSON: the folders, the points that were reached, the calls of the last run.
 """
 
 from __future__ import annotations

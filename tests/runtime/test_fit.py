@@ -6,6 +6,7 @@ import math
 import os
 import signal
 
+import attrs
 import numpy as np
 import pytest
 import torch
@@ -27,6 +28,7 @@ from lego import (
 )
 from lego.errors import DataError, RunError
 from lego.runtime import checkpoint
+from lego.runtime import fit as fit_module
 from lego.runtime.checkpoint import load_weights
 from lego.runtime.fit import Batches, Fit, Stopped, make_optimizer, rate_factor
 from lego.runtime.folder import Folder
@@ -97,6 +99,36 @@ def test_accumulated_batches_have_the_gradient_of_one(small, tmp_path, monkeypat
     for other in found[1:]:
         for name, grad in found[0].items():
             torch.testing.assert_close(other[name], grad, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("task", [Matching(), Ranking()], ids=["rows", "candidates"])
+def test_accumulated_batches_of_unequal_weight_have_the_gradient_of_one(small, tmp_path, monkeypatch, task):
+    """The last batch is small, and rows hold different numbers of candidates: what counts is the mean over all of them."""
+    drawn = fit_module.draw
+
+    def draw(*given):
+        """Rows of two to six candidates."""
+        rows = drawn(*given)
+        there = np.arange(rows.items.shape[1]) < 2 + np.arange(len(rows))[:, None] % 5
+        return attrs.evolve(rows, items=rows.items * there, labels=rows.labels * there)
+
+    monkeypatch.setattr(fit_module, "draw", draw)
+    options = {"behavior": Additive(hidden=6), "predictor": DNN(hidden=(6,), dropout=0.0), "task": task}
+    count = len(Batches.of_epoch(compile(small(**options)), 0).rows)
+    size = count // 3 - 1  # three batches, and a fourth of a few rows
+    together = small(**options, batch_size=size, accumulate=4)
+    batches = Batches.of_epoch(compile(together), 0)
+    assert len(batches) == 4
+    assert sum(batches.shares(number)[1] for number in range(4)) == pytest.approx(1.0)
+    if task.mean_over == "candidates":
+        assert batches.shares(0)[0] != batches.shares(0)[1]
+    whole, apart = (
+        first_gradients(experiment, tmp_path / name, monkeypatch)[0]
+        for name, experiment in (("whole", small(**options, batch_size=count)), ("apart", together))
+    )
+    assert any(float(grad.abs().max()) > 1e-4 for grad in whole.values())
+    for name, grad in whole.items():
+        torch.testing.assert_close(apart[name], grad, rtol=1e-4, atol=1e-7)
 
 
 def test_what_is_left_of_an_epoch_makes_a_step_of_its_own_size(small, tmp_path, monkeypatch):
