@@ -1,9 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-from types import ModuleType
-
 import numpy as np
 import pytest
 import torch
@@ -31,20 +27,6 @@ def inputs(kind: str) -> tuple[Out, torch.Tensor, torch.Tensor, Needs]:
     )
     user = torch.randn(2, 4) if kind == "one" else torch.randn(2, 3, 4)
     return Out(user), torch.randn(2, 3, 4), torch.ones(2, 3, dtype=torch.bool), needs
-
-
-def peer(path: str) -> ModuleType:
-    """One file of FuxiCTR, without the rest of it."""
-    package = importlib.util.find_spec("fuxictr")
-    if package is None or not package.submodule_search_locations:
-        pytest.skip("fuxictr is not installed: pip install --no-deps fuxictr")
-    file = Path(package.submodule_search_locations[0], path)
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def excited(table: np.ndarray, weights: dict[str, np.ndarray], excitation: str) -> np.ndarray:
@@ -85,9 +67,9 @@ class TestFiBiNET(PredictorTests):
             assert found[pair] == pytest.approx(wanted, abs=1e-4)
 
     @pytest.mark.parametrize("bilinear", ["all", "each", "interaction"])
-    def test_products_equal_those_of_fuxictr(self, bilinear):
+    def test_products_equal_those_of_fuxictr(self, bilinear, peer):
         """With copied weights, for two fields of the user and two of the item."""
-        module = peer("pytorch/layers/interactions/bilinear_interaction.py")
+        module = peer("fuxictr.pytorch.layers.interactions.bilinear_interaction")
         fields = Fields(4, {"category": 5}, {"gender": 3})
         ours = fibinet._Bilinear(fields, 4, bilinear)
         theirs = module.BilinearInteraction(4, 4, f"field_{bilinear}")
@@ -97,9 +79,9 @@ class TestFiBiNET(PredictorTests):
         found = ours(table[..., :2, :], table[..., 2:, :])
         torch.testing.assert_close(found.squeeze(1), theirs(table.squeeze(1)))
 
-    def test_weights_equal_those_of_fuxictr(self):
+    def test_weights_equal_those_of_fuxictr(self, peer):
         """Squeeze and excitation with relu, with copied weights."""
-        module = peer("pytorch/layers/attentions/squeeze_excitation.py")
+        module = peer("fuxictr.pytorch.layers.attentions.squeeze_excitation")
         ours, theirs = fibinet._Excitation(7, 3, "relu"), module.SqueezeExcitation(7)
         with torch.no_grad():
             theirs.excitation[0].weight.copy_(ours.reduce.weight)
