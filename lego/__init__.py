@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from lego.content.lookup import Lookup
     from lego.content.numeric import Numeric
     from lego.content.pretrained import BERT, Pretrained
+    from lego.content.semantic_id import SemanticID
+    from lego.content.topic_aware import TopicAware
     from lego.content.views import Views
+    from lego.content.whitened_experts import WhitenedExperts
     from lego.data.source.mind import MIND
     from lego.data.source.movielens import MovieLens
     from lego.data.source.prepared import Prepared
@@ -174,15 +177,18 @@ _HOME = {
     "Ranking": "lego.task.ranking",
     "Recall": "lego.metric.recall",
     "Recommender": "lego.recommender",
+    "SemanticID": "lego.content.semantic_id",
     "Sum": "lego.sequence.sum",
     "TargetAttention": "lego.behavior.target_attention",
     "TextSimilarity": "lego.scorer.text_similarity",
     "TimeDecay": "lego.behavior.time_decay",
+    "TopicAware": "lego.content.topic_aware",
     "Training": "lego.experiment",
     "Transformer": "lego.sequence.transformer",
     "UserAttributes": "lego.behavior.user_attributes",
     "UserID": "lego.behavior.user_id",
     "Views": "lego.content.views",
+    "WhitenedExperts": "lego.content.whitened_experts",
     "WideDeep": "lego.predictor.wide_deep",
     "Words": "lego.tokens.words",
     "WuKong": "lego.predictor.wukong",
@@ -272,15 +278,18 @@ __all__ = [
     "Ranking",
     "Recall",
     "Recommender",
+    "SemanticID",
     "Sum",
     "TargetAttention",
     "TextSimilarity",
     "TimeDecay",
+    "TopicAware",
     "Training",
     "Transformer",
     "UserAttributes",
     "UserID",
     "Views",
+    "WhitenedExperts",
     "WideDeep",
     "Words",
     "WuKong",

@@ -36,7 +36,8 @@ _SHOWN = 5
 """Ids that an error lists."""
 
 
-def _known_suffix(instance: object, attribute: Any, value: str) -> None:
+def known_suffix(instance: object, attribute: Any, value: str) -> None:
+    """A validator: the path is that of a file of vectors."""
     if Path(value).suffix not in SUFFIXES:
         expected = f"a file that ends in {' or '.join(SUFFIXES)}"
         raise SpecError.wrong_value(type(instance).__name__, attribute.name, value, expected)
@@ -50,7 +51,7 @@ class Embedding(Content):
     case, `project=False` never (and other widths are then a problem).
     """
 
-    vectors: str = attrs.field(kw_only=False, validator=_known_suffix, metadata=PATH)
+    vectors: str = attrs.field(kw_only=False, validator=known_suffix, metadata=PATH)
     trainable: bool = False
     project: bool | None = None
 
@@ -61,11 +62,11 @@ class Embedding(Content):
 
     def problems(self, context_width: int, where: str) -> Iterator[Problem]:
         """The file must be there, be of a known shape, and fit the width where no linear layer may lead to it."""
-        try:
-            width = _stored_width(Path(self.vectors))
-        except DataError as error:
-            yield from (attrs.evolve(each, where=where) for each in error.problems)
+        problems = list(problems_of(Path(self.vectors), where))
+        yield from problems
+        if problems:
             return
+        width = stored_width(Path(self.vectors))
         if self.project is False and width != context_width:
             yield Problem(
                 where,
@@ -76,12 +77,12 @@ class Embedding(Content):
     def build(self, context: Context) -> nn.Module:
         """The torch of it; DataError with all that is wrong with the file."""
         path = Path(self.vectors)
-        width = _stored_width(path)
+        width = stored_width(path)
         if self.project is False and width != context.width:
             raise DataError(list(self.problems(context.width, "content")))
         table = nn.Embedding(context.items, width, padding_idx=0, device=None if context.weights else "meta")
         if context.weights:
-            table = nn.Embedding(context.items, width, padding_idx=0, _weight=_table(path, context))
+            table = nn.Embedding(context.items, width, padding_idx=0, _weight=table_of(path, context))
         table.weight.requires_grad_(self.trainable)
         leads = nn.Linear(width, context.width, bias=False) if self.project else project(width, context.width)
         return _Embedding(table, leads)
@@ -134,7 +135,15 @@ def _open(path: Path) -> Any:
         ) from problem
 
 
-def _stored_width(path: Path) -> int:
+def problems_of(path: Path, where: str) -> Iterator[Problem]:
+    """What is wrong with a file of vectors as far as its head shows."""
+    try:
+        stored_width(path)
+    except DataError as error:
+        yield from (attrs.evolve(each, where=where) for each in error.problems)
+
+
+def stored_width(path: Path) -> int:
     """How wide the vectors are, from the head of the file."""
     opened = _open(path)
     if path.suffix == ".parquet":
@@ -162,13 +171,13 @@ def _stored_width(path: Path) -> int:
 
 def item_vectors(path: Path, store: Store) -> Tensor:
     """The vectors of a file (items + 1, W): zeros in row 0, then the vector of each item; DataError with all that is wrong."""
-    width = _stored_width(path)
-    return _table(
+    width = stored_width(path)
+    return table_of(
         path, Context(width=width, input_width=width, length=1, items=store.item_count + 1, store=store)
     )
 
 
-def _table(path: Path, context: Context) -> Tensor:
+def table_of(path: Path, context: Context) -> Tensor:
     """(items, W) float32: zeros in row 0, then the vector of each item of the catalogue."""
     if path.suffix == ".parquet":
         vectors = _by_id(path, context)
@@ -222,7 +231,7 @@ def _by_id(path: Path, context: Context) -> Tensor:
         lengths = pc.if_else(pc.is_valid(lists), lists.type.list_size, 0)
     else:
         lengths = pc.fill_null(pc.list_value_length(lists), 0)
-    width = _stored_width(path)
+    width = stored_width(path)
     ragged = ids.filter(pc.not_equal(lengths, width))
     if len(ragged):
         problems.append(

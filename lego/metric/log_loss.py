@@ -16,8 +16,8 @@ class LogLoss(Metric):
         LogLoss = mean over rows of  -log σ(score) for a positive, -log(1 - σ(score)) for a negative
                 = mean over rows of  log(1 + exp(∓ score))
 
-    Scores are read as logits, before any sigmoid; nothing is clipped, and large scores do not overflow. A model trained by a
-    softmax over candidates is not calibrated, and its value here means little.
+    Scores are read as logits, before any sigmoid; nothing is clipped, and large scores do not overflow. It does not apply where
+    scores are no logits of a click, as behind a softmax over candidates: a run then shows none.
 
     Ties: none, order does not matter. Groups: every row counts once, also those of groups of one class.
 
@@ -29,6 +29,7 @@ class LogLoss(Metric):
     """
 
     larger_is_better: ClassVar[bool] = False
+    logits: ClassVar[bool] = True
 
     @property
     def name(self) -> str:

@@ -13,9 +13,7 @@ def metrics_html(rows: Rows, *, title: str = "", note: str = "", heading: str = 
     head = "".join(f"<th>{escape(name)}</th>" for name in header)
     lines = "".join(
         "<tr>"
-         f"<th>{escape(cells[0])}</th>"
-        + "".join(f"<td>{escape(each)}</td>" for each in cells[1:])
-        + "</tr>"
+        f"<th>{escape(cells[0])}</th>" + "".join(f"<td>{escape(each)}</td>" for each in cells[1:]) + "</tr>"
         for cells in body
     )
     caption = f"<caption>{escape(title)}</caption>" if title else ""

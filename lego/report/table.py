@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-Rows = Mapping[str, Mapping[str, float]]
-"""The numbers of each scorer: name → metric → value."""
+Rows = Mapping[str, Mapping[str, float | None]]
+"""The numbers of each scorer: name → metric → value, None where the metric does not apply."""
 
-MISSING = "-"
+MISSING = "–"
 WIDE = 10_000
 """Columns of a terminal in which every table fits: to ask how wide one wants to be."""
 

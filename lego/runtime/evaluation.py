@@ -11,20 +11,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lego.compiler.assemble import Compiled
+from lego.compiler.assemble import Compiled, history_of
 from lego.data.store import Store
-from lego.errors import DataError, RunError
-from lego.experiment import Experiment
+from lego.errors import DataError, Problem, RunError
+from lego.experiment import Experiment, Training
 from lego.metric.evaluate import COUNTS, measure
 from lego.metric.parse import parse_metric
+from lego.recommender import Recommender
 from lego.runtime import score
 from lego.runtime.folder import Folder, written_aside
 from lego.runtime.progress import Screen
-from lego.seed import numpy_generator
 from lego.scorer.base import Baseline, Fitted
 from lego.scorer.popularity import Popularity
 from lego.scorer.random import Random
-from lego.spec import Metric
+from lego.seed import numpy_generator
+from lego.spec import Metric, field_names
+from lego.task.matching import Matching
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,7 +46,8 @@ SAMPLED_IMPRESSIONS = 64
 class Evaluated:
     """What evaluating one part gave."""
 
-    metrics: dict[str, float]
+    metrics: dict[str, float | None]
+    """None where a metric does not apply to such scores."""
     counts: dict[str, float]
     seconds: float
     scores: NDArray[np.float32]
@@ -82,18 +85,25 @@ def metrics_of(experiment: Experiment) -> list[Metric]:
 
 
 def evaluate_scores(
-    experiment: Experiment, impressions: Impressions, scores: NDArray[Any], seconds: float
+    experiment: Experiment,
+    impressions: Impressions,
+    scores: NDArray[Any],
+    seconds: float,
+    *,
+    logits: bool = False,
 ) -> Evaluated:
-    """Scores of a part in the experiment's metrics, by its protocol."""
+    """Scores of a part in the experiment's metrics, by its protocol. `logits` says whether they are such of a click."""
+    metrics = metrics_of(experiment)
     found = measure(
-        metrics_of(experiment),
+        [metric for metric in metrics if logits or not metric.logits],
         scores,
         impressions.labels,
         offsets=impressions.candidates.offsets,
         ties=experiment.evaluation.ties,
     )
     counts = {name: found.pop(name) for name in COUNTS}
-    return Evaluated(found, counts, seconds, np.asarray(scores, np.float32))
+    named = {metric.name: found.get(metric.name) for metric in metrics}
+    return Evaluated(named, counts, seconds, np.asarray(scores, np.float32))
 
 
 def evaluate_part(experiment: Experiment, scorer: Fitted, impressions: Impressions) -> Evaluated:
@@ -101,8 +111,9 @@ def evaluate_part(experiment: Experiment, scorer: Fitted, impressions: Impressio
     if not len(impressions.impression):
         raise DataError("The part has no impressions, so there is nothing to evaluate.")
     begun = time.perf_counter()
-    scores = scorer.score(impressions)
-    evaluated = evaluate_scores(experiment, impressions, scores, 0.0)
+    scores = scorer.score(impressions.recent(history_of(experiment)))
+    logits = isinstance(scorer, CompiledScorer) and experiment.task.logits
+    evaluated = evaluate_scores(experiment, impressions, scores, 0.0, logits=logits)
     return attrs.evolve(evaluated, seconds=time.perf_counter() - begun)
 
 
@@ -113,11 +124,45 @@ def protocol_of(experiment: Experiment) -> str:
     return name if experiment.evaluation.ties == "average" else f"{name}, ties {experiment.evaluation.ties}"
 
 
-def fresh(model: object) -> Fitted:
-    """The scorer of a baseline, not fitted yet; RunError where it is none."""
+def fresh(experiment: Experiment, device: str = "cpu", screen: Screen | None = None) -> Fitted:
+    """The scorer of a baseline, not fitted yet; RunError where the experiment's model is none."""
+    model = experiment.model
     if not isinstance(model, Baseline):
         raise RunError(f"{model!r} is neither a Recommender nor a baseline: see `lego catalog scorer`.")
-    return model.fitted()
+    made = model.seeded(experiment.training.seed).fitted()
+    use = getattr(made, "use", None)
+    if use is not None:
+        use(device, (screen or Screen()).progress)
+    return made
+
+
+def ignored(experiment: Experiment) -> str | None:
+    """What a baseline does not read of an experiment, in a sentence; None where nothing was asked of it in vain."""
+    model = experiment.model
+    if not isinstance(model, Baseline):
+        return None
+    asked, usual = experiment.training, Training()
+    names = [name for name in field_names(Training) if name not in ("seed", "monitor")]
+    told = [
+        f"training.{name}={getattr(asked, name)!r}"
+        for name in names
+        if getattr(asked, name) != getattr(usual, name)
+    ]
+    if asked.seed != usual.seed and model.seeded(asked.seed) == model:
+        told.append(f"training.seed={asked.seed}")
+    if experiment.task != Matching():
+        told.append(f"task={experiment.task!r}")
+    return f"{model!r} is not trained: {', '.join(told)} change nothing." if told else None
+
+
+def misread(experiment: Experiment) -> list[Problem]:
+    """A monitored metric that does not apply to the scores of the task."""
+    metric = parse_metric(experiment.training.monitor)
+    if not isinstance(experiment.model, Recommender) or experiment.task.logits or not metric.logits:
+        return []
+    what = f"it reads scores as logits of a click, and {experiment.task!r} makes none"
+    fix = "monitor another metric, such as gauc, or train with task=Ranking()"
+    return [Problem(f"training.monitor={experiment.training.monitor!r}", what, fix)]
 
 
 def evaluation_record(

@@ -114,6 +114,9 @@ class Fit:
 
     def _train(self, optimizer: torch.optim.Optimizer, *, resume: bool) -> None:
         training, pipeline = self.compiled.experiment.training, self.compiled.pipeline
+        if training.checkpointing:
+            for module in pipeline.modules():
+                getattr(module, "checkpoint_gradients", lambda: None)()
         if resume and (saved := load_position(self.folder.checkpoint / "last", pipeline, optimizer)):
             self.position = Position.of(saved)
             self._earlier = self.position.seconds

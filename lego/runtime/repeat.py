@@ -94,12 +94,13 @@ def repeat(experiment: Experiment, seeds: int, *, resume: bool = False, **option
     return Repeated(seeds=every, runs=tuple(runs))
 
 
-def spread(rows: Iterable[Mapping[str, float]]) -> dict[str, tuple[float, float | None]]:
+def spread(rows: Iterable[Mapping[str, float | None]]) -> dict[str, tuple[float, float | None]]:
     """Mean and standard deviation (n - 1) of each name; None for the deviation of one row alone."""
     values: dict[str, list[float]] = {}
     for row in rows:
         for name, value in row.items():
-            values.setdefault(name, []).append(value)
+            if value is not None:  # the metric does not apply to such scores
+                values.setdefault(name, []).append(value)
     return {
         name: (float(np.mean(found)), float(np.std(found, ddof=1)) if len(found) > 1 else None)
         for name, found in values.items()

@@ -43,6 +43,10 @@ class Recommending(Fitted, Protocol):
 class Baseline(Scorer):
     """A scorer that needs no compilation: it is fitted as it is."""
 
+    def seeded(self, seed: int) -> Baseline:
+        """The same, drawing from `seed` where it draws and was given no seed; itself where there is nothing to seed."""
+        return self
+
     def fitted(self) -> Fitted:
         """A fresh scorer."""
         raise NotImplementedError

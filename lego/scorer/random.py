@@ -20,13 +20,17 @@ if TYPE_CHECKING:
 
 @operator
 class Random(Baseline):
-    """Uniform chance: the true zero point of every ranking metric."""
+    """Uniform chance: the true zero point of every ranking metric. Drawn from `seed`, the seed of the training unless given."""
 
-    seed: int = attrs.field(default=0, validator=ge(0))
+    seed: int | None = attrs.field(default=None, validator=ge(0))
+
+    def seeded(self, seed: int) -> Random:
+        """With this seed, where it has none."""
+        return Random(seed=seed) if self.seed is None else self
 
     def fitted(self) -> Fitted:
         """A fresh scorer."""
-        return _Random(self.seed)
+        return _Random(self.seed or 0)
 
 
 class _Random:
