@@ -35,6 +35,8 @@ GIVEN: dict[str, tuple[Any, ...]] = {
     "MovieLens": ("raw",),
     "Prepared": ("prepared",),
     "Embedding": ("items.npy",),
+    "SemanticID": ("items.npy",),
+    "WhitenedExperts": ("items.npy",),
     "GloVe": ("glove.txt",),
     "Pretrained": ("owner/model",),
     "PretrainedTokens": ("owner/model",),

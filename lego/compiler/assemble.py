@@ -15,7 +15,7 @@ from lego.compiler.gather import Gather, batch_of, gather_of, lacking
 from lego.compiler.pipeline import Pipeline
 from lego.contract import Need, Reads
 from lego.data.store import Store, prepare
-from lego.data.text import ItemTokens, item_tokens
+from lego.data.text import ItemTokens, item_tokens, longest
 from lego.errors import CompositionError, Problem
 from lego.experiment import Experiment
 from lego.home import home
@@ -181,6 +181,14 @@ def _reads(experiment: Experiment, model: Recommender, store: Store) -> Mapping[
     return {name: budget for name, budget in reads.items() if name in used}
 
 
+def _longest_history(experiment: Experiment, model: Recommender, encoders: Mapping[str, Encoder]) -> int:
+    """The most tokens that a whole history can have."""
+    if SHARED not in encoders:
+        return 0
+    budgets = shared_reads(model.content, reads_of(experiment, model))
+    return history_of(experiment) * longest(budgets, encoders[SHARED])
+
+
 def _history_tokens(
     model: Recommender, reads: Mapping[str, int], store: Store, encoders: Mapping[str, Encoder]
 ) -> Ragged | None:
@@ -210,6 +218,7 @@ def _contexts(
         item_vocabularies={name: len(codes) for name, codes in gather.items.items()},
         user_vocabularies={name: len(codes) for name, codes in gather.profile.items()},
         token_width=model.words.width(model.width) if SHARED in encoders else 0,
+        token_length=_longest_history(experiment, model, encoders),
         store=store,
         weights=weights,
     )

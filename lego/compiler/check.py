@@ -35,6 +35,9 @@ def check(experiment: Experiment) -> list[Problem]:
     if experiment.training.pretrained_lr is not None and not _has_language_model(model):
         what = "the model has no language model whose weights could learn at this rate"
         problems.append(Problem("training.pretrained_lr", what, "leave it out"))
+    if experiment.training.checkpointing and not _has_language_model(model):
+        what = "the model has no language model whose layers could be run again"
+        problems.append(Problem("training.checkpointing", what, "leave it out"))
     if isinstance(model, Recommender):
         problems += [
             *_forms(model),

@@ -35,6 +35,8 @@ def trial(model: Recommender) -> Iterator[Problem]:
         length=SLOTS,
         items=8,
         users=USERS + 1,
+        token_width=width,
+        token_length=SLOTS,
         item_vocabularies={
             name: CODES for each in operators for name in each.item_attributes or ("category",)
         },

@@ -141,7 +141,9 @@ def test_new_items_are_read_by_every_view(experiment, tmp_path):
     old = opened.store.items.slice(6, 1)
     known = opened.recommend(history=["1"], items=old, k=1)["score"][0].as_py()
     new = old.set_column(0, "item_id", [["new"]])
-    assert opened.recommend(history=["1"], items=new, k=1)["score"][0].as_py() == pytest.approx(known, rel=1e-5)
+    assert opened.recommend(history=["1"], items=new, k=1)["score"][0].as_py() == pytest.approx(
+        known, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize(
