@@ -20,12 +20,18 @@ def catalog(
         "--full",
         help="Load what is listed: text form, what it gives or takes, what it needs, its paper.",
     ),
+    matrix: bool = typer.Option(
+        False, "--matrix", help="Count the models: which content, behavior and predictor go together."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """List what can fill each slot, or describe one operator."""
     from lego.catalog import SLOTS, entries, malformed
     from lego.cli.output import print_json
 
+    if matrix:
+        _matrix(as_json=as_json)
+        return
     named = bool(what) and what not in SLOTS
     groups = _grouped(entries())
     chosen = (
@@ -45,6 +51,23 @@ def catalog(
         print_json(rows)
     for broken in malformed():
         typer.echo(f"{broken.distribution}: {broken.why}. See `lego plugins`.", err=True)
+
+
+def _matrix(*, as_json: bool) -> None:
+    from lego.cli.output import aligned, print_json
+    from lego.compiler.matrix import matrix
+
+    made = matrix()
+    if as_json:
+        print_json(made.record())
+        return
+    slots = " × ".join(f"{count} {slot}" for slot, count in made.operators.items())
+    typer.echo(f"{slots}: {len(made.valid):,} models, each for the tasks {', '.join(made.tasks)}")
+    typer.echo("Triples that are no model, by the first rule they break:")
+    for line in aligned([[f"{count:,}", rule] for rule, count in made.reasons.items()], indent="  "):
+        typer.echo(line)
+    if made.unmade:
+        typer.echo(f"Not counted, since they need a file: {', '.join(made.unmade)}")
 
 
 # --- from metadata ------------------------------------------------------------------------------------------------------------

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from lego import catalog
-from lego.compiler.content import leaves
+from lego.compiler.rules import SUPPORTED_NEEDS, fed_parts, item_form, parts_of, shares_tokens
 from lego.compiler.trial import trial
 from lego.contract import Form, Need, Reads
 from lego.errors import DataError, LegoError, Problem, did_you_mean
@@ -18,11 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from lego.experiment import Experiment
-
-SUPPORTED_NEEDS = frozenset(
-    {Need.USER, Need.PROFILE, Need.ATTRIBUTES, Need.TIMES, Need.TOKENS, Need.CANDIDATES}
-)
-"""What the pipeline can hand to a behavior operator or a predictor."""
 
 
 def check(experiment: Experiment) -> list[Problem]:
@@ -56,28 +53,18 @@ def reads_of(experiment: Experiment, model: Recommender) -> Mapping[str, int]:
     return model.content.reads_of(experiment.data.reads if model.reads is None else model.reads)
 
 
-def _leaves(model: Recommender) -> list[Content]:
-    """The content operators that are fed."""
-    return [leaf.spec for leaf in leaves(model.content, {}) if isinstance(leaf.spec, Content)]
-
-
-def parts_of(spec: Spec) -> Iterator[Spec]:
-    """The operators that stand side by side in a combination, and those in these."""
-    for part in getattr(spec, "inner", ()):
-        yield part
-        yield from parts_of(part)
-
-
 def _has_language_model(model: object) -> bool:
     """A content operator that brings its own tokenizer is one."""
-    return isinstance(model, Recommender) and any(each.reads is Reads.TOKENS for each in _leaves(model))
+    return isinstance(model, Recommender) and any(
+        each.reads is Reads.TOKENS for each in fed_parts(model.content)
+    )
 
 
 def _open(choice: Any) -> Problem:
     return Problem(
         where=repr(choice),
         what="this describes several models, and one is wanted here",
-        fix="choose one, for example with --set PATH=VALUE",
+        fix="run every combination with `lego sweep SCRIPT`, or choose one, for example with --set PATH=VALUE",
     )
 
 
@@ -112,18 +99,23 @@ def _forms(model: Recommender) -> Iterator[Problem]:
         yield Problem(
             where=f"behavior={model.behavior!r}, predictor={model.predictor!r}",
             what=f"the user is given as {gives.label} but {wanted} is taken",
-            fix=_way_out(model),
+            fix=_nearest_way(model) + _way_out(model),
         )
-    for content in _leaves(model):
-        form = content.item_form
-        if isinstance(content, Behavior) and content.gives is not Form.VECTOR:
-            form = content.gives
+    for content in fed_parts(model.content):
+        form = item_form(content)
         if form is not Form.VECTOR:
             yield Problem(
                 where=f"content={content!r}",
                 what=f"an item is given as {form.label.replace('B', 'N')} but one vector (N, D) is wanted",
                 fix="give the operator a pool, for example pool=Additive()",
             )
+
+
+def _nearest_way(model: Recommender) -> str:
+    """`write Attention(pool=None), or `, where the same operator could give the sequence that is taken."""
+    if Form.SEQUENCE in model.predictor.takes and "pool" in field_names(type(model.behavior)):
+        return f"write behavior={attrs.evolve(model.behavior, pool=None)!r}, or "  # type: ignore[call-arg]
+    return ""
 
 
 def _way_out(model: Recommender) -> str:
@@ -159,7 +151,7 @@ def _needs(model: Recommender) -> Iterator[Problem]:
         for need in sorted(spec.needs - SUPPORTED_NEEDS, key=lambda each: each.name):
             what = f"it needs {need.value}, which no data brings"
             yield Problem(f"{where}={spec!r}", what, "use another operator")
-        if Need.TOKENS in spec.needs and all(each.reads is not Reads.VECTORS for each in _leaves(model)):
+        if Need.TOKENS in spec.needs and not shares_tokens(model.content):
             what = f"it needs {Need.TOKENS.value}, and content={model.content!r} shares no table of token vectors"
             fix = (
                 "use a content operator that reads the Recommender's tokens, for example Attention() or CNN()"
@@ -170,7 +162,7 @@ def _needs(model: Recommender) -> Iterator[Problem]:
             if not isinstance(part, wanted):
                 what = f"{part!r} stands in it, which does not fit the {slot} slot"
                 yield Problem(f"{slot}={spec!r}", what, f"use an operator of `lego catalog {slot}`")
-    for content in _leaves(model):
+    for content in fed_parts(model.content):
         if isinstance(content, Behavior):
             for need in sorted(content.needs, key=lambda each: each.name):
                 what = f"it needs {need.value}, and an item has no such thing"
@@ -178,7 +170,7 @@ def _needs(model: Recommender) -> Iterator[Problem]:
 
 
 def _tokens(model: Recommender) -> Iterator[Problem]:
-    reads = {each.reads for each in _leaves(model)}
+    reads = {each.reads for each in fed_parts(model.content)}
     by_rows = reads == {Reads.ROWS}
     if model.tokens is not None and Reads.VECTORS not in reads:
         why = "brings its own tokenizer" if Reads.TOKENS in reads else "reads no text"
@@ -223,7 +215,7 @@ def _attributes(experiment: Experiment, model: Recommender) -> Iterator[Problem]
     known = experiment.data.attributes
     if not known:
         return
-    reads_some = any(each.reads is not Reads.ROWS for each in _leaves(model))
+    reads_some = any(each.reads is not Reads.ROWS for each in fed_parts(model.content))
     used = reads_of(experiment, model) if reads_some and (model.reads or model.content.content_parts) else {}
     yield from unknown_attributes(used, known)
 
