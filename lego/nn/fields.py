@@ -9,7 +9,7 @@ what is done to them alone is done once for a user.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -156,14 +156,19 @@ def perceptron(layers: nn.Sequential, parts: tuple[Tensor, ...]) -> Tensor:
     return vectors
 
 
+def full_precision(like: Tensor) -> AbstractContextManager[object]:
+    """A context without autocast on the device of `like`."""
+    device = like.device.type
+    return nullcontext() if device == "meta" else torch.autocast(device, enabled=False)
+
+
 def weighed(parts: tuple[Tensor, ...], weights: Tensor) -> Tensor:
     """Inner products of the parts side by side with each of `weights` (K, all widths together) -> (B, C, K).
 
     In float32 also under autocast: it is what scores are made of.
     """
     split = torch.split(weights, [each.size(-1) for each in parts], 1)
-    device = parts[0].device.type
-    with nullcontext() if device == "meta" else torch.autocast(device, enabled=False):
+    with full_precision(parts[0]):
         total = functional.linear(parts[-1].float(), split[-1])
         for part, of_part in zip(parts[:-1], split[:-1], strict=True):
             total = total + functional.linear(part.float(), of_part)

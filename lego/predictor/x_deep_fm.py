@@ -4,13 +4,18 @@ The compressed interaction network: X^0 are the fields, X^k_h = Σ_ij W^k_hij (X
 activation, which the paper found best), p^k_h = Σ_d X^k_hd, and a linear layer reads all p^k. It is added to a linear part and a
 perceptron (equation 9).
 
-No table of all pairs of vectors is made: Σ_i W^k_hij X^{k−1}_i is one matrix product for each field j, and of the last layer only
-p^k is wanted, Σ_ij W_hij X^{k−1}_i · X^0_j, which needs inner products alone.
+Without an activation every dimension d passes through the same polynomial of degree K + 1 in its F numbers, so the network is
+worth no more than the coefficients of that polynomial: 7 for two fields and two layers, however many maps. They are computed from
+the weights at each call, and a pair costs a few products of D numbers in place of every X^k. Where many fields have more products
+than there are maps, the layers are computed one by one: Σ_i W^k_hij X^{k−1}_i is one matrix product for each field j, and of the
+last layer, Σ_ij W_hij X^{k−1}_i · X^0_j, only inner products are needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import combinations_with_replacement, product
+from math import comb
 from typing import Any, Self
 
 import attrs
@@ -20,7 +25,7 @@ from torch.nn import functional
 
 from lego.contract import Needs, Out
 from lego.errors import SpecError
-from lego.nn.fields import Deep, Fields, FirstOrder, joined
+from lego.nn.fields import Deep, Fields, FirstOrder, full_precision, joined
 from lego.nn.score import Score
 from lego.predictor.fields import FieldKind, FieldPredictor, make_fields, make_first_order
 from lego.predictor.widths import widths
@@ -98,17 +103,32 @@ class _CIN(nn.Module):
         )
         for weight in self.weights:
             nn.init.xavier_uniform_(weight.view(len(weight), -1))
-        self.largest = max(before)
         self.score = Score(sum(maps))
+        self.maps = maps
+        largest, products = max(before), comb(count + len(maps) - 1, len(maps))
+        self.powers = _Powers(count, len(maps)) if products <= largest else None
+        self.largest = min(largest, products)
 
     def forward(self, fields: Tensor) -> Tensor:
-        """fields (B, C, F, D) -> (B, C)."""
+        """fields (B, C, F, D) -> (B, C), float32 also under autocast."""
         # Training keeps every layer for its gradient, so that blocks would save nothing there.
         each = self.largest * fields.size(0) * fields.size(-1)
         size = fields.size(1) if self.training else max(1, BLOCK // max(1, each))
-        return torch.cat([self._read(block) for block in torch.split(fields, max(1, size), 1)], 1)
+        with full_precision(fields):
+            read = self._layer_by_layer if self.powers is None else self._polynomial(self.powers)
+            return torch.cat([read(block) for block in torch.split(fields.float(), max(1, size), 1)], 1)
 
-    def _read(self, fields: Tensor) -> Tensor:
+    def _polynomial(self, powers: _Powers) -> Callable[[Tensor], Tensor]:
+        coefficients = []
+        for depth, of_layer in enumerate(torch.split(self.score.linear.weight.squeeze(0), list(self.maps))):
+            found = of_layer
+            for weight in reversed(list(self.weights)[: depth + 1]):
+                found = torch.tensordot(found, weight, 1)
+            coefficients.append(found)  # (F, ..., F), one more axis with each layer
+        gathered = powers.gathered(coefficients)
+        return lambda fields: powers(fields, *gathered) + self.score.linear.bias
+
+    def _layer_by_layer(self, fields: Tensor) -> Tensor:
         vectors, sums = fields, []
         *inner, last = self.weights
         for weight in inner:  # (H, F, H of the layer before)
@@ -117,6 +137,47 @@ class _CIN(nn.Module):
         products = fields @ vectors.transpose(-1, -2)  # X^0_j · X^{k−1}_i, (B, C, F, H of the layer before)
         sums.append(functional.linear(products.flatten(-2), last.flatten(1)))
         return self.score(torch.cat(sums, -1))
+
+
+class _Powers(nn.Module):
+    """A polynomial of degree `depth` + 1 without constant or linear term, added up over the dimensions of its variables."""
+
+    def __init__(self, count: int, depth: int) -> None:
+        super().__init__()
+        self.steps: list[tuple[list[int], list[int]]] = []
+        self.places: list[list[int]] = []
+        before: list[tuple[int, ...]] = [(each,) for each in range(count)]
+        for degree in range(2, depth + 1):
+            products = list(combinations_with_replacement(range(count), degree))
+            # x_a x_b x_c is the product x_a x_b, made before, and x_c.
+            self.steps.append(
+                ([before.index(each[:-1]) for each in products], [each[-1] for each in products])
+            )
+            order = {each: place for place, each in enumerate(products)}
+            self.places.append([order[tuple(sorted(each))] for each in product(range(count), repeat=degree)])
+            before = products
+
+    def gathered(self, coefficients: list[Tensor]) -> tuple[list[Tensor], Tensor]:
+        """(F, F), (F, F, F) … -> those of each product once, (P) a degree; of the highest (P of the degree before, F)."""
+        found = []
+        for table, places in zip(coefficients[:-1], self.places, strict=True):
+            index = torch.tensor(places, device=table.device)
+            found.append(table.new_zeros(max(places) + 1).index_add(0, index, table.flatten()))
+        last = coefficients[-1].flatten(0, -2)
+        if self.places:
+            index = torch.tensor(self.places[-1], device=last.device)
+            last = last.new_zeros(max(self.places[-1]) + 1, last.size(1)).index_add(0, index, last)
+        return found, last
+
+    def forward(self, fields: Tensor, coefficients: list[Tensor], last: Tensor) -> Tensor:
+        """fields (B, C, F, D) and what `gathered` gave -> (B, C)."""
+        products = fields
+        total = torch.zeros_like(fields[..., 0, 0])
+        for (before, variable), each in zip(self.steps, coefficients, strict=True):
+            products = products[..., before, :] * fields[..., variable, :]
+            total = total + products.sum(-1) @ each
+        # Σ_d p_d x_d of every product of the degree before and every variable.
+        return total + ((products @ fields.transpose(-1, -2)) * last).sum((-2, -1))
 
 
 def _crossed(vectors: Tensor, fields: Tensor, weight: Tensor) -> Tensor:
