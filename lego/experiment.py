@@ -37,8 +37,9 @@ class Training(Spec):
     `pretrained_lr` is the rate of language model weights (`lr` unless given); `warmup` a share of all steps; `clip` the largest
     norm of the gradient; `monitor` the metric on the dev part that decides which epoch is kept, `patience` how many epochs
     without a better one are waited for; `accumulate` how many batches make a step; `precision="bf16"` runs the forward pass in
-    autocast, which rounds. `deduplicate=False` encodes every slot of a batch instead of every distinct item: slower, the same
-    gradients where dropout is 0.
+    autocast, which rounds. `checkpointing=True` runs the layers of a language model again in the backward pass instead of
+    keeping what they gave: slower, less memory, the same gradients. `deduplicate=False` encodes every slot of a batch instead
+    of every distinct item: slower, the same gradients where dropout is 0.
     """
 
     epochs: int = attrs.field(default=5, validator=ge(0))
@@ -53,6 +54,7 @@ class Training(Spec):
     monitor: str = "gauc"
     patience: int = attrs.field(default=5, validator=ge(1))
     precision: Literal["fp32", "bf16"] = "fp32"
+    checkpointing: bool = False
     deduplicate: bool = True
     seed: int = attrs.field(default=0, validator=ge(0))
 

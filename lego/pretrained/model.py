@@ -7,6 +7,7 @@ layer reads them, inside the family's own forward with the real ids and mask: ma
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import attrs
 import torch
 from torch import Tensor, nn
+from torch.utils import checkpoint as recomputing
 
 from lego.errors import CheckpointError, RunError
 from lego.pretrained.checkpoint import weights_hash
@@ -67,6 +69,13 @@ class _Step(nn.Module):
         return self.layer(hidden, *args, **kwargs)
 
 
+def _run_again(layer: Any, *args: Any, **kwargs: Any) -> Any:
+    """A layer's forward; in training its insides are forgotten, and made again with the same dropout when they are needed."""
+    if not (layer.training and torch.is_grad_enabled()):
+        return layer.run_once(*args, **kwargs)
+    return recomputing.checkpoint(layer.run_once, *args, use_reentrant=False, **kwargs)
+
+
 class _NoTable(nn.Module):
     """Stands where the token embeddings were, once nothing reads what they give."""
 
@@ -94,6 +103,7 @@ class LanguageModel(nn.Module):
         super().__init__()
         self.model: nn.Module | None = model
         self.first = first
+        self.family = family
         self.name = name
         self.pad = int(getattr(model.config, "pad_token_id", None) or 0)
         self.count = len(_layers(model, family))
@@ -168,6 +178,18 @@ class LanguageModel(nn.Module):
             return self.model(input_ids=ids, attention_mask=attended.long()).last_hidden_state
         finally:
             self.shared.span = None
+
+    def checkpoint_gradients(self) -> None:
+        """From now on layers that learn are run again in the backward pass, instead of keeping what they gave: less memory,
+        the same gradients (Chen et al. 2016, https://arxiv.org/abs/1604.06174). Nothing where no layer learns.
+        """
+        if self.model is None or self.first == self.count:
+            return
+        for layer in list(_layers(self.model, self.family))[self.first or 0 :]:
+            inner: Any = layer.layer if isinstance(layer, _Step) else layer
+            if not hasattr(inner, "run_once"):
+                inner.run_once = inner.forward
+                inner.forward = functools.partial(_run_again, inner)
 
     def learning(self) -> Iterator[nn.Parameter]:
         """The parameters that learn."""

@@ -123,3 +123,39 @@ def test_shapes_without_numbers(checkpoint):
     found = model(tokens.to("meta"), mask.to("meta"))
     assert found.is_meta
     assert found.shape == (4, 7, shape_of(checkpoint).output)
+
+
+@pytest.mark.parametrize("layers", [full(), split(1)], ids=str)
+def test_gradients_do_not_depend_on_checkpointing(checkpoint, layers):
+    """Layers that are run again, with the same dropout, give the same states and gradients; in evaluation none is run again."""
+    tokens, mask = inputs()
+    outcomes, runs, calls = [], [], []
+    for again in (False, True):
+        model = load(checkpoint, layers).train()
+        states = model.lower(tokens, mask) if layers == split(1) else None
+        if again:
+            model.checkpoint_gradients()
+            model.checkpoint_gradients()  # twice is once
+        last = list(model.model.get_submodule(model.family.layers))[-1]
+        inside = next(each for each in last.modules() if not list(each.children()))
+        inside.register_forward_hook(lambda *_: calls.append(1))
+        calls.clear()
+        torch.manual_seed(5)
+        out = model(tokens, mask, states)
+        forward = len(calls)
+        out[mask].square().mean().backward()
+        runs.append(len(calls) > forward)
+        outcomes.append((out.detach(), {name: each.grad for name, each in model.named_parameters()}))
+        calls.clear()
+        with torch.no_grad():
+            model.eval()(tokens, mask, states)
+        assert len(calls) == forward
+    assert runs == [False, True]
+    (plain, gradients), (other, others) = outcomes
+    torch.testing.assert_close(other, plain)
+    assert gradients.keys() == others.keys()
+    assert any(grad is not None and float(grad.abs().max()) > 0 for grad in gradients.values())
+    for name, grad in gradients.items():
+        assert (grad is None) == (others[name] is None)
+        if grad is not None:
+            torch.testing.assert_close(others[name], grad, rtol=1e-5, atol=1e-7)

@@ -26,7 +26,7 @@ from lego import (
     full,
     split,
 )
-from lego.errors import DataError, RunError
+from lego.errors import CompositionError, DataError, RunError
 from lego.runtime import checkpoint
 from lego.runtime import fit as fit_module
 from lego.runtime.checkpoint import load_weights
@@ -456,3 +456,19 @@ def test_a_full_disk_keeps_the_last_good_checkpoint(small, tmp_path, monkeypatch
     resumed = fit(small(epochs=3), tmp_path / "run", [0.6, 0.7])
     resumed.run(resume=True)
     assert equal(weights(resumed), weights(whole))
+
+
+def test_checkpointing_trains_the_same_weights(small, tmp_path):
+    """`checkpointing=True` reaches the language model, and changes nothing but memory; without one it is refused."""
+    bert = str(tiny_checkpoint(tmp_path / "bert", layers=2))
+    plain, again = (
+        fit(small(content=Pretrained(bert, layers=split(1)), epochs=1, checkpointing=on), tmp_path / str(on))
+        for on in (False, True)
+    )
+    plain.run()
+    again.run()
+    layers = [each for each in again.compiled.pipeline.modules() if hasattr(each, "run_once")]
+    assert len(layers) == 1
+    assert equal(weights(plain), weights(again))
+    with pytest.raises(CompositionError, match=r"training.checkpointing: the model has no language model"):
+        compile(small(content=ItemID(), checkpointing=True))
