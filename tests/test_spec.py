@@ -38,6 +38,7 @@ GIVEN: dict[str, tuple[Any, ...]] = {
     "SemanticID": ("items.npy",),
     "WhitenedExperts": ("items.npy",),
     "GloVe": ("glove.txt",),
+    "TextSimilarity": ("owner/model",),
     "Pretrained": ("owner/model",),
     "PretrainedTokens": ("owner/model",),
     "Hit": (5,),

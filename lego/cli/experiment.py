@@ -16,15 +16,29 @@ def read(script: str, changes: list[str], seed: int | None = None) -> tuple[Expe
 
     experiment, path = load_experiment(script)
     names = names_with(load_module(path))
-    if seed is not None:
-        changes = [*changes, f"training.seed={seed}"]
-    for change in changes:
+    seeded = [] if seed is None else [f"training.seed={seed}"]
+    for change in [*changes, *seeded]:
         try:
             experiment = experiment.set(change, names=names)
         except (ExpressionError, CatalogError) as error:
             error.args = (f"{error}{_quoted(change)}",)
             raise
+    if seed is not None:
+        _refuse_idle_seed(experiment, seed)
     return experiment.rebased(Path.cwd()), path
+
+
+def _refuse_idle_seed(experiment: Experiment, seed: int) -> None:
+    """A seed that would reach nothing is not taken in silence."""
+    from lego.errors import SpecError
+    from lego.scorer.base import Baseline
+
+    model = experiment.model
+    if isinstance(model, Baseline) and model.seeded(seed) == model:
+        why = "has a seed of its own" if getattr(model, "seed", None) is not None else "draws nothing"
+        raise SpecError(
+            f"--seed {seed}: {model!r} {why}, so the seed would change nothing. Leave --seed out."
+        )
 
 
 def _quoted(change: str) -> str:

@@ -198,6 +198,7 @@ def evaluation_record(
         "protocol": protocol_of(experiment),
         "part": part,
         "test": evaluated.metrics,
+        "not_applicable": [name for name, value in evaluated.metrics.items() if value is None],
         "groups": int(evaluated.counts["groups"]),
         "counts": {**evaluated.counts, "without_history": empty},
         "ties": experiment.evaluation.ties,

@@ -37,10 +37,10 @@ from lego.runtime.folder import (
     write_json,
     written_aside,
 )
+from lego.runtime.outside import outside, specs_in
 from lego.runtime.progress import Screen
 from lego.runtime.script import hash_of
 from lego.scorer.base import Fitted
-from lego.spec import FrozenMap, Spec, field_names
 
 
 @attrs.frozen(eq=False, kw_only=True, repr=False)
@@ -105,7 +105,7 @@ def run_experiment(
     _require_parts(experiment, store)
     record = to_json(experiment)
     name = name or (script.stem if script else "run")
-    run_id = identity(record, store.fingerprint)
+    run_id = identity([record, outside(experiment)], store.fingerprint)
     if reuse and (done := finished(Path(out), name, run_id)) is not None:
         screen.say(f"finished already: {done.path}")
         return Run(path=done.path, record=numbers(read_json(done.path / "metrics.json")))
@@ -128,7 +128,11 @@ def run_experiment(
 
 def numbers(value: Any) -> Any:
     """A record as it was before it became JSON, which has no NaN, in its metrics."""
-    test = {name: math.nan if number is None else number for name, number in value["test"].items()}
+    absent = value.get("not_applicable", ())
+    test = {
+        name: math.nan if number is None and name not in absent else number
+        for name, number in value["test"].items()
+    }
     return {**value, "test": test}
 
 
@@ -204,21 +208,9 @@ def _record(folder: Folder, experiment: Experiment, record: Any, store: Store, s
         write_json(folder.path / "experiment.json", kept)
     write_json(
         folder.path / "environment.json",
-        environment(sorted(_classes(experiment), key=lambda each: each.__name__)),
+        environment(sorted({type(each) for each in specs_in(experiment)}, key=lambda each: each.__name__)),
     )
     folder.log("begun", text=experiment.text(), code=code_version())
-
-
-def _classes(value: object) -> set[type]:
-    """Every spec class in a value."""
-    if isinstance(value, tuple):
-        return {cls for each in value for cls in _classes(each)}
-    if isinstance(value, FrozenMap):
-        return {cls for each in value.values() for cls in _classes(each)}
-    if not isinstance(value, Spec):
-        return set()
-    inner = (getattr(value, name) for name in field_names(type(value)))
-    return {type(value), *(cls for each in inner for cls in _classes(each))}
 
 
 def _say_plan(compiled: Compiled, screen: Screen) -> None:
