@@ -45,7 +45,7 @@ class Lookup(Content):
     @classmethod
     def examples(cls) -> Iterable[Self]:
         """Small instances."""
-        return (cls(), cls("genres", project=True))
+        return (cls("genres", project=True), cls())
 
 
 class _Lookup(nn.Module):

@@ -49,7 +49,7 @@ class Numeric(Content):
     @classmethod
     def examples(cls) -> Iterable[Self]:
         """Small instances."""
-        return (cls(buckets=4), cls("year", buckets=2))
+        return (cls("year", buckets=4), cls(buckets=2))
 
 
 class _Numeric(nn.Module):
