@@ -26,8 +26,10 @@ from lego.spec import (
 from lego.task.matching import Matching
 
 if TYPE_CHECKING:
+    from lego.compiler.plan import Plan
     from lego.runtime.repeat import Repeated
     from lego.runtime.run import Run
+    from lego.runtime.standings import Sweep
 
 
 @operator
@@ -104,6 +106,12 @@ class Experiment(Spec):
         """Another experiment, whose relative paths are relative to `folder`."""
         return _rebased(self, folder)
 
+    def plan(self) -> Plan:
+        """What `lego explain` prints: shapes, weights, caches and work, with every option; CompositionError with all problems."""
+        from lego.compiler.plan import plan_of
+
+        return plan_of(self.rebased(Path.cwd()))
+
     @overload
     def run(self, *, seeds: None = None, **options: Any) -> Run: ...
     @overload
@@ -120,6 +128,12 @@ class Experiment(Spec):
         from lego.runtime.run import run_experiment
 
         return run_experiment(self, **options)
+
+    def sweep(self, **options: Any) -> Sweep:
+        """The same as `lego sweep`: runs every combination of its choices. See `lego.runtime.sweep.sweep` for the options."""
+        from lego.runtime.sweep import sweep
+
+        return sweep(self, **options)
 
 
 def _value(text: str, names: Any) -> Any:

@@ -206,34 +206,64 @@ def write(value: Any, *, full: bool = False) -> str:
     return repr(value)
 
 
+def layout(value: Any, *, full: bool = False, width: int = 100, indent: str = "") -> str:
+    """The same expression over several lines, one option each, where it is wider than `width`; parsing it gives the value too."""
+    whole = write(value, full=full)
+    if len(indent) + len(whole) <= width or not isinstance(value, Spec):
+        return whole
+    written = _parts(value, full=full)
+    if written is None:
+        return whole
+    name, parts = written
+    inner = indent + "    "
+    lines = []
+    for option, part in parts:
+        head = f"{option}=" if option else ""
+        lines.append(f"{inner}{head}{layout(part, full=full, width=width - len(head), indent=inner)},")
+    return "\n".join([f"{name}(", *lines, f"{indent})"])
+
+
 def _write_spec(spec: Spec, *, full: bool) -> str:
+    written = _parts(spec, full=full)
+    if written is None:
+        operands = getattr(spec, field_names(type(spec))[0])
+        return f" {getattr(type(spec), 'infix', '')} ".join(write(each, full=full) for each in operands)
+    name, parts = written
+    arguments = (
+        write(each, full=full) if not option else f"{option}={write(each, full=full)}"
+        for option, each in parts
+    )
+    return f"{name}({', '.join(arguments)})"
+
+
+def _parts(spec: Spec, *, full: bool) -> tuple[str, list[tuple[str, Any]]] | None:
+    """The name of the call and its arguments, each with the name it is given by or ''; None where it is written infix."""
     cls: Any = type(spec)
     infix = getattr(cls, "infix", None)
     operands = getattr(spec, field_names(cls)[0]) if infix else None
     if isinstance(operands, tuple):  # not where the operands are a choice
-        return f" {infix} ".join(write(each, full=full) for each in operands)
+        return None
     name = getattr(cls, "helper", None) or catalog.name_of(cls)
     fields = [field for field in attrs.fields(cls) if field.init]
     mandatory = [field for field in fields if not field.kw_only and field.default is attrs.NOTHING]
-    parts = []
+    parts: list[tuple[str, Any]] = []
     for field in fields:
         value = getattr(spec, field.name)
         if not full and field.default is not attrs.NOTHING and value == _default(field):
             continue
         if cls.variadic and not field.kw_only and isinstance(value, tuple):
-            parts += [write(each, full=full) for each in value]
+            parts += [("", each) for each in value]
             continue
         if field.name == cls.named and isinstance(value, Mapping):
             options = field_names(cls)
             plain = {key: each for key, each in value.items() if key.isidentifier() and key not in options}
-            parts += [f"{key}={write(each, full=full)}" for key, each in plain.items()]
+            parts += plain.items()
             value = {key: each for key, each in value.items() if key not in plain}
             if not value:
                 continue
-        written = write(value, full=full)
         bare = mandatory == [field] and not cls.variadic
-        parts.append(written if bare else f"{field.name}={written}")
-    return f"{name}({', '.join(parts)})"
+        parts.append(("" if bare else field.name, value))
+    return name, parts
 
 
 def _default(field: Any) -> Any:

@@ -153,6 +153,11 @@ def between(low: float, high: float) -> Any:
     )
 
 
+def within(low: float, high: float) -> Any:
+    """From `low` to `high`, both included."""
+    return _Rule(lambda value: value is None or low <= value <= high, f"from {low} to {high}")
+
+
 def one_of(*values: object) -> Any:
     """One of the listed values."""
     return _Rule(lambda value: value in values, "one of " + ", ".join(map(repr, values)))
@@ -405,29 +410,45 @@ class Spec:
     def __repr__(self) -> str:
         return self.text()
 
+    def _repr_html_(self) -> str:
+        """The expression, one option a line, for a notebook."""
+        from html import escape
+
+        from lego.expression import layout
+
+        return f"<pre><code>{escape(layout(self))}</code></pre>"
+
     def problems(self, context_width: int, where: str) -> Iterator[Problem]:
         """What cannot be built in a model `context_width` wide, asked before anything is built; nothing unless overridden.
 
         `where` says which spec this is (`behavior=GRU(…)`) and becomes the `where` of a problem. The specs inside this one are
         asked too, so an operator that overrides this ends with `yield from super().problems(context_width, where)`.
         """
-        for name in field_names(type(self)):
-            value = getattr(self, name)
-            parts = (
-                value.values()
-                if isinstance(value, Mapping)
-                else value
-                if isinstance(value, tuple)
-                else (value,)
-            )
-            for part in parts:
-                if isinstance(part, Spec):
-                    yield from part.problems(context_width, f"{where}, {name}={part!r}")
+        for name, part in _parts(self):
+            yield from part.problems(context_width, f"{where}, {name}={part!r}")
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """The names of the auxiliary losses that its module gives in training; those of the specs inside it unless overridden.
+
+        An operator with a loss of its own that holds other operators adds theirs: `("topic", *super().losses)`.
+        """
+        return tuple(dict.fromkeys(name for _, part in _parts(self) for name in part.losses))
 
     @classmethod
     def examples(cls) -> Iterable[Self]:
         """Small instances, for the conformance suite and the matrix of valid models."""
         return (cls(),)
+
+
+def _parts(spec: Spec) -> Iterator[tuple[str, Spec]]:
+    """The specs directly inside a spec, with the options that hold them."""
+    for name in field_names(type(spec)):
+        value = getattr(spec, name)
+        several = value.values() if isinstance(value, Mapping) else value
+        for part in several if isinstance(value, Mapping | tuple) else (value,):
+            if isinstance(part, Spec):
+                yield name, part
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -575,6 +596,11 @@ class Predictor(Spec):
     takes: ClassVar[frozenset[Form]] = frozenset({Form.VECTOR})
 
     @property
+    def cosines(self) -> bool:
+        """Whether its scores are cosines, from −1 to 1."""
+        return False
+
+    @property
     def needs(self) -> frozenset[Need]:
         """What its module asks for beyond user and candidates."""
         return frozenset()
@@ -600,6 +626,8 @@ class Task(Spec):
     slot: ClassVar[str] = "task"
     logits: ClassVar[bool] = False
     """Whether it makes scores whose sigmoid is the probability of a click, each by itself."""
+    cosines: ClassVar[bool] = False
+    """Whether it reads scores as cosines, so that it wants a predictor that gives such."""
     mean_over: ClassVar[Literal["rows", "candidates"]] = "rows"
     """What its loss is a mean over: what a batch counts where several of them make one step."""
 

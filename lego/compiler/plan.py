@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -17,10 +18,10 @@ from lego.compiler.feed import Feed, Feeds, ItemFeed, Page
 from lego.contract import Form, Need, Needs, Out, Reads
 from lego.data.batch import Batch
 from lego.data.sampling import draw
-from lego.expression import write
+from lego.expression import layout, write
 from lego.recommender import Recommender
 from lego.seed import numpy_generator
-from lego.spec import Content, Context, Spec, field_names
+from lego.spec import Content, Context, Spec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,6 +48,8 @@ class Plan:
     text: str
     data: dict[str, Any]
     stages: tuple[Stage, ...]
+    losses: tuple[str, ...]
+    """The auxiliary losses beside that of the task."""
     caches: tuple[CacheLine, ...]
     notes: tuple[str, ...]
     batch: dict[str, int]
@@ -69,26 +72,47 @@ class Plan:
             "data": self.data,
             "stages": [attrs.asdict(stage) for stage in self.stages],
             "parameters": {"trainable": self.trainable, "frozen": self.frozen},
+            "losses": list(self.losses),
             "caches": [attrs.asdict(cache) for cache in self.caches],
             "batch": self.batch,
             "flops_per_step": self.flops_per_step,
             "notes": list(self.notes),
         }
 
+    def _repr_html_(self) -> str:
+        """The plan in a notebook: the expression, a row for each stage, and the rest in words."""
+        head = "".join(
+            f"<th>{name}</th>" for name in ("stage", "operator", "gets", "gives", "learn", "frozen")
+        )
+        rows = "".join(
+            f"<tr><th>{escape(stage.name)}</th><td><code>{escape(stage.operator)}</code></td><td>{escape(stage.gets)}</td>"
+            f"<td>{escape(stage.gives)}</td><td>{stage.trainable:,}</td><td>{stage.frozen:,}</td></tr>"
+            for stage in self.stages
+        )
+        below = "".join(f"<li>{escape(line)}</li>" for line in self._remarks())
+        return (
+            f"<pre><code>{escape(self.text)}</code></pre>"
+            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table><ul>{below}</ul>"
+        )
+
     def lines(self) -> Iterator[str]:
         """The plan for people."""
         yield self.text
-        yield ""
-        yield "data: " + ", ".join(
-            f"{value:,} {key}" for key, value in self.data.items() if isinstance(value, int)
-        )
         yield ""
         for stage in self.stages:
             yield f"{stage.name}: {stage.operator}"
             yield f"  {stage.gets} -> {stage.gives}"
             yield f"  {stage.trainable:,} weights learn, {stage.frozen:,} are frozen"
         yield ""
+        yield from self._remarks()
+
+    def _remarks(self) -> Iterator[str]:
+        yield "data: " + ", ".join(
+            f"{value:,} {key}" for key, value in self.data.items() if isinstance(value, int)
+        )
         yield f"weights: {self.trainable:,} trainable, {self.frozen:,} frozen"
+        if self.losses:
+            yield f"losses beside that of the task: {', '.join(self.losses)}"
         for cache in self.caches:
             yield f"cache: {cache.what}, {_bytes(cache.bytes)}, {cache.where}"
         yield (
@@ -112,7 +136,7 @@ def plan_of(experiment: Experiment, *, progress: Progress | None = None) -> Plan
     batch = _a_batch(compiled)
     parts = {f"{part} impressions": len(store.part(part).impression) for part in ("train", "dev", "test")}
     return Plan(
-        text=_spelled_out(experiment),
+        text=layout(experiment, full=True),
         data={
             "path": str(store.path),
             "items": store.items.num_rows,
@@ -120,19 +144,12 @@ def plan_of(experiment: Experiment, *, progress: Progress | None = None) -> Plan
             **parts,
         },
         stages=tuple(_stages(compiled)),
+        losses=compiled.model.losses,
         caches=compiled.caches,
         notes=tuple(_notes(compiled)),
         batch={"slots": batch.slots, "real": batch.real, "distinct": batch.distinct},
         flops_per_step=_flops_of(compiled, batch),
     )
-
-
-def _spelled_out(experiment: Experiment) -> str:
-    """The expression with every option, one part a line."""
-    lines = [
-        f"    {name}={write(getattr(experiment, name), full=True)}," for name in field_names(type(experiment))
-    ]
-    return "\n".join(["Experiment(", *lines, ")"])
 
 
 def _stages(compiled: Compiled) -> Iterator[Stage]:
@@ -249,7 +266,12 @@ def _flops_of(compiled: Compiled, batch: Batch) -> float | None:
     """Floating point operations of one step, counted on shapes; None where an operator looks at values."""
     pipeline = compiled.pipeline
     real_feed = pipeline.feed
-    context = Context(width=compiled.model.width, input_width=compiled.model.width, length=compiled.history)
+    context = Context(
+        width=compiled.model.width,
+        input_width=compiled.model.width,
+        length=compiled.history,
+        items=compiled.store.items.num_rows + 1,
+    )
     counter = FlopCounterMode(display=False)
     pipeline.feed = _on_meta(real_feed, pipeline.content, compiled.model.content, batch.items)
     try:
