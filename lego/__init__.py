@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from lego.recommender import Recommender
     from lego.runtime.load import load
     from lego.scorer.popularity import Popularity
+    from lego.runtime.sweep import sweep
     from lego.scorer.random import Random
     from lego.scorer.text_similarity import TextSimilarity
     from lego.sequence.additive import Additive
@@ -210,6 +211,7 @@ __all__ = [
     "CAUM",
     "CNN",
     "DCN",
+    "sweep": "lego.runtime.sweep",
     "DIEN",
     "DIN",
     "DNN",
@@ -316,3 +318,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+    "sweep",

@@ -118,10 +118,10 @@ def compile(  # noqa: A001 - the verb of the language
         what = "it is fitted as it is; only a Recommender is compiled"
         raise CompositionError([Problem(f"model={model!r}", what, "use `lego run`")])
     store = store or prepare(experiment.data, home() / "data", progress=progress)
-    reads = _reads(experiment, model, store)
-    problems = [*unreadable(model.content, reads, store), *lacking(model, store)]
+    problems = unfit(experiment, store)
     if problems:
         raise CompositionError(problems)
+    reads = _reads(experiment, model, store)
     encoders = fitted(model, reads, store, encoders)
     inputs = fed(model.content, reads, store, encoders)
     gather = gather_of(model, store, _history_tokens(model, reads, store, encoders))
@@ -167,6 +167,18 @@ def compile(  # noqa: A001 - the verb of the language
         pipeline=pipeline,
         caches=(*caches, *_evaluation_caches(model, store)),
     )
+
+
+def unfit(experiment: Experiment, store: Store) -> list[Problem]:
+    """What a checked experiment asks of its prepared data that this does not have. Only a Recommender asks for anything."""
+    model = experiment.model
+    if not isinstance(model, Recommender):
+        return []
+    try:
+        reads = _reads(experiment, model, store)
+    except CompositionError as error:
+        return list(error.problems)
+    return [*unreadable(model.content, reads, store), *lacking(model, store)]
 
 
 def _reads(experiment: Experiment, model: Recommender, store: Store) -> Mapping[str, int]:
