@@ -11,7 +11,9 @@ import attrs
 
 from lego import catalog
 from lego.errors import CheckpointError
+from lego.expression import to_json
 from lego.home import home
+from lego.runtime.folder import identity
 from lego.spec import Source, Spec, field_names
 
 if TYPE_CHECKING:
@@ -45,6 +47,11 @@ def outside(experiment: Experiment) -> dict[str, str]:
         if not isinstance(spec, Source):
             found |= dict(_files(spec))
     return found
+
+
+def run_id(experiment: Experiment, fingerprint: str) -> str:
+    """The name of the folder of a run of this experiment, on data of this fingerprint."""
+    return identity([to_json(experiment), outside(experiment)], fingerprint)
 
 
 def _files(spec: Spec) -> Iterator[tuple[str, str]]:

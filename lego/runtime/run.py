@@ -32,12 +32,11 @@ from lego.runtime.folder import (
     environment,
     finished,
     held,
-    identity,
     read_json,
     write_json,
     written_aside,
 )
-from lego.runtime.outside import outside, specs_in
+from lego.runtime.outside import run_id, specs_in
 from lego.runtime.progress import Screen
 from lego.runtime.script import hash_of
 from lego.scorer.base import Fitted
@@ -105,11 +104,11 @@ def run_experiment(
     _require_parts(experiment, store)
     record = to_json(experiment)
     name = name or (script.stem if script else "run")
-    run_id = identity([record, outside(experiment)], store.fingerprint)
-    if reuse and (done := finished(Path(out), name, run_id)) is not None:
+    name_of_folder = run_id(experiment, store.fingerprint)
+    if reuse and (done := finished(Path(out), name, name_of_folder)) is not None:
         screen.say(f"finished already: {done.path}")
         return Run(path=done.path, record=numbers(read_json(done.path / "metrics.json")))
-    folder = create(Path(out), name, run_id, resume=resume, tell=None if reuse else screen.say)
+    folder = create(Path(out), name, name_of_folder, resume=resume, tell=None if reuse else screen.say)
     with held(folder):
         screen.say(f"run folder: {folder.path}")
         if (told := ignored(experiment)) is not None:

@@ -75,3 +75,17 @@ def test_what_cannot_be_answered_is_told(lego, run, arguments, code, words):
     assert words in answer.err
     assert "Traceback" not in answer.err
     assert answer.out == ""
+
+
+def test_a_seed_that_reaches_nothing_is_refused(lego, movies, tmp_path, monkeypatch):
+    """`--seed` beside a baseline that draws nothing is told; Random takes it."""
+    monkeypatch.chdir(tmp_path)
+    script = tmp_path / "mine.py"
+    script.write_text(
+        f"from lego import *\nexperiment = Experiment(data=MovieLens({str(movies)!r}, negatives=5), model=Random())\n"
+    )
+    assert lego("run", script, "--seed", "3").code == 0
+    for model, words in (("Popularity()", "draws nothing"), ("Random(seed=1)", "has a seed of its own")):
+        answer = lego("run", script, "--seed", "3", "--set", f"model={model}")
+        assert answer.code == 2
+        assert words in answer.err

@@ -20,8 +20,8 @@ def test_lines_are_aligned_and_plain():
     assert list(metrics_lines(ROWS, title="test", heading="scorer")) == [
         "test",
         "scorer        gauc  ndcg@5  groups  [red]auc",
-        "model       0.6123  0.3000     120         -",
-        "popularity  0.5000       -       7    1.0000",
+        "model       0.6123  0.3000     120         –",
+        "popularity  0.5000       –       7    1.0000",
     ]
 
 

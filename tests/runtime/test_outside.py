@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+
+from lego import Embedding, Pretrained
+from lego.runtime.outside import outside, run_id, specs_in
+from lego.spec import Spec
+from lego.testing.checkpoint import tiny_checkpoint
+
+
+def test_other_weights_and_vectors_are_another_run(small, tmp_path):
+    """What stands in a checkpoint or a file of vectors is part of a run's name, not only the path to it."""
+    path = tmp_path / "vectors.npy"
+    np.save(path, np.zeros((3, 2), np.float32))
+    tiny_checkpoint(tmp_path / "bert", layers=1)
+    for content, change in (
+        (Embedding(str(path)), lambda: np.save(path, np.ones((3, 2), np.float32))),
+        (Pretrained(str(tmp_path / "bert")), lambda: _another(tmp_path / "bert")),
+    ):
+        experiment = small(content=content)
+        first = run_id(experiment, "data")
+        assert run_id(experiment, "data") == first != run_id(experiment, "other data")
+        assert len(outside(experiment)) == 1
+        change()
+        assert run_id(experiment, "data") != first
+
+
+def _another(folder):
+    shutil.rmtree(folder)
+    tiny_checkpoint(folder, layers=1, seed=1)
+
+
+def test_versions_of_plugins_are_another_run(small, distribution):
+    """An operator of another distribution brings its version into the name of the run."""
+    source = "from lego.spec import Behavior, operator\n\n@operator\nclass Mine(Behavior):\n    pass\n"
+    distribution("acme", "[lego.behavior]\nMine = acme_mine:Mine\n", version="2.5", acme_mine=source)
+    from lego import catalog
+
+    experiment = small(behavior=catalog.load("behavior", "Mine")())
+    assert outside(experiment) == {"acme": "2.5"}
+    assert outside(small()) == {}
+
+
+def test_every_spec_is_found(small):
+    """Those inside options too."""
+    from lego import Attention
+
+    found = [type(each).__name__ for each in specs_in(small(content=Attention(heads=2)))]
+    assert {"Experiment", "MovieLens", "Recommender", "Attention", "Additive", "Dot", "Training"} <= set(
+        found
+    )
+    assert all(isinstance(each, Spec) for each in specs_in(small()))
