@@ -74,8 +74,8 @@ if TYPE_CHECKING:
     from lego.pretrained.layers import frozen, full, split
     from lego.recommender import Recommender
     from lego.runtime.load import load
-    from lego.scorer.popularity import Popularity
     from lego.runtime.sweep import sweep
+    from lego.scorer.popularity import Popularity
     from lego.scorer.random import Random
     from lego.scorer.text_similarity import TextSimilarity
     from lego.sequence.additive import Additive
@@ -201,6 +201,7 @@ _HOME = {
     "load": "lego.runtime.load",
     "parse": "lego.expression",
     "split": "lego.pretrained.layers",
+    "sweep": "lego.runtime.sweep",
     "xDeepFM": "lego.predictor.x_deep_fm",
 }
 
@@ -211,7 +212,6 @@ __all__ = [
     "CAUM",
     "CNN",
     "DCN",
-    "sweep": "lego.runtime.sweep",
     "DIEN",
     "DIN",
     "DNN",
@@ -303,6 +303,7 @@ __all__ = [
     "load",
     "parse",
     "split",
+    "sweep",
     "xDeepFM",
 ]
 
@@ -318,4 +319,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
-    "sweep",
