@@ -97,8 +97,12 @@ if TYPE_CHECKING:
     from lego.sequence.sum import Sum
     from lego.sequence.transformer import Transformer
     from lego.spec import any_of, cases
+    from lego.task.cosine_contrastive import CosineContrastive
+    from lego.task.gbce import GBCE
     from lego.task.matching import Matching
+    from lego.task.pairwise import Pairwise
     from lego.task.ranking import Ranking
+    from lego.task.supervised_contrastive import SupervisedContrastive
     from lego.tokens.glove import GloVe
     from lego.tokens.pretrained import PretrainedTokens
     from lego.tokens.words import Words
@@ -117,6 +121,7 @@ _HOME = {
     "Chain": "lego.sequence.chain",
     "Concat": "lego.sequence.concat",
     "Cosine": "lego.predictor.cosine",
+    "CosineContrastive": "lego.task.cosine_contrastive",
     "DCN": "lego.predictor.dcn",
     "DCNv2": "lego.predictor.dcn_v2",
     "DCNv3": "lego.predictor.dcn_v3",
@@ -136,6 +141,7 @@ _HOME = {
     "FinalNet": "lego.predictor.final_net",
     "Flat": "lego.behavior.flat",
     "GAUC": "lego.metric.gauc",
+    "GBCE": "lego.task.gbce",
     "GDCN": "lego.predictor.gdcn",
     "GRU": "lego.sequence.gru",
     "Gate": "lego.sequence.gate",
@@ -166,6 +172,7 @@ _HOME = {
     "NDCG": "lego.metric.ndcg",
     "Numeric": "lego.content.numeric",
     "PNN": "lego.predictor.pnn",
+    "Pairwise": "lego.task.pairwise",
     "Poly": "lego.predictor.poly",
     "PolyAttention": "lego.behavior.poly_attention",
     "Popularity": "lego.scorer.popularity",
@@ -180,6 +187,7 @@ _HOME = {
     "Recommender": "lego.recommender",
     "SemanticID": "lego.content.semantic_id",
     "Sum": "lego.sequence.sum",
+    "SupervisedContrastive": "lego.task.supervised_contrastive",
     "TargetAttention": "lego.behavior.target_attention",
     "TextSimilarity": "lego.scorer.text_similarity",
     "TimeDecay": "lego.behavior.time_decay",
@@ -216,6 +224,7 @@ __all__ = [
     "DIN",
     "DNN",
     "GAUC",
+    "GBCE",
     "GDCN",
     "GRU",
     "HSTU",
@@ -234,6 +243,7 @@ __all__ = [
     "Chain",
     "Concat",
     "Cosine",
+    "CosineContrastive",
     "DCNv2",
     "DCNv3",
     "DeepFM",
@@ -268,6 +278,7 @@ __all__ = [
     "MovieLens",
     "MultiCNN",
     "Numeric",
+    "Pairwise",
     "Poly",
     "PolyAttention",
     "Popularity",
@@ -282,6 +293,7 @@ __all__ = [
     "Recommender",
     "SemanticID",
     "Sum",
+    "SupervisedContrastive",
     "TargetAttention",
     "TextSimilarity",
     "TimeDecay",

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import attrs
 
@@ -149,11 +149,17 @@ def summed(*several: Mapping[str, Tensor]) -> dict[str, Tensor]:
 class Candidates:
     """Which candidates a task asks the training batches for.
 
-    `negatives=K`: a row for each positive, with K negatives from `source`. `negatives=None`: all candidates of an impression.
+    `negatives=K`: a row for each positive, with K negatives from `source`. `negatives=None`: all candidates of an impression;
+    with the source `batch` a row for each positive, and all other positives of the batch.
     """
 
     negatives: int | None
     source: str = "impression"
+    correction: Literal["frequency", "rate"] | None = None
+    """What is added to the scores before the loss, so that they need not learn how candidates were drawn. `frequency`: minus the
+    log of how often an item is drawn. `rate`: minus the log of the rate at which negatives were kept."""
+    exclude: Literal["positives", "history"] = "history"
+    """What negatives from elsewhere than the impression may not be: the user's clicks in the part, or those before, too."""
 
 
 class SequenceModule(Protocol):

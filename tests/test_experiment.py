@@ -228,7 +228,7 @@ def test_every_error_is_ours(experiment):
         "data.path=3",
         "data=None",
         "model.reads=3",
-        "task.negatives=None",
+        "task.negatives=0",
         "model.content=(1, 2)",
     ):
         with pytest.raises(LegoError):

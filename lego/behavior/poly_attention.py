@@ -53,6 +53,11 @@ class PolyAttention(Behavior):
         """INTERESTS, per candidate with a category bias."""
         return Form.INTERESTS | Form.PER_CANDIDATE if self.category_bias else Form.INTERESTS
 
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """The disagreement, where it weighs anything."""
+        return ("disagreement",) if self.disagreement else ()
+
     def build(self, context: Context) -> nn.Module:
         """The torch of it; CompositionError where the items have no such category."""
         plain = _PolyAttention(context.width, self.interests, self.hidden, self.disagreement)

@@ -38,6 +38,7 @@ def check(experiment: Experiment) -> list[Problem]:
     if isinstance(model, Recommender):
         problems += [
             *_forms(model),
+            *_task(experiment, model),
             *_needs(model),
             *_tokens(model),
             *_operators(model),
@@ -116,6 +117,17 @@ def _nearest_way(model: Recommender) -> str:
     if Form.SEQUENCE in model.predictor.takes and "pool" in field_names(type(model.behavior)):
         return f"write behavior={attrs.evolve(model.behavior, pool=None)!r}, or "  # type: ignore[call-arg]
     return ""
+
+
+def _task(experiment: Experiment, model: Recommender) -> Iterator[Problem]:
+    """What the task asks of scores and batches."""
+    task = experiment.task
+    if task.cosines and not model.predictor.cosines:
+        what = f"task={task!r} reads scores as cosines, which this predictor does not give"
+        yield Problem(f"predictor={model.predictor!r}", what, "use predictor=Cosine(temperature=1)")
+    if task.candidates.source == "batch" and experiment.training.batch_size < 2:
+        what = f"task={task!r} takes negatives from the other rows of the batch, and there are none"
+        yield Problem(f"training.batch_size={experiment.training.batch_size}", what, "use a larger one")
 
 
 def _way_out(model: Recommender) -> str:

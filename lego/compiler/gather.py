@@ -132,7 +132,7 @@ def batch_of(
         user=batch.users.numpy(),
         history=items[batch.history.numpy()],
         times=times,
-        candidates=rows.items[chosen].astype(np.int64),
+        candidates=items[batch.candidates.numpy()],
     )
     return attrs.evolve(batch, needs=gather(seen))
 

@@ -49,6 +49,11 @@ class TopicAware(Content):
         """The label."""
         return (self.label,)
 
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """That of the topic, where it weighs anything, beside those of `op`."""
+        return (*(("topic",) if self.weight else ()), *super().losses)
+
     def build_combiner(self, context: Context) -> nn.Module:
         """The torch of it: (N, 1, D), mask (N, 1) -> (N, D), with the loss."""
         return _TopicAware(context.width, context.item_vocabularies[self.label], self.label, self.weight)

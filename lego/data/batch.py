@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lego.contract import Needs
+from lego.data.sampling import beside
 from lego.errors import DataError
 from lego.ragged import flat_positions
 
@@ -37,6 +38,8 @@ class Batch:
     """(B, C) float32; 0.0 at padding."""
     users: Tensor
     """(B,) int64 user rows."""
+    offsets: Tensor | None = None
+    """(B, C) float32, added to the scores before the loss; 0.0 at padding, None where nothing is added."""
     needs: Needs = attrs.field(factory=Needs)
     """What operators ask for beyond; empty as `collate` gives it, `lego.compiler.gather.batch_of` fills it."""
     slots: int
@@ -69,9 +72,10 @@ def collate(
 ) -> Batch:
     """The rows at `chosen` (B,) as tensors, histories as long as the longest of them (one slot at least).
 
-    A history is `users.history.values[start:stop]` of the row's impression: `Impressions.recent` decides how much of it.
-    With `deduplicate=False` every real slot has an entry of its own in `items`: what the other way is measured and tested
-    against. DataError where a history holds row 0.
+    A history is `users.history.values[start:stop]` of the row's impression: `Impressions.recent` decides how much of it. Where
+    the rows are each other's negatives, C is what `lego.data.sampling.beside` finds in this batch. With `deduplicate=False`
+    every real slot has an entry of its own in `items`: what the other way is measured and tested against. DataError where a
+    history holds row 0.
     """
     impression = rows.impression[chosen]
     start, stop = impressions.start[impression], impressions.stop[impression]
@@ -82,7 +86,12 @@ def collate(
             "A history holds item row 0, which is never an item. Prepare the data again: lego data prepare."
         )
     history_mask = np.arange(lengths.max(initial=1)) < lengths[:, None]
-    candidates = rows.items[chosen]
+    user = impressions.user[impression].astype(np.int64)
+    candidates, labels = rows.items[chosen], rows.labels[chosen]
+    if rows.shared is not None:
+        candidates = beside(rows.shared, candidates[:, 0].astype(np.int64), user)
+        labels = np.zeros(candidates.shape, np.float32)
+        labels[:, 0] = 1
     candidate_mask = candidates > 0
     slots = np.concatenate([past, candidates[candidate_mask]]).astype(np.int64)
 
@@ -94,8 +103,9 @@ def collate(
         history_mask=torch.from_numpy(history_mask),
         candidates=torch.from_numpy(_spread(place[len(past) :] + 1, candidate_mask)),
         candidate_mask=torch.from_numpy(candidate_mask),
-        labels=torch.from_numpy(np.where(candidate_mask, rows.labels[chosen], np.float32(0))),
-        users=torch.from_numpy(impressions.user[impression].astype(np.int64)),
+        labels=torch.from_numpy(np.where(candidate_mask, labels, np.float32(0))),
+        users=torch.from_numpy(user),
+        offsets=None if rows.offsets is None else torch.from_numpy(rows.offsets[candidates]),
         slots=history_mask.size + candidate_mask.size,
         real=len(slots),
         distinct=len(distinct),

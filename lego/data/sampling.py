@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 
 Ints = NDArray[np.int64]
 
-SOURCES = ("impression", "user", "uniform", "popularity")
+SOURCES = ("impression", "user", "uniform", "popularity", "batch")
 """Where negatives may come from."""
+
+EXCLUDED = ("positives", "history")
+"""What negatives from elsewhere than the impression may not be: the user's clicks in the part, or those before, too."""
 
 WIDEST = 8
 """Candidates in a row where whole impressions are dealt out: enough to share the user's vector, too few for much padding."""
@@ -42,6 +45,10 @@ class Rows:
     """(R, C) 1.0 clicked, 0.0 not, and 0.0 where there is no item."""
     left_out: Mapping[str, int] = attrs.field(factory=dict)
     """Impressions that gave no row at all, counted by reason."""
+    offsets: NDArray[np.float32] | None = None
+    """(items + 1,) what is added to the score of each item before the loss; None where nothing is."""
+    shared: Shared | None = None
+    """Where the rows of a batch are each other's negatives; a row then holds its positive alone."""
 
     def __len__(self) -> int:
         return len(self.impression)
@@ -59,25 +66,46 @@ def draw(
     - `uniform`: all `item_count` items (rows 1 to `item_count`) alike.
     - `popularity`: items clicked in the part, in proportion to their clicks.
 
-    The last three never give an item that the user clicked: in the part, or in the history as it stands at the user's last
-    impression of the part (what comes later belongs to another part). Where fewer than K are left, a row holds fewer.
+    The last three never give an item that the user clicked in the part; nor, unless `want.exclude` is `positives`, one of the
+    history as it stands at the user's last impression of the part (what comes later belongs to another part). Where fewer than
+    K are left, a row holds fewer.
+
+    With `batch` a row is its positive alone, and `beside` finds its negatives once the batch is known.
 
     `want.negatives=None`: every candidate of every impression once, dealt in random order into rows of at most `WIDEST`, as
-    even as can be.
+    even as can be; with `batch`, all that `beside` finds.
     """
-    if want.negatives is None:
+    if want.negatives is None and want.source != "batch":
         return _dealt(*_pairs(impressions, item_count), len(impressions), generator)
     if want.source not in SOURCES:
         raise SpecError.wrong_value(
             "Candidates", "source", want.source, "one of " + ", ".join(map(repr, SOURCES))
         )
+    if want.exclude not in EXCLUDED:
+        raise SpecError.wrong_value(
+            "Candidates", "exclude", want.exclude, "one of " + ", ".join(map(repr, EXCLUDED))
+        )
     owner, shown, clicked = _pairs(impressions, item_count)
     impression = owner[clicked]
+    counts = np.bincount(shown[clicked], minlength=item_count + 1)
+    if want.source == "batch":
+        taken = _clicked_by_user(
+            impressions, users, impression, shown[clicked], item_count, history=want.exclude == "history"
+        )
+        without = {"impressions without a click": len(impressions) - len(np.unique(impression))}
+        items = shown[clicked].astype(np.int32)[:, None]
+        alone = Rows(impression, items, np.ones(items.shape, np.float32), without)
+        return attrs.evolve(
+            alone, offsets=_offsets(want, alone, counts, ~clicked), shared=Shared(taken, want.negatives)
+        )
+    assert want.negatives is not None
     if want.source == "impression":
         pool = _rows_of(owner[~clicked], shown[~clicked], len(impressions))
         negatives = _from_pool(pool, impression, want.negatives, generator)
     else:
-        taken = _clicked_by_user(impressions, users, owner[clicked], shown[clicked], item_count)
+        taken = _clicked_by_user(
+            impressions, users, impression, shown[clicked], item_count, history=want.exclude == "history"
+        )
         user = impressions.user[impression].astype(np.int64)
         if want.source == "user":
             pairs = _sorted_once(
@@ -87,11 +115,29 @@ def draw(
             pool = _rows_of(pairs // (item_count + 1), pairs % (item_count + 1), len(users.user_ids))
             negatives = _from_pool(pool, user, want.negatives, generator)
         else:
-            counts = np.bincount(shown[clicked], minlength=item_count + 1)
-            weights = np.ones_like(counts) if want.source == "uniform" else counts
+            weights = np.ones_like(counts) if want.source == "uniform" else counts.copy()
             weights[0] = 0
             negatives = _from_all(weights, taken, user, want.negatives, generator)
-    return _with_positives(impression, shown[clicked], negatives, len(impressions))
+    rows = _with_positives(impression, shown[clicked], negatives, len(impressions))
+    return attrs.evolve(rows, offsets=_offsets(want, rows, counts, ~clicked))
+
+
+def _offsets(
+    want: Candidates, rows: Rows, counts: Ints, negative: NDArray[np.bool_]
+) -> NDArray[np.float32] | None:
+    """(items + 1,) what `want.correction` adds to scores; row 0 has 0, like an item that is never drawn.
+
+    `counts` are the clicks of each item, `negative` says which candidates of the part were not clicked.
+    """
+    if want.correction is None or not len(rows):
+        return None
+    if want.correction == "frequency":
+        return np.where(counts > 0, -np.log(np.maximum(counts, 1) / counts.sum()), 0).astype(np.float32)
+    # What sampling multiplied the odds of a click by: the share of positives that have a row over that of negatives drawn.
+    kept = np.count_nonzero(rows.items[:, 1:]) / np.count_nonzero(negative)
+    offsets = np.full(len(counts), np.log(len(rows) / counts.sum() / kept), np.float32)
+    offsets[0] = 0
+    return offsets
 
 
 def _pairs(impressions: Impressions, item_count: int) -> tuple[Ints, Ints, NDArray[np.bool_]]:
@@ -210,7 +256,7 @@ def _from_pool(pool: Ragged, rows: Ints, count: int, generator: np.random.Genera
     return negatives
 
 
-def _from_all(weights: Ints, taken: _Taken, user: Ints, count: int, generator: np.random.Generator) -> Ints:
+def _from_all(weights: Ints, taken: Taken, user: Ints, count: int, generator: np.random.Generator) -> Ints:
     """(R, count) different items in proportion to `weights`, none that the row's user took; 0 where there are no more."""
     ends = np.cumsum(weights)
     # Seen by a user, the items lie side by side without those taken. `gone` is the weight cut out before each taken item,
@@ -239,7 +285,7 @@ def _from_all(weights: Ints, taken: _Taken, user: Ints, count: int, generator: n
 
 
 @attrs.frozen(eq=False)
-class _Taken:
+class Taken:
     """What each user clicked: different items, ascending, a user's one after the other."""
 
     items: Ints
@@ -249,17 +295,63 @@ class _Taken:
 
 
 def _clicked_by_user(
-    impressions: Impressions, users: Users, impression: Ints, clicked: Ints, item_count: int
-) -> _Taken:
-    """The user's clicks in the part, and the history up to the user's last impression of the part."""
+    impressions: Impressions, users: Users, impression: Ints, clicked: Ints, item_count: int, *, history: bool
+) -> Taken:
+    """The user's clicks in the part, and with `history` those before, up to the user's last impression of the part."""
     count = len(users.user_ids)
     begin = users.history.offsets[:-1].astype(np.int64)
     end = begin.copy()
-    np.maximum.at(end, impressions.user, impressions.stop)
+    if history:
+        np.maximum.at(end, impressions.user, impressions.stop)
     past = np.asarray(users.history.values[flat_positions(begin, end - begin)], np.int64)
     owner = np.concatenate([impressions.user[impression], np.repeat(np.arange(count), end - begin)]).astype(
         np.int64
     )
     keys = _sorted_once(owner * (item_count + 1) + np.concatenate([clicked, past]))
     lengths = np.bincount(keys // (item_count + 1), minlength=count)
-    return _Taken(keys % (item_count + 1), offsets_of(lengths), keys)
+    return Taken(keys % (item_count + 1), offsets_of(lengths), keys)
+
+
+# --- in a batch ---------------------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen(eq=False)
+class Shared:
+    """What is needed to find the negatives of a row among the positives of its batch."""
+
+    taken: Taken
+    """What a user clicked is no negative of theirs."""
+    negatives: int | None
+    """At most so many for each row; None for all."""
+
+
+def beside(shared: Shared, positives: Ints, user: Ints) -> NDArray[np.int32]:
+    """positives (B,) of a batch and their users (B,) -> candidates (B, C): the positive, then its negatives; 0 is padding.
+
+    The negatives are the different positives of the other rows, without what the row's user clicked, from the row's own place
+    on: batches are in random order, so the first K of them are drawn at random.
+    """
+    ordered, first, inverse = np.unique(positives, return_index=True, return_inverse=True)
+    # Columns are numbered as the items come in the batch.
+    order = np.argsort(first)
+    column = np.empty(len(ordered), np.int64)
+    column[order] = np.arange(len(ordered))
+    items = ordered[order]
+    begin = shared.taken.offsets[user]
+    lengths = shared.taken.offsets[user + 1] - begin
+    own = shared.taken.items[flat_positions(begin, lengths)]
+    place = np.minimum(np.searchsorted(ordered, own), len(ordered) - 1)
+    found = ordered[place] == own
+    free = np.ones((len(positives), len(ordered)), np.bool_)
+    free[np.repeat(np.arange(len(user)), lengths)[found], column[place[found]]] = False
+
+    turned = (column[inverse][:, None] + np.arange(1, len(ordered))) % len(ordered)
+    free = np.take_along_axis(free, turned, 1)
+    rank = np.cumsum(free, axis=1)
+    if shared.negatives is not None:
+        free &= rank <= shared.negatives
+    candidates = np.zeros((len(positives), 1 + int(free.sum(1).max(initial=0))), np.int32)
+    candidates[:, 0] = positives
+    row, at = np.nonzero(free)
+    candidates[row, rank[row, at]] = items[turned[row, at]]
+    return candidates

@@ -25,6 +25,11 @@ class Cosine(Predictor):
 
     temperature: float = attrs.field(default=0.1, kw_only=False, validator=gt(0))
 
+    @property
+    def cosines(self) -> bool:
+        """At temperature 1."""
+        return self.temperature == 1
+
     def build(self, context: Context) -> nn.Module:
         """The torch of it."""
         return _Cosine(self.temperature)

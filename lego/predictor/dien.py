@@ -44,6 +44,11 @@ class DIEN(Predictor):
     hidden: tuple[int, ...] = attrs.field(default=(256, 128), validator=widths)
     dropout: float = attrs.field(default=0.1, validator=between(0, 1))
 
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """That of the next item, where it weighs anything."""
+        return ("next_item",) if self.next_item else ()
+
     def build(self, context: Context) -> nn.Module:
         """The torch of it."""
         return _DIEN(context.width, self.next_item, self.hidden, self.dropout)

@@ -46,6 +46,11 @@ class FinalNet(FieldPredictor):
     dropout: float = attrs.field(default=0.1, validator=between(0, 1))
     fields: FieldKind = "vectors"
 
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """The distillation, where two blocks teach each other."""
+        return ("distillation",) if self.second and self.distillation else ()
+
     def build(self, context: Context) -> nn.Module:
         """The torch of it."""
         fields = make_fields(context, self.fields)

@@ -170,7 +170,8 @@ class Fit:
         )
         with autocast:
             out = pipeline(batch)
-        loss = loss_module(out.tensor, batch.labels, batch.candidate_mask)
+        scores = out.tensor if batch.offsets is None else out.tensor + batch.offsets
+        loss = loss_module(scores, batch.labels, batch.candidate_mask)
         losses = summed({"loss": loss}, out.losses)
         # Accumulated batches make one step of the mean over all that is in them; those of a group need not be of one size.
         rows, share = batches.shares(position.step)
@@ -439,5 +440,6 @@ def _task_context(compiled: Compiled) -> Context:
         width=compiled.model.width,
         input_width=compiled.model.width,
         length=compiled.history,
+        items=compiled.store.items.num_rows + 1,
         store=compiled.store,
     )

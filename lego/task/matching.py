@@ -1,40 +1,58 @@
-"""Pick the clicked item among those shown: softmax cross-entropy over one positive and K negatives.
+"""Pick the clicked item among others: softmax cross-entropy over one positive and K negatives.
 
 −log(exp(s⁺) / (exp(s⁺) + Σ_k exp(s⁻_k))), the training of NRMS and most neural news recommenders (Wu et al. 2019,
 https://aclanthology.org/D19-1671, equation 12).
+
+With the source `batch` the clicks of a batch are candidates of all its rows: as many negatives as the batch has room for, none of
+which has to be encoded for its own sake. Popular items then are negatives more often than others and their scores suffer for it,
+unless the log of how often an item is drawn is taken off its score in training, s − log q (Yi et al. 2019,
+https://doi.org/10.1145/3298689.3346996).
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
+from typing import Self
 
 import attrs
-import torch
 from torch import Tensor, nn
 
 from lego.contract import Candidates
+from lego.nn.loss import cross_entropy
 from lego.spec import Context, Task, ge, operator
+from lego.task.negatives import NegativeSource, check_correction, drawn
 
 
 @operator
 class Matching(Task):
-    """A row for each click, with `negatives` items from `source`.
+    """A row for each click, with `negatives` items from `source`: 4 where none is said, with `batch` all there are.
 
     `impression`: shown beside the click and not clicked; `user`: shown to the same user at any time and not clicked;
-    `uniform` and `popularity`: from the whole catalogue, evenly or as often as items are clicked.
+    `uniform` and `popularity`: from the whole catalogue, evenly or as often as items are clicked; `batch`: the clicks of the
+    batch's other rows. `correction=True`, with the last two, keeps popular items from losing by being drawn more often.
     """
 
-    negatives: int = attrs.field(default=4, validator=ge(1))
-    source: Literal["impression", "user", "uniform", "popularity"] = "impression"
+    negatives: int | None = attrs.field(default=None, validator=ge(1))
+    source: NegativeSource = "impression"
+    correction: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        """SpecError where `source` leaves nothing to correct."""
+        check_correction(self, self.source, self.correction)
 
     @property
     def candidates(self) -> Candidates:
-        """One positive and K negatives."""
-        return Candidates(self.negatives, self.source)
+        """One positive and its negatives."""
+        return drawn(self.negatives, self.source, correction=self.correction)
 
     def build(self, context: Context) -> nn.Module:
         """The torch of it."""
         return _Matching()
+
+    @classmethod
+    def examples(cls) -> Iterable[Self]:
+        """One of each kind."""
+        return (cls(), cls(negatives=2, source="popularity"), cls(source="batch", correction=True))
 
 
 class _Matching(nn.Module):
@@ -43,9 +61,4 @@ class _Matching(nn.Module):
 
         The positive is where the label says. A row with several shares its target evenly among them.
         """
-        positive = labels.masked_fill(~candidate_mask, 0).float()
-        filled = scores.float().masked_fill(~candidate_mask, torch.finfo(torch.float32).min)
-        count = positive.sum(-1)
-        # At padding the log-probability is huge but finite and its label is zero.
-        losses = -(torch.log_softmax(filled, -1) * positive).sum(-1) / count.clamp(min=1)
-        return losses.sum() / (count > 0).sum().clamp(min=1)
+        return cross_entropy(scores, labels, candidate_mask)

@@ -50,8 +50,8 @@ class TestMatching(TaskTests):
         """The batches are asked for K negatives from that source."""
         assert Matching(negatives=7, source="user").candidates == Candidates(7, "user")
 
-    @pytest.mark.parametrize("options", [{"negatives": 0}, {"negatives": None}, {"source": "batches"}])
+    @pytest.mark.parametrize("options", [{"negatives": 0}, {"source": "batches"}, {"correction": True}])
     def test_wrong_values_are_refused(self, options):
-        """No negative is no task, and sources are listed."""
+        """No negative is no task, sources are listed, and a correction needs something to correct."""
         with pytest.raises(SpecError):
             Matching(**options)
