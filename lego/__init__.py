@@ -36,15 +36,21 @@ if TYPE_CHECKING:
     from lego.data.source.mind import MIND
     from lego.data.source.movielens import MovieLens
     from lego.data.source.prepared import Prepared
+    from lego.data.source.tables import Tables
     from lego.experiment import Evaluation, Experiment, Training
     from lego.expression import parse
     from lego.metric.auc import AUC
+    from lego.metric.ece import ECE
+    from lego.metric.f1 import F1
     from lego.metric.gauc import GAUC
     from lego.metric.hit import Hit
     from lego.metric.log_loss import LogLoss
+    from lego.metric.lrap import LRAP
+    from lego.metric.map import MAP
     from lego.metric.mrr import MRR
     from lego.metric.mrr_all import MRRAll
     from lego.metric.ndcg import NDCG
+    from lego.metric.precision import Precision
     from lego.metric.recall import Recall
     from lego.predictor.auto_int import AutoInt
     from lego.predictor.bilinear import Bilinear
@@ -71,7 +77,7 @@ if TYPE_CHECKING:
     from lego.predictor.wide_deep import WideDeep
     from lego.predictor.wukong import WuKong
     from lego.predictor.x_deep_fm import xDeepFM
-    from lego.pretrained.layers import frozen, full, split
+    from lego.pretrained.layers import frozen, full, lora, split
     from lego.recommender import Recommender
     from lego.runtime.load import load
     from lego.runtime.sweep import sweep
@@ -131,10 +137,12 @@ _HOME = {
     "DeepFM": "lego.predictor.deep_fm",
     "Default": "lego.behavior.default",
     "Dot": "lego.predictor.dot",
+    "ECE": "lego.metric.ece",
     "Embedding": "lego.content.embedding",
     "EulerNet": "lego.predictor.euler_net",
     "Evaluation": "lego.experiment",
     "Experiment": "lego.experiment",
+    "F1": "lego.metric.f1",
     "Fastformer": "lego.sequence.fastformer",
     "FiBiNET": "lego.predictor.fibinet",
     "FinalMLP": "lego.predictor.final_mlp",
@@ -151,6 +159,7 @@ _HOME = {
     "Hit": "lego.metric.hit",
     "InterestAttention": "lego.predictor.interest_attention",
     "ItemID": "lego.content.item_id",
+    "LRAP": "lego.metric.lrap",
     "LSTM": "lego.sequence.lstm",
     "LSTUR": "lego.behavior.lstur",
     "Last": "lego.sequence.last",
@@ -159,6 +168,7 @@ _HOME = {
     "LogLoss": "lego.metric.log_loss",
     "LongHistory": "lego.behavior.long_history",
     "Lookup": "lego.content.lookup",
+    "MAP": "lego.metric.map",
     "MIND": "lego.data.source.mind",
     "MINS": "lego.behavior.mins",
     "MRR": "lego.metric.mrr",
@@ -177,7 +187,9 @@ _HOME = {
     "PolyAttention": "lego.behavior.poly_attention",
     "Popularity": "lego.scorer.popularity",
     "Positions": "lego.sequence.positions",
+    "Precision": "lego.metric.precision",
     "Prepared": "lego.data.source.prepared",
+    "Tables": "lego.data.source.tables",
     "Pretrained": "lego.content.pretrained",
     "PretrainedTokens": "lego.tokens.pretrained",
     "Random": "lego.scorer.random",
@@ -207,6 +219,7 @@ _HOME = {
     "frozen": "lego.pretrained.layers",
     "full": "lego.pretrained.layers",
     "load": "lego.runtime.load",
+    "lora": "lego.pretrained.layers",
     "parse": "lego.expression",
     "split": "lego.pretrained.layers",
     "sweep": "lego.runtime.sweep",
@@ -249,10 +262,12 @@ __all__ = [
     "DeepFM",
     "Default",
     "Dot",
+    "ECE",
     "Embedding",
     "EulerNet",
     "Evaluation",
     "Experiment",
+    "F1",
     "Fastformer",
     "FiBiNET",
     "FinalMLP",
@@ -264,12 +279,14 @@ __all__ = [
     "Hit",
     "InterestAttention",
     "ItemID",
+    "LRAP",
     "Last",
     "LateInteraction",
     "LinearRecurrence",
     "LogLoss",
     "LongHistory",
     "Lookup",
+    "MAP",
     "MRRAll",
     "MaskNet",
     "Matching",
@@ -283,6 +300,7 @@ __all__ = [
     "PolyAttention",
     "Popularity",
     "Positions",
+    "Precision",
     "Prepared",
     "Pretrained",
     "PretrainedTokens",
@@ -294,6 +312,7 @@ __all__ = [
     "SemanticID",
     "Sum",
     "SupervisedContrastive",
+    "Tables",
     "TargetAttention",
     "TextSimilarity",
     "TimeDecay",
@@ -313,6 +332,7 @@ __all__ = [
     "frozen",
     "full",
     "load",
+    "lora",
     "parse",
     "split",
     "sweep",
@@ -323,6 +343,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)
+    if name == "zoo":
+        return importlib.import_module("lego.zoo")
     from lego.errors import did_you_mean
 
     message = f"lego has no {name!r}. {did_you_mean(name, __all__)}See `lego catalog` for all operators."

@@ -1,0 +1,429 @@
+"""A table that a user has, from CSV, TSV, JSON lines, Parquet or Arrow: columns as they are, and the line of each row.
+
+A file is read by Arrow in one go. Only where that fails, or a value is complained of, is it walked through line by line to say
+where. Every column of a CSV is text. Tables in memory are written to Parquet first, see `kept`.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any
+
+import attrs
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.feather
+import pyarrow.json
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from lego.data.problems import LIMIT, Problems
+from lego.data.table import PARTS
+from lego.errors import Problem, SpecError
+from lego.home import home
+from lego.spec import Choice
+
+_FORMATS = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".json": "json",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
+}
+FORMATS = "CSV, TSV, JSON lines, Parquet, or Arrow (.csv, .tsv, .jsonl, .parquet, .arrow, .feather; .csv.gz, .jsonl.gz)"
+_BLOCK = 1 << 26
+"""Bytes that a row may have at most, and that are read at a time."""
+_KEPT = "tables"
+
+
+@attrs.define(eq=False, slots=False)
+class Frame:
+    """A table and where it came from."""
+
+    name: str
+    """What messages call it."""
+    table: pa.Table
+    path: Path
+    format: str
+    delimiter: str = ","
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns there are."""
+        return list(self.table.column_names)
+
+    def where(self, row: int, column: str | None = None) -> str:
+        """`clicks.csv line 7, column label`; rows count from 0, lines from 1, and a header is one."""
+        place = f"{self.name} {self.line(row)}"
+        return place if column is None else f"{place}, column {column}"
+
+    def line(self, row: int) -> str:
+        """`line 7`, or `row 6` where the format has no lines."""
+        return f"{'line' if self.format in {'csv', 'json'} else 'row'} {self.lines[row]}"
+
+    def complain(
+        self, wrong: NDArray[np.bool_], column: str, what: Callable[[int], str], fix: str, problems: Problems
+    ) -> None:
+        """A problem for each row that is wrong; those behind the limit are counted without being worded."""
+        rows = np.flatnonzero(wrong)
+        for row in rows[:LIMIT].tolist():
+            problems.add(self.where(row, column), what(row), fix)
+        problems.more += max(0, len(rows) - LIMIT)
+
+    @cached_property
+    def lines(self) -> Any:
+        """The line that each row begins in."""
+        if self.format == "csv":
+            found = _csv_records(self.path, self.delimiter)
+            return [line for line, fields, problem in found if fields or problem][1:]
+        if self.format == "json":
+            return [line for line, _ in _json_lines(self.path)]
+        return range(1, self.table.num_rows + 1)
+
+
+def read_frame(path: str | os.PathLike[str], option: str, problems: Problems) -> Frame | None:
+    """The table in a file; None where it cannot be read, which is then among the problems."""
+    file = Path(path).expanduser()
+    held = home() / _KEPT
+    name = f"{option} (a table in memory)" if file.parent == held else file.name
+    if not file.is_file():
+        if file.parent == held:
+            what, fix = "the copy of it under LEGO_HOME is gone", "run the script that gives it again"
+        elif file.is_dir():
+            what, fix = "is a folder, a file is expected", f"name one file: {FORMATS}"
+        else:
+            what, fix = (
+                "there is no such file",
+                f"name the file of {option}; a relative path in a script starts at the script",
+            )
+        problems.add(str(file), what, fix)
+        return None
+    suffix = Path(file.stem).suffix if file.suffix == ".gz" else file.suffix
+    form = _FORMATS.get(suffix.lower())
+    if form is None or (file.suffix == ".gz" and form not in {"csv", "json"}):
+        problems.add(
+            str(file), f"{''.join(file.suffixes) or 'no suffix'} is no format that is read", f"give {FORMATS}"
+        )
+        return None
+    if file.stat().st_size == 0:
+        problems.add(name, "is empty", "put the complete file in its place")
+        return None
+    frame = {"csv": _read_csv, "json": _read_json, "parquet": _read_arrow, "arrow": _read_arrow}[form](
+        file, name, form, problems
+    )
+    if frame is not None and frame.table.num_rows == 0:
+        problems.add(name, "holds no rows", "put the complete file in its place")
+        return None
+    return frame
+
+
+def _of_names(name: str, names: list[str], problems: Problems) -> bool:
+    """Whether no column is there twice."""
+    again = sorted({each for each in names if names.count(each) > 1 and each})
+    for column in again:
+        problems.add(name, f"the column {column} is there twice", "take one of them out, or rename it")
+    return not again
+
+
+# --- CSV ----------------------------------------------------------------------------------------------------------------------
+
+
+def _opened(path: Path) -> IO[bytes]:
+    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
+
+
+def _delimiter(path: Path) -> str:
+    """A tab in .tsv; else what the first line has most of, a comma unless there is none."""
+    if ".tsv" in path.suffixes[-2:]:
+        return "\t"
+    with _opened(path) as file:
+        head = file.readline().decode("utf-8-sig", "replace")
+    return "," if "," in head else next((mark for mark in "\t;" if mark in head), ",")
+
+
+def _read_csv(path: Path, name: str, form: str, problems: Problems) -> Frame | None:
+    delimiter = _delimiter(path)
+    head = next(
+        (
+            (fields, problem)
+            for _, fields, problem in _csv_records(path, delimiter, name)
+            if fields or problem
+        ),
+        None,
+    )
+    if head is None:
+        problems.add(name, "is empty", "put the complete file in its place")
+        return None
+    names, problem = head
+    if problem is not None or names is None:
+        problems.extend([problem] if problem is not None else [])
+        return None
+    if not _of_names(name, names, problems):
+        return None
+    try:
+        table = pyarrow.csv.read_csv(
+            path,
+            read_options=pyarrow.csv.ReadOptions(block_size=_BLOCK),
+            parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()),
+                include_columns=[each for each in names if each],  # an index that was saved along has no name
+                null_values=[],
+            ),
+        )
+        # A quote that is never closed swallows the lines behind it, and Arrow does not mind.
+        sound = not any(_has_line_break(table[each]) for each in table.column_names)
+        reason = "a quote is opened and not closed"
+    except pa.ArrowInvalid as failure:
+        sound, reason = False, str(failure)
+    if sound or not _wrong_csv(path, name, delimiter, problems):
+        if not sound and reason != "a quote is opened and not closed":
+            problems.add(name, reason, "save the table anew")
+            return None
+        return Frame(name, table, path, form, delimiter)
+    return None
+
+
+def _has_line_break(column: pa.ChunkedArray) -> bool:
+    import pyarrow.compute as pc
+
+    return bool(pc.any(pc.match_substring(column, "\n"), min_count=0).as_py())
+
+
+def _wrong_csv(path: Path, name: str, delimiter: str, problems: Problems) -> int:
+    """How many lines are wrong, each of which is then among the problems."""
+    before, width = len(problems), 0
+    for line, fields, problem in _csv_records(path, delimiter, name):
+        if problem is not None:
+            problems.extend([problem])
+        elif fields and not width:
+            width = len(fields)
+        elif fields and len(fields) != width:
+            what = f"{width} columns are expected, {len(fields)} found"
+            fix = "put quotes around a value that holds the delimiter or a line break"
+            problems.add(f"{name} line {line}", what, fix)
+    return len(problems) - before
+
+
+def _csv_records(
+    path: Path, delimiter: str, name: str | None = None
+) -> Iterator[tuple[int, list[str] | None, Problem | None]]:
+    """The line a record begins in, counted from 1, its fields, or what is wrong. An empty line is a record without fields."""
+    name = path.name if name is None else name
+    undecoded: list[Problem] = []
+
+    def lines() -> Iterator[str]:
+        with _opened(path) as file:
+            for number, raw in enumerate(file, 1):
+                coding = "utf-8-sig" if number == 1 else "utf-8"
+                try:
+                    yield raw.decode(coding)
+                except UnicodeDecodeError as failure:
+                    what = f"byte {failure.start + 1} of the line, 0x{raw[failure.start]:02x}, is not UTF-8"
+                    undecoded.append(Problem(f"{name} line {number}", what, "save the file as UTF-8"))
+                    yield raw.decode(coding, "replace")
+
+    reader = csv.reader(lines(), delimiter=delimiter, strict=True)
+    line = 1
+    while True:
+        try:
+            fields, problem = next(reader), None
+        except StopIteration:
+            return
+        except csv.Error as failure:
+            what = "a quote is opened and not closed" if "end of data" in str(failure) else str(failure)
+            fix = "put quotes around the whole value, and double a quote that is part of it"
+            fields, problem = None, Problem(f"{name} line {line}", what, fix)
+        if undecoded:
+            for each in undecoded:
+                yield line, None, each
+            undecoded.clear()
+        else:
+            yield line, fields, problem
+        line = reader.line_num + 1
+
+
+# --- JSON ---------------------------------------------------------------------------------------------------------------------
+
+
+def _json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    with _opened(path) as file:
+        for number, raw in enumerate(file, 1):
+            line = raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
+            if line.strip():
+                yield number, line
+
+
+def _read_json(path: Path, name: str, form: str, problems: Problems) -> Frame | None:
+    with _opened(path) as file:
+        head = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
+    if head[:1] == b"[":
+        return _read_array(path, name, problems)
+    try:
+        with _opened(path) as file:
+            table = pyarrow.json.read_json(
+                pa.BufferReader(file.read().removeprefix(b"\xef\xbb\xbf")),
+                read_options=pyarrow.json.ReadOptions(block_size=_BLOCK),
+            )
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as failure:
+        if not _wrong_json(path, name, problems):
+            problems.add(
+                name,
+                str(failure).splitlines()[0],
+                "write one object a line, with values of one type for a name",
+            )
+        return None
+    return Frame(name, table, path, form)
+
+
+def _read_array(path: Path, name: str, problems: Problems) -> Frame | None:
+    """A file that is one array of objects."""
+    try:
+        with _opened(path) as file:
+            rows = json.loads(file.read().decode("utf-8-sig"))
+        return Frame(name, pa.Table.from_pylist(rows), path, "array")
+    except (ValueError, pa.ArrowException, AttributeError, TypeError) as failure:
+        problems.add(
+            name, f"is not an array of objects: {failure}", "write one object a line instead (.jsonl)"
+        )
+        return None
+
+
+def _wrong_json(path: Path, name: str, problems: Problems) -> int:
+    before = len(problems)
+    first: dict[str, tuple[type, int]] = {}
+    for number, raw in _json_lines(path):
+        where = f"{name} line {number}"
+        try:
+            row = json.loads(raw.decode("utf-8"))
+        except UnicodeDecodeError as failure:
+            what = f"byte {failure.start + 1} of the line, 0x{raw[failure.start]:02x}, is not UTF-8"
+            problems.add(where, what, "save the file as UTF-8")
+            continue
+        except ValueError as failure:
+            problems.add(where, f"is not JSON: {failure}", "write one object a line")
+            continue
+        if not isinstance(row, dict):
+            problems.add(
+                where, f"one object is expected, {_kind(type(row))} found", "write one object a line"
+            )
+            continue
+        for column, value in row.items():
+            kind = float if type(value) is int else type(value)
+            if value is None:
+                continue
+            known, line = first.setdefault(column, (kind, number))
+            if kind is not known:
+                what = f"{_kind(known)} is expected as in line {line}, {_kind(kind)} found"
+                problems.add(f"{where}, column {column}", what, "write values of one type for a name")
+    return len(problems) - before
+
+
+def _kind(kind: type) -> str:
+    known = {
+        str: "a text",
+        float: "a number",
+        int: "a number",
+        bool: "true or false",
+        list: "a list",
+        dict: "an object",
+    }
+    return known.get(kind, kind.__name__)
+
+
+# --- Parquet and Arrow --------------------------------------------------------------------------------------------------------
+
+
+def _read_arrow(path: Path, name: str, form: str, problems: Problems) -> Frame | None:
+    try:
+        table = pq.read_table(path) if form == "parquet" else _read_ipc(path)
+    except (pa.ArrowException, OSError) as failure:
+        kind = "Parquet" if form == "parquet" else "Arrow"
+        problems.add(name, f"is not a {kind} file that can be read: {failure}", "write it again")
+        return None
+    names = [each for each in table.column_names if not each.startswith("__index_level_")]
+    return Frame(name, table.select(names), path, form) if _of_names(name, names, problems) else None
+
+
+def _read_ipc(path: Path) -> pa.Table:
+    try:
+        return pyarrow.feather.read_table(path)
+    except pa.ArrowInvalid:  # the stream form has no footer
+        with pa.ipc.open_stream(path) as stream:
+            return stream.read_all()
+
+
+# --- tables in memory ---------------------------------------------------------------------------------------------------------
+
+
+def kept(value: Any, option: str) -> Any:
+    """What a field of a spec holds: a path as text, or `{part: path}`.
+
+    A table in memory (Arrow, pandas or whatever gives Arrow, a list of dicts, a dict of columns) is written to Parquet under
+    LEGO_HOME, named by its content. SpecError where it is none of these.
+    """
+    if isinstance(value, Choice):
+        return Choice(tuple(kept(each, option) for each in value.values), tied=value.tied)
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Mapping) and value and set(value) <= set(PARTS):
+        return {part: kept(each, option) for part, each in value.items()}
+    table = _as_table(value, option)
+    return None if table is None else str(_written(table))
+
+
+def _as_table(value: Any, option: str) -> pa.Table | None:
+    pandas = sys.modules.get("pandas")  # who has a data frame has imported it
+    try:
+        if isinstance(value, pa.Table):
+            return value
+        if isinstance(value, pa.RecordBatch):
+            return pa.Table.from_batches([value])
+        if pandas is not None and isinstance(value, pandas.DataFrame):
+            return pa.Table.from_pandas(value, preserve_index=False)
+        if hasattr(value, "__arrow_c_stream__"):
+            return pa.table(value)
+        if isinstance(value, Mapping) and value:
+            return pa.table({str(name): list(column) for name, column in value.items()})
+        if isinstance(value, list | tuple) and value and all(isinstance(row, Mapping) for row in value):
+            return pa.Table.from_pylist([dict(row) for row in value])
+    except (pa.ArrowException, TypeError, ValueError) as failure:
+        raise SpecError(
+            f"Tables({option}=…): the table cannot be made Arrow: {failure}. Give each column values of one type."
+        ) from failure
+    kind = f"a {type(value).__name__}"
+    raise SpecError(
+        f"Tables({option}=…): {option} must be a path, a table of Arrow or pandas, a list of dicts, a dict of columns, "
+        f"or a dict of parts ({', '.join(PARTS)}), was {kind}."
+    )
+
+
+def _written(table: pa.Table) -> Path:
+    """The Parquet file of a table, named by its content."""
+    plain = table.replace_schema_metadata(None).combine_chunks()
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, plain.schema) as stream:
+        stream.write_table(plain)
+    path = home() / _KEPT / f"{hashlib.sha256(sink.getvalue()).hexdigest()[:32]}.parquet"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(f".{path.name}.{os.getpid()}")
+        pq.write_table(plain, aside, compression="zstd")
+        aside.replace(path)
+    return path

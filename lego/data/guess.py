@@ -1,0 +1,231 @@
+"""Which column of a user's table is what: known names for roles, values for kinds of attributes, lengths for token budgets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+import attrs
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lego.data.frame import Frame
+from lego.data.problems import Problems
+from lego.data.table import CATEGORY, flat
+from lego.errors import did_you_mean
+
+_ITEM = (
+    ("itemid", "item"),
+    (
+        *(
+            "newsid",
+            "news",
+            "articleid",
+            "article",
+            "movieid",
+            "movie",
+            "productid",
+            "product",
+            "bookid",
+            "videoid",
+        ),
+        *("songid", "trackid", "asin", "sku", "docid", "nid", "iid"),
+    ),
+)
+_USER = (
+    ("userid", "user"),
+    ("uid", "customerid", "customer", "reviewerid", "visitorid", "memberid", "accountid", "profileid"),
+)
+NAMES: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "item": _ITEM,
+    "user": _USER,
+    "time": (("timestamp", "time", "datetime"), ("date", "ts", "unixtime", "unixreviewtime", "impressiontime")),
+    "label": (("label", "click", "clicked"), ("rating", "score", "stars", "overall", "target", "isclick", "isclicked")),
+    "impression": (("impressionid", "impression"), ("impid", "requestid")),
+    "history": (("history",), ("clickhistory", "userhistory", "hist", "articleidfixed")),
+    "candidates": (("candidates",), ("impressions", "inview", "articleidsinview", "shown")),
+    "labels": (("labels",), ("label", "clicks")),
+    "clicked": (("clickeditems",), ("clicked", "articleidsclicked")),
+    "items": (("items", "history", "sequence"), ("itemids", "itemlist", "itemidlist", "itemsequence")),
+    "part": (("part",), ("split", "subset")),
+}  # fmt: skip
+"""Names of columns of each role, best first; only letters and digits count, in lower case. Names side by side are ambiguous."""
+
+_NUMBER = r"^\s*[+-]?(0|[1-9]\d*)?(\.\d*)?([eE][+-]?\d+)?\s*$"
+"""No zero in front: 01234 is a code."""
+_ADDRESS = r"^\s*https?://"
+_SHARE = 0.5
+"""A column of text with at most this share of different values is one of categories."""
+_LONGEST = 64
+"""Characters of the longest category."""
+_MARKS = "|;"
+"""What stands between the values of a list, where it is not said."""
+
+
+def plain(name: str) -> str:
+    """A name as it is compared: `Item_ID` is `itemid`."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+@attrs.frozen
+class Roles:
+    """What the columns of one table are."""
+
+    columns: Mapping[str, str]
+    """Role → column."""
+    guessed: frozenset[str]
+    """Roles whose column nobody named."""
+    rest: tuple[str, ...]
+    """Columns without a role."""
+
+    def told(self) -> str:
+        """For the manifest: `item = sku, user = uid (guessed); not read: note`."""
+        parts = [
+            f"{role} = {column}" + (" (guessed)" if role in self.guessed else "")
+            for role, column in self.columns.items()
+        ]
+        return ", ".join(parts)
+
+
+def roles(
+    frame: Frame,
+    option: str,
+    needed: Iterable[str],
+    optional: Iterable[str],
+    named: Mapping[str, str],
+    problems: Problems,
+    *,
+    own_id: str | None = None,
+) -> Roles:
+    """The columns of the roles; what is missing or ambiguous is among the problems, with the columns there are.
+
+    `named` holds what `columns=` says, with `rows.item` before `item`; a name without the table counts only where the table has
+    the column. `own_id` is the role that a column `id` can be.
+    """
+    needed, found, guessed = tuple(needed), {}, set()
+    there = ", ".join(frame.columns)
+    for role in (*needed, *optional):
+        exact, loose = named.get(f"{option}.{role}"), named.get(role)
+        if exact is not None and exact not in frame.columns:
+            what = f"there is no column {exact!r} for the {role}; there are {there}"
+            problems.add(
+                frame.name,
+                what,
+                f"{did_you_mean(exact, frame.columns)}name one in columns={{'{option}.{role}': …}}",
+            )
+            continue
+        column = exact or (loose if loose in frame.columns else None)
+        if column is not None:
+            found[role] = column
+            continue
+        taken = set(found.values())
+        tiers = [*NAMES[role], *((("id",),) if role == own_id else ())]
+        for tier in tiers:
+            fits = [each for each in frame.columns if plain(each) in tier and each not in taken]
+            if fits:
+                break
+        if len(fits) == 1:
+            found[role] = fits[0]
+            guessed.add(role)
+        elif fits:
+            what = f"{' and '.join(fits)} could each be the {role}"
+            problems.add(frame.name, what, f"say which, in columns={{'{option}.{role}': {fits[0]!r}}}")
+        elif role in needed:
+            what = f"no column is known to be the {role}; there are {there}"
+            problems.add(frame.name, what, f"name it in columns={{'{option}.{role}': 'COLUMN'}}")
+    rest = tuple(each for each in frame.columns if each not in found.values())
+    return Roles(found, frozenset(guessed), rest)
+
+
+# --- attributes ---------------------------------------------------------------------------------------------------------------
+
+
+def kind_by_values(column: pa.ChunkedArray) -> str:
+    """`text`, `category`, `list` or `number`, from the type and, where that is text, from the values."""
+    kind = column.type
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return "list"
+    if pa.types.is_dictionary(kind) or pa.types.is_boolean(kind):
+        return "category"
+    if (
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_decimal(kind)
+        or pa.types.is_temporal(kind)
+    ):
+        return "number"
+    values = known_texts(column)
+    if not len(values):
+        return "text"
+    if pc.all(pc.match_substring_regex(values, _NUMBER)).as_py():
+        return "number"
+    bracketed = pc.all(pc.match_substring_regex(values, r"^\s*\[.*\]\s*$")).as_py()
+    if bracketed or any(_parted(values, mark) for mark in _MARKS):
+        return "list"
+    distinct = len(pc.unique(values))
+    short = pc.max(pc.utf8_length(values)).as_py() <= _LONGEST
+    return "category" if short and distinct <= _SHARE * len(values) else "text"
+
+
+def known_texts(column: pa.ChunkedArray) -> pa.Array:
+    """The values of a column of text that are neither missing nor blank."""
+    texts = pc.cast(column, pa.string())
+    texts = pa.concat_arrays(texts.chunks) if texts.num_chunks else pa.array([], pa.string())
+    return texts.filter(pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(texts), ""), fill_value=False))
+
+
+def _parted(values: pa.Array, mark: str) -> bool:
+    """Whether the mark stands between words in a good part of the values, and close to them or never without blanks."""
+    inside = pc.match_substring_regex(values, rf"\S{re.escape(mark)}\S")
+    return bool(pc.mean(pc.cast(inside, pa.float64())).as_py() >= 0.2)
+
+
+def mark_of(values: pa.Array, marks: str) -> str:
+    """What stands between the values of a list that is written as text: the first of the marks that occurs, else the last."""
+    for mark in marks:
+        if pc.any(pc.match_substring(values, mark), min_count=0).as_py():
+            return mark
+    return marks[-1]
+
+
+def budgets(columns: Mapping[str, pa.ChunkedArray]) -> dict[str, int]:
+    """The attributes a model reads unless it says otherwise, with room for the tokens of 19 of 20 items.
+
+    Texts in words; where there are none, categories and lists. A word makes about one and a half tokens, and a letter beyond
+    ASCII about half of one more, whoever cuts them.
+    """
+    texts = {name: column for name, column in columns.items() if pa.types.is_string(column.type)}
+    wordy = {name: column for name, column in texts.items() if _is_wordy(known_texts(column))}
+    chosen = (
+        wordy or texts or {n: c for n, c in columns.items() if pa.types.is_list(c.type) or c.type == CATEGORY}
+    )
+    return {name: _budget(column) for name, column in chosen.items()}
+
+
+def _is_wordy(values: pa.Array) -> bool:
+    """Whether it is prose: some values have blanks, and they are no addresses."""
+    if (
+        not len(values)
+        or pc.mean(pc.cast(pc.match_substring_regex(values, _ADDRESS), pa.float64())).as_py() > _SHARE
+    ):
+        return False
+    several = pc.or_(
+        pc.match_substring_regex(values, r"\S\s+\S"), pc.match_substring_regex(values, r"[^\x00-\x7f]")
+    )
+    return bool(pc.mean(pc.cast(several, pa.float64())).as_py() >= 0.1)
+
+
+def _budget(column: pa.ChunkedArray) -> int:
+    if pa.types.is_list(column.type):
+        lists = column.combine_chunks()
+        lists = pa.concat_arrays(lists.chunks) if isinstance(lists, pa.ChunkedArray) else lists
+        texts, low, high = pc.binary_join(lists.drop_null(), " , "), 4, 32
+    else:
+        texts, low, high = known_texts(column), 4, 64
+    if not len(texts):
+        return low
+    words = flat(pc.count_substring_regex(texts, r"\S+"))
+    foreign = flat(pc.subtract(pc.binary_length(texts), pc.utf8_length(texts)))
+    tokens = float(np.quantile(1.5 * words + 0.5 * foreign, 0.95))
+    return int(min(high, max(low, np.ceil(tokens))))

@@ -1,0 +1,394 @@
+"""Columns of a user's table → ids, times, clicks, lists and attributes. What cannot be read is named by file, line and column."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from lego.data.frame import Frame
+from lego.data.guess import known_texts, mark_of
+from lego.data.problems import Problems
+from lego.data.table import CATEGORY, LIST, NUMBER, TEXT, flat
+from lego.ragged import Ragged, offsets_of
+
+_MOMENT = (
+    r"^\s*(?P<date>\d{4}-\d{2}-\d{2})(?:[ T](?P<clock>\d{2}:\d{2})(?P<second>:\d{2})?(?:[.,]\d+)?)?"
+    r"\s*(?P<zone>Z|UTC|[+-]\d{2}:?\d{2})?\s*$"
+)
+_WHOLE = r"^\s*-?\d+\s*$"
+_FLOAT = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
+_CORRECT = "correct the value, or take the row out"
+_UNITS = ((10**17, 10**9, "nanoseconds"), (10**14, 10**6, "microseconds"), (10**11, 10**3, "milliseconds"))
+"""Numbers above the first cannot be the unix time of today in the next coarser unit."""
+
+
+def array_of(frame: Frame, column: str) -> pa.Array:
+    """The column as one array."""
+    chunks = frame.table[column].chunks
+    return pa.concat_arrays(chunks) if chunks else pa.array([], frame.table[column].type)
+
+
+def shown(value: object) -> str:
+    """A value in a message, not too long."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+# --- ids ----------------------------------------------------------------------------------------------------------------------
+
+
+def ids_of(frame: Frame, column: str, problems: Problems) -> pa.Array | None:
+    """The ids of a column; None where one is missing, or the column holds something else."""
+    ids = as_ids(array_of(frame, column))
+    if ids is None:
+        kind = frame.table.schema.field(column).type
+        problems.add(
+            f"{frame.name}, column {column}",
+            f"ids are texts or whole numbers, this is {kind}",
+            "name another column",
+        )
+        return None
+    empty = flat(pc.fill_null(pc.equal(ids, ""), fill_value=True))
+    if empty.any():
+        frame.complain(empty, column, lambda _: "an id is expected, nothing found", _CORRECT, problems)
+        return None
+    return ids
+
+
+def as_ids(values: pa.Array) -> pa.Array | None:
+    """Ids as texts; whole numbers without a decimal point even where they came as floats. None where they are none."""
+    kind = values.type
+    if pa.types.is_dictionary(kind):
+        values = values.cast(kind.value_type)
+        kind = values.type
+    if pa.types.is_floating(kind):
+        whole = values.drop_null()
+        if not pc.all(pc.equal(pc.floor(whole), whole), min_count=0).as_py():
+            return None
+        return pc.cast(pc.cast(values, pa.int64()), pa.string())
+    if (
+        pa.types.is_integer(kind)
+        or pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_null(kind)
+    ):
+        return pc.cast(values, pa.string())
+    return None
+
+
+def unique_ids(frame: Frame, column: str, ids: pa.Array, what: str, fix: str, problems: Problems) -> None:
+    """A problem for each row whose id stands in one before it."""
+    codes = flat(ids.dictionary_encode().indices)
+    _, first = np.unique(codes, return_index=True)
+    again = first[codes] != np.arange(len(codes))
+    if again.any():
+
+        def words(row: int) -> str:
+            return f"{what} {ids[row].as_py()} is already in {frame.line(int(first[codes[row]]))}"
+
+        frame.complain(again, column, words, fix, problems)
+
+
+# --- lists --------------------------------------------------------------------------------------------------------------------
+
+
+def id_lists(frame: Frame, column: str, problems: Problems) -> tuple[pa.Array, NDArray[np.int64], str] | None:
+    """Ids of all rows one after the other, how many each row has, and how they were told apart; a missing list is empty."""
+    values = array_of(frame, column)
+    if _is_list(values.type):
+        lengths = flat(pc.fill_null(pc.list_value_length(values), 0)).astype(np.int64)
+        ids = as_ids(values.flatten())
+        how = "a list"
+    elif pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        parts, lengths, how = split_texts(values, "|;, ")
+        ids = parts
+    else:
+        ids = None
+    if ids is None:
+        kind = values.type
+        problems.add(
+            f"{frame.name}, column {column}",
+            f"lists of ids are expected, this is {kind}",
+            "name another column",
+        )
+        return None
+    empty = flat(pc.fill_null(pc.equal(ids, ""), fill_value=True))
+    if empty.any():
+        wrong = np.zeros(len(values), bool)
+        wrong[np.repeat(np.arange(len(values)), lengths)[empty]] = True
+        frame.complain(wrong, column, lambda _: "an id inside the list is empty", _CORRECT, problems)
+        return None
+    return ids, lengths, how
+
+
+def split_texts(values: pa.Array, marks: str) -> tuple[pa.Array, NDArray[np.int64], str]:
+    """Values of lists that are written as text: in brackets as JSON and Python write them, or with a mark between them."""
+    texts = pc.fill_null(pc.cast(values, pa.string()), "")
+    known = known_texts(pa.chunked_array([texts]))
+    if len(known) and pc.all(pc.match_substring_regex(known, r"^\s*\[.*\]\s*$")).as_py():
+        texts = pc.utf8_trim(texts, characters=" []\t")
+        mark = mark_of(pc.utf8_trim(known, characters=" []"), ", ")
+        words, lengths = _words(texts, mark)
+        return pc.utf8_trim(words, characters="'\""), lengths, "a list in brackets"
+    mark = mark_of(known, marks)
+    words, lengths = _words(texts, mark)
+    return words, lengths, "blanks between them" if mark == " " else f"{mark} between them"
+
+
+def _words(texts: pa.Array, mark: str) -> tuple[pa.Array, NDArray[np.int64]]:
+    trimmed = pc.utf8_trim_whitespace(texts)
+    split = pc.split_pattern_regex(trimmed, r"\s+" if mark == " " else rf"\s*{re.escape(mark)}\s*")
+    filled = flat(pc.not_equal(trimmed, ""))
+    lengths = flat(pc.list_value_length(split)).astype(np.int64)
+    words = split.flatten().filter(pa.array(np.repeat(filled, lengths)))
+    return words, lengths * filled
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+# --- times --------------------------------------------------------------------------------------------------------------------
+
+
+def times_of(frame: Frame, column: str, problems: Problems) -> tuple[NDArray[np.int64], str] | None:
+    """Unix seconds of each row and how they were written; None where one cannot be read."""
+    values = array_of(frame, column)
+    kind = values.type
+    if pa.types.is_temporal(kind) and not pa.types.is_duration(kind) and not pa.types.is_time(kind):
+        return _known_times(
+            frame,
+            column,
+            pc.cast(pc.cast(values, pa.timestamp("s"), safe=False), pa.int64()),
+            "times",
+            problems,
+        )
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return _known_times(frame, column, values, "numbers", problems)
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        problems.add(
+            f"{frame.name}, column {column}", f"times are expected, this is {kind}", "name another column"
+        )
+        return None
+    texts = pc.fill_null(pc.cast(values, pa.string()), "")
+    numeric = flat(pc.match_substring_regex(texts, _FLOAT))
+    if numeric.any() and numeric.mean() > 0.5:
+        if numeric.all():
+            whole = pc.all(pc.match_substring_regex(texts, _WHOLE)).as_py()
+            numbers = pc.cast(pc.utf8_trim_whitespace(texts), pa.int64() if whole else NUMBER)
+            return _known_times(frame, column, numbers, "numbers", problems)
+        _complain_of_values(frame, column, ~numeric, values, "unix seconds are expected", problems)
+        return None
+    seconds, wrong = _moments(texts)
+    if wrong.any():
+        _complain_of_values(
+            frame,
+            column,
+            wrong,
+            values,
+            "a time like 2024-05-31 18:04:00 or unix seconds is expected",
+            problems,
+        )
+        return None
+    return seconds, "dates, in UTC where no zone is given"
+
+
+def _complain_of_values(
+    frame: Frame, column: str, wrong: NDArray[np.bool_], values: pa.Array, what: str, problems: Problems
+) -> None:
+    def words(row: int) -> str:
+        value = values[row].as_py()
+        return f"{what}, {'nothing' if value in (None, '') else shown(value)} found"
+
+    frame.complain(wrong, column, words, _CORRECT, problems)
+
+
+def _known_times(
+    frame: Frame, column: str, values: pa.Array, how: str, problems: Problems
+) -> tuple[NDArray[np.int64], str] | None:
+    unknown = flat(values.is_null())
+    if not unknown.any():
+        numbers = flat(values)
+        if how == "numbers":
+            middle = float(np.median(numbers)) if len(numbers) else 0.0
+            divisor, how = next(((each, name) for low, each, name in _UNITS if middle > low), (1, "seconds"))
+            numbers = np.floor_divide(numbers, divisor)
+        seconds = (
+            np.floor(numbers).astype(np.int64) if numbers.dtype.kind == "f" else numbers.astype(np.int64)
+        )
+        unknown = seconds < 0
+        if not unknown.any():
+            return seconds, f"unix {how}" if how != "times" else how
+    _complain_of_values(
+        frame, column, unknown, array_of(frame, column), "a time since 1970 is expected", problems
+    )
+    return None
+
+
+def _moments(texts: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Unix seconds of dates in ISO 8601, and which are none."""
+    parts = pc.extract_regex(texts, _MOMENT)
+    wrong = flat(parts.is_null())
+
+    def part(name: str, instead: str) -> pa.Array:
+        text = pc.fill_null(pc.struct_field(parts, name), "")
+        return pc.if_else(pc.equal(text, ""), instead, text)
+
+    written = pc.binary_join_element_wise(part("date", "1970-01-01"), part("clock", "00:00"), "T")
+    written = pc.binary_join_element_wise(written, part("second", ":00"), "")
+    try:
+        seconds = flat(pc.cast(pc.cast(written, pa.timestamp("s")), pa.int64()))
+    except pa.ArrowInvalid:  # 2024-02-30: one by one, to know which
+        each = [_moment(text) for text in written.to_pylist()]
+        wrong |= np.array([moment is None for moment in each])
+        seconds = np.array([moment or 0 for moment in each], np.int64)
+    zone = pc.replace_substring(part("zone", "+0000"), ":", "")
+    zone = pc.if_else(pc.is_in(zone, value_set=pa.array(["Z", "UTC"])), "+0000", zone)
+    ahead = flat(pc.cast(pc.utf8_slice_codeunits(zone, 1, 3), pa.int64())) * 3600
+    ahead = ahead + flat(pc.cast(pc.utf8_slice_codeunits(zone, 3, 5), pa.int64())) * 60
+    seconds = seconds - np.where(flat(pc.starts_with(zone, "-")), -ahead, ahead)
+    return seconds, wrong | (seconds < 0)
+
+
+def _moment(text: str) -> int | None:
+    try:
+        return int(pc.cast(pc.cast(pa.array([text]), pa.timestamp("s")), pa.int64())[0].as_py())
+    except pa.ArrowInvalid:
+        return None
+
+
+# --- clicks -------------------------------------------------------------------------------------------------------------------
+
+
+def clicks_of(frame: Frame, column: str, above: float | None, problems: Problems) -> NDArray[np.bool_] | None:
+    """Which rows are clicks: a label of 1, or one above `above`; None where one cannot be read."""
+    values = array_of(frame, column)
+    numbers = as_numbers(values)
+    if numbers is None:
+        problems.add(
+            f"{frame.name}, column {column}",
+            f"labels are numbers, this is {values.type}",
+            "name another column",
+        )
+        return None
+    wrong = flat(pc.invert(pc.fill_null(pc.is_finite(numbers), fill_value=False)))
+    expected = "a number is expected" if above is not None else "0 or 1 is expected"
+    fix = _CORRECT
+    label = flat(pc.fill_null(numbers, 0.0))
+    if above is None and not wrong.any():
+        wrong = (label != 0) & (label != 1)
+        fix = "where labels are ratings, say with above=3 that a rating above 3 is a click; else correct the value"
+    if wrong.any():
+
+        def words(row: int) -> str:
+            value = values[row].as_py()
+            return f"{expected}, {'nothing' if value in (None, '') else shown(value)} found"
+
+        frame.complain(wrong, column, words, fix, problems)
+        return None
+    return np.asarray(label > (0 if above is None else above))
+
+
+def as_numbers(values: pa.Array) -> pa.Array | None:
+    """Doubles; a null where a value is missing or no number, None where the column cannot hold numbers."""
+    kind = values.type
+    if pa.types.is_dictionary(kind):
+        values = values.cast(kind.value_type)
+        kind = values.type
+    if pa.types.is_temporal(kind) and not pa.types.is_duration(kind) and not pa.types.is_time(kind):
+        return pc.cast(pc.cast(pc.cast(values, pa.timestamp("s"), safe=False), pa.int64()), NUMBER)
+    if pa.types.is_boolean(kind):
+        return pc.cast(pc.cast(values, pa.int8()), NUMBER)
+    if (
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_decimal(kind)
+        or pa.types.is_null(kind)
+    ):
+        return pc.cast(values, NUMBER, safe=False)
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        return None
+    texts = pc.utf8_trim_whitespace(pc.utf8_lower(pc.cast(values, pa.string())))
+    texts = pc.if_else(pc.equal(texts, "true"), "1", pc.if_else(pc.equal(texts, "false"), "0", texts))
+    fits = pc.fill_null(pc.match_substring_regex(texts, _FLOAT), fill_value=False)
+    return pc.cast(pc.if_else(fits, texts, pa.scalar(None, pa.string())), NUMBER)
+
+
+# --- attributes ---------------------------------------------------------------------------------------------------------------
+
+
+def attribute_of(frame: Frame, column: str, kind: str, problems: Problems) -> pa.Array | None:
+    """The column as an attribute of the kind; a blank text is missing. None where a value cannot be one."""
+    values = array_of(frame, column)
+    if kind == "list":
+        return _as_lists(frame, column, values, problems)
+    if kind == "number":
+        return _as_attribute_numbers(frame, column, values, problems)
+    if _is_list(values.type):
+        words = pc.cast(values, pa.list_(pa.string()))
+        texts = pc.binary_join(words, ", ")
+    else:
+        texts = as_ids(values) if pa.types.is_floating(values.type) else None
+        try:
+            texts = pc.cast(values, TEXT) if texts is None else texts
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            what = f"is {values.type}, which cannot be text"
+            problems.add(
+                f"{frame.name}, column {column}", what, f"leave it out with kinds={{{column!r}: 'none'}}"
+            )
+            return None
+    texts = pc.if_else(pc.equal(pc.utf8_trim_whitespace(texts), ""), pa.scalar(None, TEXT), texts)
+    return texts if kind == "text" else pc.cast(texts.dictionary_encode(), CATEGORY)
+
+
+def _as_lists(frame: Frame, column: str, values: pa.Array, problems: Problems) -> pa.Array | None:
+    if _is_list(values.type):
+        lengths = flat(pc.fill_null(pc.list_value_length(values), 0)).astype(np.int64)
+        words = values.flatten()
+        try:
+            words = pc.cast(words, TEXT)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            what = f"is {values.type}; lists of texts are expected"
+            problems.add(
+                f"{frame.name}, column {column}", what, f"leave it out with kinds={{{column!r}: 'none'}}"
+            )
+            return None
+    else:
+        words, lengths, _ = split_texts(pc.cast(values, TEXT), "|;,")
+    real = flat(pc.fill_null(pc.not_equal(words, ""), fill_value=False))
+    before = offsets_of(real)
+    kept = Ragged(np.empty(0), before[offsets_of(lengths)])
+    missing = flat(values.is_null())
+    if pa.types.is_string(values.type):
+        missing = missing | flat(pc.fill_null(pc.equal(values, ""), fill_value=True))
+    return pa.ListArray.from_arrays(
+        pa.array(kept.offsets, pa.int32()), words.filter(pa.array(real)), type=LIST, mask=pa.array(missing)
+    )
+
+
+def _as_attribute_numbers(frame: Frame, column: str, values: pa.Array, problems: Problems) -> pa.Array | None:
+    numbers = as_numbers(values)
+    if numbers is None:
+        what = f"numbers are expected, this is {values.type}"
+        problems.add(
+            f"{frame.name}, column {column}", what, f"say what it is in kinds={{{column!r}: 'text'}}"
+        )
+        return None
+    numbers = pc.if_else(pc.is_nan(numbers), pa.scalar(None, NUMBER), numbers)
+    given = pc.is_valid(values)
+    if pa.types.is_string(values.type):
+        given = pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(values), ""), fill_value=False)
+    lost = (
+        pc.and_(given, pc.is_null(numbers))
+        if not pa.types.is_floating(values.type)
+        else pa.array(np.zeros(len(values), bool))
+    )
+    wrong = flat(pc.or_(lost, pc.fill_null(pc.is_inf(numbers), fill_value=False)))
+    if wrong.any():
+        _complain_of_values(frame, column, wrong, values, "a number is expected", problems)
+        return None
+    return numbers
