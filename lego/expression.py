@@ -1,6 +1,7 @@
 """The text and JSON forms of specs. `GRU(hidden=128)` is parsed with `ast`; nothing is ever evaluated.
 
-The language: calls of names of the catalogue with keyword arguments, literals, tuples, lists, dicts, `>>` and `|`.
+The language: calls of names of the catalogue with keyword arguments, literals, tuples, lists, dicts, `>>` and `|`. Published
+models are names too: `zoo.nrms()` is read as the model that the function gives, and written as that model.
 """
 
 from __future__ import annotations
@@ -37,8 +38,16 @@ SPEAKING = tuple(slot for slot in catalog.SLOTS if slot not in ("command", "chec
 Resolve = Callable[[str], Any]
 
 
+ZOO = "zoo."
+"""What the names of published models begin with: `zoo.nrms()`."""
+
+
 def resolve(name: str) -> Any:
     """What a name of the language stands for; CatalogError with a suggestion where nothing does."""
+    if name.startswith(ZOO):
+        from lego import zoo
+
+        return zoo.find(name.removeprefix(ZOO))
     if name in CORE:
         module, _, attribute = CORE[name].partition(":")
         return getattr(importlib.import_module(module), attribute)
