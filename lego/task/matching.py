@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from lego.contract import Candidates
 from lego.nn.loss import cross_entropy
 from lego.spec import Context, Task, ge, operator
-from lego.task.negatives import NegativeSource, check_correction, drawn
+from lego.task.negatives import Excluded, NegativeSource, check_correction, check_exclude, drawn
 
 
 @operator
@@ -30,20 +30,24 @@ class Matching(Task):
     `impression`: shown beside the click and not clicked; `user`: shown to the same user at any time and not clicked;
     `uniform` and `popularity`: from the whole catalogue, evenly or as often as items are clicked; `batch`: the clicks of the
     batch's other rows. `correction=True`, with the last two, keeps popular items from losing by being drawn more often.
+    All but the first leave out what the user clicked in the part, and with `exclude="history"` what the user clicked before, too.
+    They are drawn anew in each epoch, by the training seed.
     """
 
     negatives: int | None = attrs.field(default=None, validator=ge(1))
     source: NegativeSource = "impression"
     correction: bool = False
+    exclude: Excluded = "history"
 
     def __attrs_post_init__(self) -> None:
-        """SpecError where `source` leaves nothing to correct."""
+        """SpecError where `source` leaves nothing to correct, or nothing to exclude."""
         check_correction(self, self.source, self.correction)
+        check_exclude(self, self.source, self.exclude)
 
     @property
     def candidates(self) -> Candidates:
         """One positive and its negatives."""
-        return drawn(self.negatives, self.source, correction=self.correction)
+        return drawn(self.negatives, self.source, correction=self.correction, exclude=self.exclude)
 
     def build(self, context: Context) -> nn.Module:
         """The torch of it."""

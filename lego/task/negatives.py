@@ -13,6 +13,9 @@ NegativeSource = Literal["impression", "user", "uniform", "popularity", "batch"]
 `popularity`: from the whole catalogue, evenly or as often as items are clicked; `batch`: the clicks of the batch's other rows.
 All but the first leave out what the user is known to have clicked."""
 
+Excluded = Literal["positives", "history"]
+"""What negatives from elsewhere than the impression may not be: the user's clicks in the part, or those before, too."""
+
 BY_POPULARITY = ("popularity", "batch")
 """Sources that give an item as often as it is clicked."""
 
@@ -20,10 +23,19 @@ USUAL = 4
 """Negatives of a click where nothing is said."""
 
 
-def drawn(negatives: int | None, source: str, *, correction: bool = False) -> Candidates:
+def drawn(
+    negatives: int | None, source: str, *, correction: bool = False, exclude: Excluded = "history"
+) -> Candidates:
     """A positive and its negatives: four where no number is said, all others of the batch with the source `batch`."""
     count = USUAL if negatives is None and source != "batch" else negatives
-    return Candidates(count, source, "frequency" if correction else None)
+    return Candidates(count, source, "frequency" if correction else None, exclude)
+
+
+def check_exclude(spec: Task, source: object, exclude: object) -> None:
+    """SpecError for an option that nothing would read: what was shown and not clicked is a negative as it is."""
+    if exclude == "positives" and source == "impression":
+        wanted = "'history' with source='impression', which excludes nothing, or another source"
+        raise SpecError.wrong_value(type(spec).__name__, "exclude", exclude, wanted)
 
 
 def check_correction(spec: Task, source: object, correction: object) -> None:

@@ -158,9 +158,9 @@ def test_an_unknown_source_is_wrong_use(lego, raw):
 
 
 def test_missing_raw_files_are_a_failure(lego, tmp_path):
-    """Exit code 1 and where the files are had."""
+    """Exit code 2, as everywhere for what was written, and where the files are had."""
     answer = lego("data", "prepare", "MovieLens", tmp_path / "nothing")
-    assert answer.code == 1
+    assert answer.code == 2
     assert MovieLens.url in answer.err
     assert "Traceback" not in answer.err
 

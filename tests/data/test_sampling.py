@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from lego.contract import Candidates
-from lego.data.sampling import WIDEST, Rows, draw
+from lego.data.sampling import WIDEST, Rows, beside, draw
 from lego.data.store import Impressions, Users
 from lego.errors import SpecError
 from lego.ragged import Ragged
@@ -71,12 +71,19 @@ def worlds(draw_: st.DrawFn) -> tuple[Shown, list[list[int]], int]:
     return shown, histories, items
 
 
-def allowed(source: str, shown: Shown, histories: list[list[int]], items: int, impression: int) -> set[int]:
+def allowed(
+    source: str,
+    shown: Shown,
+    histories: list[list[int]],
+    items: int,
+    impression: int,
+    exclude: str = "history",
+) -> set[int]:
     """The slow, obvious answer to what may stand beside a positive of this impression."""
     user = shown[impression][0]
-    clicked = {item for owner, positives, _ in shown if owner == user for item in positives} | set(
-        histories[user]
-    )
+    clicked = {item for owner, positives, _ in shown if owner == user for item in positives}
+    if exclude == "history":
+        clicked |= set(histories[user])
     if source == "impression":
         return set(shown[impression][2])
     if source == "user":
@@ -87,24 +94,25 @@ def allowed(source: str, shown: Shown, histories: list[list[int]], items: int, i
 
 
 @pytest.mark.parametrize("source", ["impression", "user", "uniform", "popularity"])
+@pytest.mark.parametrize("exclude", ["history", "positives"])
 @given(world=worlds(), negatives=st.integers(1, 5), seed=st.integers(0, 2**32))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_each_positive_has_as_many_different_allowed_negatives_as_there_are(
-    source: str, world: tuple[Shown, list[list[int]], int], negatives: int, seed: int
+    source: str, exclude: str, world: tuple[Shown, list[list[int]], int], negatives: int, seed: int
 ) -> None:
     """Each positive has one row with min(K, available) different negatives, all from where they may come from."""
     shown, histories, items = world
-    rows = rows_of(shown, histories, items, seed, negatives=negatives, source=source)
+    rows = rows_of(shown, histories, items, seed, negatives=negatives, source=source, exclude=exclude)
     expected = []
     for impression, (_, positives, _) in enumerate(shown):
-        if may := allowed(source, shown, histories, items, impression):
+        if may := allowed(source, shown, histories, items, impression, exclude):
             expected += [(impression, positive, min(negatives, len(may))) for positive in positives]
     got = []
     for row, impression in enumerate(rows.impression.tolist()):
         positives, beside = split_row(rows, row)
         assert len(positives) == 1
         assert len(set(beside)) == len(beside)
-        assert set(beside) <= allowed(source, shown, histories, items, impression)
+        assert set(beside) <= allowed(source, shown, histories, items, impression, exclude)
         got.append((impression, positives[0], len(beside)))
     assert got == expected
     with_row = len(set(rows.impression.tolist()))
@@ -269,3 +277,102 @@ def test_an_unknown_source_is_refused() -> None:
     """The error lists the sources that exist."""
     with pytest.raises(SpecError, match="'impression', 'user', 'uniform', 'popularity'"):
         rows_of([(0, [1], [2])], [[]], 3, negatives=1, source="impresion")
+
+
+@pytest.mark.parametrize("source", ["user", "uniform", "popularity"])
+def test_items_of_the_history_may_be_negatives_where_only_positives_are_excluded(source: str) -> None:
+    """What was clicked long ago may stand beside a click of today; what was clicked in the part may not."""
+    shown: Shown = [(0, [1], [3]), (0, [2], [3]), (1, [3], [1])]
+    for exclude, wanted in (("history", set()), ("positives", {3})):
+        rows = rows_of(shown, [[3], []], 3, negatives=9, source=source, exclude=exclude)
+        mine = rows.impression < 2
+        assert {int(item) for item in rows.items[mine][rows.labels[mine] == 0] if item} == wanted
+
+
+def test_what_may_be_excluded_is_listed() -> None:
+    """A slip is told, and the words there are."""
+    with pytest.raises(SpecError, match="'positives', 'history'"):
+        rows_of([(0, [1], [2])], [[]], 3, negatives=1, source="uniform", exclude="seen")
+
+
+# --- in a batch ---------------------------------------------------------------------------------------------------------------
+
+
+@given(
+    world=worlds(),
+    negatives=st.one_of(st.none(), st.integers(1, 3)),
+    exclude=st.sampled_from(["positives", "history"]),
+    seed=st.integers(0, 2**32),
+)
+@settings(max_examples=120, deadline=None)
+def test_rows_of_a_batch_are_each_other_s_negatives(
+    world: tuple[Shown, list[list[int]], int], negatives: int | None, exclude: str, seed: int
+) -> None:
+    """Each row has its positive first, then the batch's other positives but those its user clicked, each once, or K of them."""
+    shown, histories, items = world
+    rows = rows_of(shown, histories, items, negatives=negatives, source="batch", exclude=exclude)
+    assert rows.items.tolist() == [[item] for _, positives, _ in shown for item in positives]
+    if not len(rows):
+        return
+    order = np.random.default_rng(seed).permutation(len(rows))[:4]
+    user = np.array([shown[each][0] for each in rows.impression[order]])
+    positives = rows.items[order, 0].astype(np.int64)
+    assert rows.shared is not None
+    found = beside(rows.shared, positives, user)
+    for row, (positive, owner) in enumerate(zip(positives.tolist(), user.tolist(), strict=True)):
+        own = {item for other, clicked, _ in shown if other == owner for item in clicked}
+        own |= set(histories[owner]) if exclude == "history" else set()
+        may = set(positives.tolist()) - own
+        real = [item for item in found[row].tolist() if item]
+        assert found[row, : len(real)].tolist() == real
+        assert real[0] == positive
+        assert len(set(real)) == len(real)
+        assert set(real[1:]) <= may
+        assert len(real) - 1 == min(len(may), len(may) if negatives is None else negatives)
+
+
+def test_some_negatives_of_a_batch_are_drawn_alike() -> None:
+    """Over batches in random order, each other item of the batch is taken equally often."""
+    shown: Shown = [(user, [user + 1], []) for user in range(5)]
+    rows = rows_of(shown, [[]] * 5, 5, negatives=2, source="batch")
+    generator = np.random.default_rng(0)
+    counts: Counter[int] = Counter()
+    assert rows.shared is not None
+    for _ in range(2000):
+        order = generator.permutation(5)
+        found = beside(rows.shared, rows.items[order, 0].astype(np.int64), order)
+        counts.update(found[order == 0, 1:].ravel().tolist())
+    assert sorted(counts) == [2, 3, 4, 5]
+    assert chisquare(list(counts.values())).pvalue > 0.001
+
+
+def test_frequencies_are_what_batches_hold() -> None:
+    """The offset of an item is minus the log of its share of the clicks; items never clicked, and row 0, have none."""
+    shown: Shown = [(0, [1], [3]), (1, [1], []), (2, [1, 2], [4])]
+    for source in ("batch", "popularity"):
+        rows = rows_of(shown, [[]] * 3, 4, negatives=2, source=source, correction="frequency")
+        assert rows.offsets is not None
+        assert rows.offsets.tolist() == pytest.approx([0, -np.log(3 / 4), -np.log(1 / 4), 0, 0])
+
+
+def test_thinned_negatives_leave_the_share_of_clicks_to_be_learned() -> None:
+    """With the offset, one score for all is at rest at the log-odds in the whole part, sizes of impressions aside."""
+    shown: Shown = [(0, [1], [2, 3, 4, 5, 6, 7, 8, 9]), (0, [2, 3], [1]), (0, [4], [5, 6]), (0, [], [7, 8])]
+    clicks, others = 4, 13
+    for negatives in (1, 3):
+        rows = rows_of(shown, [[]], 9, negatives=negatives, correction="rate")
+        assert rows.offsets is not None
+        real = rows.items > 0
+        scores = np.log(clicks / others) + rows.offsets[rows.items[real]]
+        learned = 1 / (1 + np.exp(-scores))
+        assert learned.mean() == pytest.approx(rows.labels[real].mean())
+        # The formula of He et al. 2014 takes a probability learned that way back to one of the part.
+        kept = (rows.items[:, 1:] > 0).sum() / others
+        assert learned / (learned + (1 - learned) / kept) == pytest.approx(clicks / (clicks + others))
+
+
+def test_nothing_is_added_where_nothing_is_asked_for() -> None:
+    """Rows have offsets with a correction alone."""
+    shown: Shown = [(0, [1], [2])]
+    for want in ({"negatives": 1}, {"negatives": None}, {"negatives": None, "source": "batch"}):
+        assert rows_of(shown, [[]], 3, **want).offsets is None

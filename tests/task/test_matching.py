@@ -48,9 +48,19 @@ class TestMatching(TaskTests):
 
     def test_candidates_follow_the_options(self):
         """The batches are asked for K negatives from that source."""
-        assert Matching(negatives=7, source="user").candidates == Candidates(7, "user")
+        assert Matching(negatives=7, source="user").candidates == Candidates(7, "user", exclude="history")
+        assert Matching(source="uniform", exclude="positives").candidates.exclude == "positives"
 
-    @pytest.mark.parametrize("options", [{"negatives": 0}, {"source": "batches"}, {"correction": True}])
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"negatives": 0},
+            {"source": "batches"},
+            {"correction": True},
+            {"exclude": "all"},
+            {"exclude": "positives"},
+        ],
+    )
     def test_wrong_values_are_refused(self, options):
         """No negative is no task, sources are listed, and a correction needs something to correct."""
         with pytest.raises(SpecError):
