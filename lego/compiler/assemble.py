@@ -91,9 +91,9 @@ def history_of(experiment: Experiment) -> int:
     return int(getattr(experiment.data, "history", 50))
 
 
-def checked(experiment: Experiment) -> Experiment:
-    """The experiment, or CompositionError with all that is wrong with it."""
-    problems = check(experiment)
+def checked(experiment: Experiment, *, files: bool = True) -> Experiment:
+    """The experiment, or CompositionError with all that is wrong with it; its raw files too, unless they are not needed."""
+    problems = check(experiment, files=files)
     if problems:
         raise CompositionError(problems)
     return experiment
@@ -112,7 +112,7 @@ def compile(  # noqa: A001 - the verb of the language
 
     `weights=False` assembles shapes only, on the meta device, for the plan. CompositionError lists all problems at once.
     """
-    checked(experiment)
+    checked(experiment, files=store is None)
     model = experiment.model
     if not isinstance(model, Recommender):
         what = "it is fitted as it is; only a Recommender is compiled"

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from lego.experiment import Experiment
 
 
-def check(experiment: Experiment) -> list[Problem]:
-    """All problems of an experiment that need no prepared data."""
+def check(experiment: Experiment, *, files: bool = True) -> list[Problem]:
+    """All problems of an experiment that need no prepared data; with `files=False` its raw files need not be there."""
     open_choices = list(choices(experiment))
     if open_choices:
         return [_open(choice) for choice in open_choices]
-    problems = [*_files(experiment), *_evaluation(experiment)]
+    problems = [*(_files(experiment) if files else ()), *_evaluation(experiment)]
     model = experiment.model
     if experiment.training.pretrained_lr is not None and not _has_language_model(model):
         what = "the model has no language model whose weights could learn at this rate"

@@ -14,7 +14,7 @@ from lego.compiler.assemble import Compiled, compile, history_of  # noqa: A004
 from lego.compiler.check import reads_of
 from lego.compiler.content import tokenizers
 from lego.data.store import Store, prepare
-from lego.errors import RunError
+from lego.errors import DataError, RunError
 from lego.experiment import Experiment
 from lego.expression import from_json
 from lego.home import home
@@ -111,12 +111,7 @@ def load(path: str | Path, *, device: str = "auto", screen: Screen | None = None
     if not isinstance(experiment, Experiment):
         raise RunError(f"{folder.path / 'experiment.json'} holds no experiment.")
     screen = screen or Screen()
-    store = prepare(experiment.data, home() / "data", progress=screen.progress)
-    if store.fingerprint != kept["data"]["fingerprint"]:
-        raise RunError(
-            f"The data of {folder.path} has changed since: it was {kept['data']['fingerprint'][:12]}, it is "
-            f"{store.fingerprint[:12]} now. Put the same raw files back, or run the experiment again."
-        )
+    store = _store(folder, experiment, kept["data"], screen)
     if not isinstance(experiment.model, Recommender):
         scorer = fresh(experiment, device, screen)
         scorer.fit(store)
@@ -132,6 +127,23 @@ def load(path: str | Path, *, device: str = "auto", screen: Screen | None = None
     return Loaded(
         path=folder.path, experiment=experiment, store=store, scorer=scorer, compiled=compiled, screen=screen
     )
+
+
+def _store(folder: Folder, experiment: Experiment, kept: Mapping[str, str], screen: Screen) -> Store:
+    """The prepared data of the run, as it was; made again of the raw files only where it is gone."""
+    try:
+        store = Store.open(kept["path"])
+        if store.fingerprint == kept["fingerprint"]:
+            return store
+    except DataError:  # moved, removed or damaged
+        screen.say(f"{kept['path']} is no longer there: preparing the data again")
+    store = prepare(experiment.data, home() / "data", progress=screen.progress)
+    if store.fingerprint != kept["fingerprint"]:
+        raise RunError(
+            f"The data of {folder.path} has changed since: it was {kept['fingerprint'][:12]}, it is "
+            f"{store.fingerprint[:12]} now. Put the same raw files back, or run the experiment again."
+        )
+    return store
 
 
 def _script_of(folder: Folder, kept: Mapping[str, Any]) -> Any:

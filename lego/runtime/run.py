@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lego.compiler.assemble import Compiled, checked, compile  # noqa: A004
+from lego.data.describe import dropped_line
 from lego.data.store import Store, prepare
 from lego.errors import CompositionError, DataError, Problem, RunError
 from lego.experiment import Experiment
@@ -101,6 +102,8 @@ def run_experiment(
     seconds: dict[str, float] = {}
     with timed(seconds, "prepare"):
         store = prepare(experiment.data, home() / "data", progress=screen.progress)
+    if (left_out := dropped_line(store.manifest)) is not None:
+        screen.say(left_out)
     _require_parts(experiment, store)
     record = to_json(experiment)
     name = name or (script.stem if script else "run")

@@ -72,7 +72,7 @@ class MIND(Source):
     - Times are read as UTC.
     """
 
-    reads: ClassVar[Mapping[str, int]] = {"title": 30, "category": 1}
+    reads: ClassVar[Mapping[str, int]] = {"title": 30, "category": 4}
     domain: ClassVar[str] = "news"
     language: ClassVar[str] = "English"
     attributes: ClassVar[tuple[str, ...]] = ("title", "abstract", "category", "subcategory")
