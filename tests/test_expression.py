@@ -27,6 +27,7 @@ FAMILIAR = {
     "Pretrained": "Pretrained('owner/model')",
     "PretrainedTokens": "PretrainedTokens('owner/model')",
     "Hit": "Hit(5)",
+    "Precision": "Precision(5)",
     "Recall": "Recall(k=5)",
 }
 """Expressions of operators that have no default for an option."""

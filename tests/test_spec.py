@@ -42,6 +42,7 @@ GIVEN: dict[str, tuple[Any, ...]] = {
     "Pretrained": ("owner/model",),
     "PretrainedTokens": ("owner/model",),
     "Hit": (5,),
+    "Precision": (5,),
     "Recall": (5,),
 }
 """What operators without a default for an option are made of here."""

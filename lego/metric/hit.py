@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Self
-
-import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from lego.metric.cut import CutMetric
 from lego.metric.expectation import hit_chance
-from lego.metric.group import GroupMetric
 from lego.metric.ranking import Ranking
-from lego.spec import ge, operator
+from lego.spec import operator
 
 
 @operator
-class Hit(GroupMetric):
+class Hit(CutMetric):
     """The share of groups with a positive among their first k rows.
 
         Hit@k = mean over g of  [the first positive of g stands at a rank ≤ k]
@@ -31,18 +27,6 @@ class Hit(GroupMetric):
     >>> round(Hit(2).measure(Ranking([0.5, 0.5, 0.5, 0.5], [1, 1, 0, 0], [0, 0, 0, 0])), 4)
     0.8333
     """
-
-    k: int = attrs.field(kw_only=False, validator=ge(1))
-
-    @classmethod
-    def examples(cls) -> Iterable[Self]:
-        """Both ends of a short list."""
-        return (cls(1), cls(5))
-
-    @property
-    def name(self) -> str:
-        """`hit@5`."""
-        return f"hit@{self.k}"
 
     def values(self, ranking: Ranking) -> NDArray[np.float64]:
         """(groups,): the chance of each group's hit; NaN without a positive."""

@@ -5,9 +5,9 @@ positives stand. One sort of a packed 64-bit key (group, descending score, label
 metric is then a few segment sums over the runs of equal scores that hold a positive.
 
 Ties. `average` is the expectation over random breaks of ties, exact and without chance. `argsort` puts the later row first, as a
-reversed ascending sort does. `pessimistic` puts the negatives of a run first, `optimistic` the positives. In AUC and GAUC a tied
-pair counts 1/2 under `average` and `argsort` (codes that break ties by a reversed sort take their AUC from pairs), 0 under
-`pessimistic`, 1 under `optimistic`.
+reversed ascending sort does, `stable` the earlier one, as a stable descending sort does. `pessimistic` puts the negatives of a
+run first, `optimistic` the positives. In AUC and GAUC a tied pair counts 0 under `pessimistic`, 1 under `optimistic`, else 1/2:
+codes that break ties by a sort take their AUC from pairs.
 """
 
 from __future__ import annotations
@@ -22,8 +22,11 @@ from numpy.typing import ArrayLike, NDArray
 from lego.errors import DataError, Problem, SpecError
 from lego.ragged import flat_positions, offsets_of
 
-Ties = Literal["average", "argsort", "pessimistic", "optimistic"]
+Ties = Literal["average", "argsort", "stable", "pessimistic", "optimistic"]
 TIES: Final[tuple[str, ...]] = get_args(Ties)
+
+BY_PLACE: Final = ("argsort", "stable")
+"""The rules that look at where a row stands in the input."""
 
 _SHOWN = 5
 """Rows that an error lists."""
@@ -108,7 +111,7 @@ class Ranking:
 
     def _sort(self, group: NDArray[np.int64]) -> None:
         """group (rows,): places in `ids`."""
-        labels, first = _sorted(group, self.scores, self.labels, later_first=self.ties == "argsort")
+        labels, first = _sorted(group, self.scores, self.labels, self.ties)
         starts = np.flatnonzero(first)
         ends = np.append(starts[1:], len(first))
         group_starts = offsets_of(self.sizes)[:-1]
@@ -130,7 +133,7 @@ class Ranking:
         )
         self.positives = _sums(hits.group, hits.positives, self.groups).astype(np.int64)
         self.wins = self._wins(hits)
-        if self.ties == "argsort":
+        if self.ties in BY_PLACE:
             group_of_place = of[np.searchsorted(runs, run_of_place)]
             hits = _alone(group_of_place, places - group_starts[group_of_place])
         elif self.ties != "average":
@@ -140,12 +143,18 @@ class Ranking:
         self.hits = hits
 
     def _wins(self, hits: Hits) -> NDArray[np.float64]:
-        counted = np.cumsum(hits.positives) - hits.positives
-        positives_before = counted - offsets_of(self.positives)[hits.group]
         run_negatives = hits.size - hits.positives
-        below = self.negatives[hits.group] - (hits.before - positives_before) - run_negatives
+        below = self.negatives[hits.group] - (hits.before - self._found(hits)) - run_negatives
         tie = {"pessimistic": 0.0, "optimistic": 1.0}.get(self.ties, 0.5)
         return _sums(hits.group, hits.positives * (below + tie * run_negatives), self.groups)
+
+    def _found(self, hits: Hits) -> NDArray[np.int64]:
+        return np.cumsum(hits.positives) - hits.positives - offsets_of(self.positives)[hits.group]
+
+    @cached_property
+    def found(self) -> NDArray[np.int64]:
+        """(H,): positives of the group that stand before each run of `hits`."""
+        return self._found(self.hits)
 
     @property
     def pairs(self) -> int:
@@ -275,12 +284,11 @@ def _sorted(
     group: NDArray[np.int64],
     scores: NDArray[np.floating[Any]],
     labels: NDArray[np.bool_],
-    *,
-    later_first: bool,
+    ties: Ties,
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Rows by group and from the best score down: their labels, and True where a run of equal scores begins; each (rows,)."""
     code, code_bits = _descending(scores)
-    place, place_bits = _from_behind(group) if later_first else (None, 0)
+    place, place_bits = _placed(group, later_first=ties == "argsort") if ties in BY_PLACE else (None, 0)
     group_bits = int(group.max()).bit_length()
     if group_bits + code_bits + place_bits + 1 > 64:
         keys = (code, group) if place is None else (place, code, group)
@@ -323,12 +331,12 @@ def _descending(scores: NDArray[np.floating[Any]]) -> tuple[NDArray[np.uint64], 
     return np.where(negative, bits, ~bits & np.uint32(0x7FFFFFFF)).astype(np.uint64), 32
 
 
-def _from_behind(group: NDArray[np.int64]) -> tuple[NDArray[np.uint64], int]:
-    """Whole numbers that fall from row to row inside each group, and how many bits they take."""
+def _placed(group: NDArray[np.int64], *, later_first: bool) -> tuple[NDArray[np.uint64], int]:
+    """Whole numbers that rise (fall, where later rows come first) from row to row inside each group, and the bits they take."""
     rows = len(group)
-    if (group[1:] >= group[:-1]).all():
-        last = np.cumsum(np.bincount(group))[group] - 1
-        place = last - np.arange(rows)
-    else:
-        place = rows - 1 - np.arange(rows)
+    place = np.arange(rows)
+    if (group[1:] >= group[:-1]).all():  # counted in each group, which takes fewer bits
+        place -= offsets_of(np.bincount(group))[group]
+    if later_first:
+        place = place.max() - place
     return place.astype(np.uint64), int(place.max()).bit_length()

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Self
-
-import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from lego.metric.group import GroupMetric, where_positive
+from lego.metric.cut import CutMetric
+from lego.metric.group import where_positive
 from lego.metric.ranking import Ranking
-from lego.spec import ge, operator
+from lego.spec import operator
 
 
 @operator
-class Recall(GroupMetric):
+class Recall(CutMetric):
     """The share of a group's positives that stand among its first k rows, averaged over groups.
 
         Recall@k = mean over g of  positives of g at ranks ≤ k / positives of g
@@ -32,21 +29,6 @@ class Recall(GroupMetric):
     0.5
     """
 
-    k: int = attrs.field(kw_only=False, validator=ge(1))
-
-    @classmethod
-    def examples(cls) -> Iterable[Self]:
-        """Both ends of a short list."""
-        return (cls(1), cls(5))
-
-    @property
-    def name(self) -> str:
-        """`recall@5`."""
-        return f"recall@{self.k}"
-
     def values(self, ranking: Ranking) -> NDArray[np.float64]:
         """(groups,): the recall of each group; NaN without a positive."""
-        hits = ranking.hits
-        inside = np.clip(self.k - hits.before, 0, hits.size)
-        found = ranking.sums(hits.positives * inside / hits.size)
-        return where_positive(ranking, found / np.maximum(ranking.positives, 1))
+        return where_positive(ranking, self.found(ranking) / np.maximum(ranking.positives, 1))

@@ -12,17 +12,23 @@ from hypothesis import strategies as st
 
 from lego.errors import DataError, SpecError
 from lego.metric.auc import AUC
+from lego.metric.ece import ECE
 from lego.metric.evaluate import COUNTS, measure
+from lego.metric.f1 import F1
 from lego.metric.gauc import GAUC
 from lego.metric.hit import Hit
 from lego.metric.log_loss import LogLoss
+from lego.metric.lrap import LRAP
+from lego.metric.map import MAP
 from lego.metric.mrr import MRR
 from lego.metric.mrr_all import MRRAll
 from lego.metric.ndcg import NDCG
+from lego.metric.precision import Precision
 from lego.metric.ranking import TIES, Ranking
 from lego.metric.recall import Recall
 
 RANKED = (MRR(), MRRAll(), NDCG(), NDCG(1), NDCG(3), NDCG(50), Hit(1), Hit(3), Recall(2), Recall(50))
+RANKED += (MAP(), MAP(2), MAP(50), Precision(1), Precision(3), Precision(50))
 GROUPED = (GAUC(), *RANKED)
 
 
@@ -39,6 +45,10 @@ def in_order(metric, labels) -> float:
     if metric == MRRAll():
         return sum(1 / rank for rank in ranks) / len(ranks)
     k = metric.k or len(labels)
+    if isinstance(metric, MAP):
+        return sum(place / rank for place, rank in enumerate(ranks, 1) if rank <= k) / len(ranks)
+    if isinstance(metric, Precision):
+        return sum(rank <= k for rank in ranks) / k
     if isinstance(metric, NDCG):
         best = sum(1 / math.log2(rank + 1) for rank in range(1, min(k, len(ranks)) + 1))
         return sum(1 / math.log2(rank + 1) for rank in ranks if rank <= k) / best
@@ -59,6 +69,8 @@ def slow(metric, scores, labels, ties) -> float:
     """The metric of one group under a tie rule."""
     if ties == "argsort" and metric != GAUC():
         return in_order(metric, [labels[row] for row in np.argsort(scores, kind="stable")[::-1]])
+    if ties == "stable" and metric != GAUC():
+        return in_order(metric, [labels[row] for row in np.argsort(np.negative(scores), kind="stable")])
     values = in_all_orders(metric, scores, labels)
     return {"pessimistic": min, "optimistic": max}.get(ties, lambda all_: sum(all_) / len(all_))(values)
 
@@ -110,6 +122,8 @@ class TestAllScoresEqual:
         [
             ("argsort", first, 1 / 7, 0.0),
             ("argsort", last, 1.0, 1.0),
+            ("stable", first, 1.0, 1.0),
+            ("stable", last, 1 / 7, 0.0),
             ("pessimistic", first, 1 / 7, 0.0),
             ("pessimistic", last, 1 / 7, 0.0),
             ("optimistic", first, 1.0, 1.0),
@@ -119,14 +133,15 @@ class TestAllScoresEqual:
         ],
     )
     def test_rule_decides(self, ties, labels, mrr, ndcg):
-        """Only `argsort` looks at the place in the input; the expectation is the same for both."""
+        """Only `argsort` and `stable` look at the place in the input; the expectation is the same for both."""
         made = Ranking(np.zeros(7), labels, np.zeros(7, int), ties=ties)
         assert MRR().measure(made) == pytest.approx(mrr)
         assert MRRAll().measure(made) == pytest.approx(mrr)
         assert NDCG(5).measure(made) == pytest.approx(ndcg, abs=1e-5)
 
     @pytest.mark.parametrize(
-        ("ties", "auc"), [("average", 0.5), ("argsort", 0.5), ("pessimistic", 0), ("optimistic", 1)]
+        ("ties", "auc"),
+        [("average", 0.5), ("argsort", 0.5), ("stable", 0.5), ("pessimistic", 0), ("optimistic", 1)],
     )
     def test_auc_of_a_constant(self, ties, auc):
         """A constant scorer has an AUC of a half, and the bounds are the bounds."""
@@ -168,6 +183,14 @@ def test_scikit_learn_agrees(distinct, kind):
     for k in (None, 1, 5, 10):
         oracle = per_group(lambda y, s, k=k: sk.ndcg_score([y], [s], k=k), scores, labels, groups)
         assert NDCG(k).measure(made) == pytest.approx(oracle, abs=1e-13)
+    lrap = per_group(lambda y, s: sk.label_ranking_average_precision_score([y], [s]), scores, labels, groups)
+    assert LRAP().measure(made) == pytest.approx(lrap, abs=1e-13)
+    if distinct is None:
+        precision = per_group(sk.average_precision_score, scores, labels, groups)
+        assert MAP().measure(made) == pytest.approx(precision, abs=1e-13)
+    for threshold in (0.3, 0.5, 0.9):
+        predicted = scores >= np.log(threshold / (1 - threshold))
+        assert F1(threshold).measure(made) == pytest.approx(sk.f1_score(labels, predicted), abs=1e-13)
     sigmoid = 1 / (1 + np.exp(-scores.astype(float)))
     assert LogLoss().measure(made) == pytest.approx(sk.log_loss(labels, sigmoid), abs=1e-13)
 
@@ -187,6 +210,9 @@ def test_ir_measures_agrees():
         ir.nDCG: NDCG(),
         ir.Success @ 5: Hit(5),
         ir.R @ 3: Recall(3),
+        ir.P @ 3: Precision(3),
+        ir.AP: MAP(),
+        ir.AP @ 4: MAP(4),
     }
     oracle = ir.calc_aggregate(list(pairs), truth, ranked)
     for theirs, ours in pairs.items():
@@ -208,7 +234,14 @@ def test_ranx_agrees(monkeypatch):
     run = {
         str(g): {str(at): float(scores[at]) for at in np.flatnonzero(groups == g)} for g in np.unique(groups)
     }
-    pairs = {"mrr": MRR(), "ndcg@5": NDCG(5), "hit_rate@5": Hit(5), "recall@3": Recall(3)}
+    pairs = {
+        "mrr": MRR(),
+        "ndcg@5": NDCG(5),
+        "hit_rate@5": Hit(5),
+        "recall@3": Recall(3),
+        "precision@3": Precision(3),
+    }
+    pairs |= {"map": MAP()}
     oracle = ranx.evaluate(ranx.Qrels(truth), ranx.Run(run), list(pairs))
     for theirs, ours in pairs.items():
         assert ours.measure(made) == pytest.approx(oracle[theirs], abs=1e-9), ours.name
@@ -247,6 +280,47 @@ def test_log_loss_of_large_logits():
     assert LogLoss().measure(made) == 250.0
     assert LogLoss().measure(Ranking([40.0], [1], [0])) == pytest.approx(math.exp(-40), rel=1e-12)
     assert LogLoss.larger_is_better is False
+
+
+@pytest.mark.parametrize("bins", [1, 3, 15])
+def test_calibration_error_is_that_of_a_loop(bins):
+    """A bin at a time: the gap between the mean probability and the share of positives, weighed by the rows."""
+    scores, labels, groups = data(40)
+    chance = 1 / (1 + np.exp(-scores))
+    total = 0.0
+    for at in range(bins):
+        inside = (chance >= at / bins) & (chance < (at + 1) / bins)
+        if inside.any():
+            total += inside.mean() * abs(chance[inside].mean() - labels[inside].mean())
+    assert ECE(bins).measure(Ranking(scores, labels, groups)) == pytest.approx(total, abs=1e-13)
+    sure = Ranking([1000.0, -1000.0, 1000.0], [1, 0, 1], [0, 0, 0])
+    assert ECE(bins).measure(sure) == 0.0
+
+
+def test_f1_needs_something_to_find():
+    """Where nothing is positive and nothing predicted there is no number; a threshold is a probability."""
+    with pytest.raises(DataError, match=r"f1@0\.5: no row is positive"):
+        F1().measure(Ranking([-1.0, -2.0], [0, 0], [0, 0]))
+    assert F1().measure(Ranking([-1.0, 2.0], [0, 0], [0, 0])) == 0.0
+    with pytest.raises(SpecError, match="threshold"):
+        F1(1.5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(groups=small_groups)
+def test_lrap_puts_a_row_behind_its_ties(groups):
+    """Row by row: positives that score as high over rows that do; of an order without ties it is the average precision."""
+    scores, labels, groups_of = (
+        np.array(column)
+        for column in zip(*[(*row, at) for at, group in enumerate(groups) for row in group], strict=True)
+    )
+    for at, value in enumerate(LRAP().values(Ranking(scores.astype(float), labels, groups_of))):
+        s, y = scores[groups_of == at], labels[groups_of == at]
+        shares = [y[s >= each].sum() / (s >= each).sum() for each in s[y == 1]]
+        np.testing.assert_allclose(value, np.mean(shares) if shares else np.nan, rtol=1e-13)
+    for ties in ("argsort", "stable", "pessimistic", "optimistic"):
+        made = Ranking(scores.astype(float), labels, groups_of, ties=ties)
+        np.testing.assert_array_equal(LRAP().values(made), MAP().values(made))
 
 
 @settings(max_examples=30, deadline=None)
@@ -304,13 +378,14 @@ def test_order_of_rows_does_not_count(seed):
 def test_bounds_enclose_the_expectation():
     """pessimistic ≤ average and argsort ≤ optimistic, strictly where ties matter."""
     scores, labels, groups = data(50, distinct=3)
-    low, middle, sort, high = (
+    low, middle, sort, early, high = (
         measure(GROUPED, scores, labels, groups, ties)
-        for ties in ("pessimistic", "average", "argsort", "optimistic")
+        for ties in ("pessimistic", "average", "argsort", "stable", "optimistic")
     )
     for metric in GROUPED:
         assert low[metric.name] <= middle[metric.name] <= high[metric.name]
         assert low[metric.name] <= sort[metric.name] <= high[metric.name]
+        assert low[metric.name] <= early[metric.name] <= high[metric.name]
     assert low["mrr"] < middle["mrr"] < high["mrr"]
 
 
@@ -356,10 +431,12 @@ def test_names():
     """What a metric is called is what it is asked for."""
     metrics = (GAUC(), AUC(), MRR(), MRRAll(), NDCG(), NDCG(5), Hit(5), Recall(10), LogLoss())
     names = ["gauc", "auc", "mrr", "mrr_all", "ndcg", "ndcg@5", "hit@5", "recall@10", "logloss"]
+    metrics += (MAP(), MAP(5), LRAP(), Precision(3), F1(), F1(0.25), ECE(), ECE(10))
+    names += ["map", "map@5", "lrap", "precision@3", "f1@0.5", "f1@0.25", "ece@15", "ece@10"]
     assert [metric.name for metric in metrics] == names
 
 
-@pytest.mark.parametrize("cls", [NDCG, Hit, Recall])
+@pytest.mark.parametrize("cls", [NDCG, Hit, Recall, Precision, MAP])
 def test_a_cut_is_at_least_one(cls):
     """k counts rows, from one."""
     with pytest.raises(SpecError, match="k must be at least 1"):

@@ -50,7 +50,7 @@ def test_spellings(text, metric):
 def test_an_unknown_name_is_answered_with_a_suggestion():
     """The error lists what there is, and the nearest."""
     with pytest.raises(
-        CatalogError, match=r"No metric is called 'ndgc'\. Did you mean 'NDCG'\?.*Available: AUC, GAUC"
+        CatalogError, match=r"No metric is called 'ndgc'\. Did you mean 'NDCG'\?.*Available: AUC, ECE"
     ):
         parse_metric("ndgc@5")
     with pytest.raises(CatalogError, match="No metric is called ''"):

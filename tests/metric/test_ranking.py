@@ -24,9 +24,13 @@ def slow_facts(scores, labels, groups, ties) -> list[list[float]]:
     sizes, positives, wins, hits, tied = [], [], [], [], 0
     for place, each in enumerate(ids):
         rows = [
-            (-s, y, -i) for i, (s, y, g) in enumerate(zip(scores, labels, groups, strict=True)) if g == each
+            (-s, y, -i, i)
+            for i, (s, y, g) in enumerate(zip(scores, labels, groups, strict=True))
+            if g == each
         ]
-        order = {"argsort": (0, 2), "pessimistic": (0, 1), "optimistic": (0, 1)}.get(ties, (0,))
+        order = {"argsort": (0, 2), "stable": (0, 3), "pessimistic": (0, 1), "optimistic": (0, 1)}.get(
+            ties, (0,)
+        )
         sign = -1 if ties == "optimistic" else 1
         rows.sort(key=lambda row: tuple(row[at] * (sign if at == 1 else 1) for at in order))
         values = [row[0] for row in rows]
