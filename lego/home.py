@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from lego.errors import RunError
 
 
 def home() -> Path:
@@ -14,3 +18,14 @@ def home() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("lego"))
+
+
+@contextmanager
+def written(path: Path) -> Iterator[None]:
+    """Around what writes below the folder: RunError that names `path` and the way out where the disk does not take it."""
+    try:
+        yield
+    except BrokenPipeError:  # whoever is told of the progress went away
+        raise
+    except OSError as problem:
+        raise RunError.unwritten(path, problem, "name a folder on a larger disk in LEGO_HOME") from problem

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from lego.data.table import IMPRESSIONS, PARTS, Tables, flat, ragged
 from lego.errors import DataError, Problem, did_you_mean
+from lego.home import written
 from lego.ragged import Ragged, flat_positions
 from lego.spec import Source
 
@@ -303,13 +304,13 @@ def prepare(
             tell("reading")
             tables = source.tables().check()
             _refuse_changed(files)
-            sizes = _write_tables(tables, aside, tell)
-            manifest = _manifest(source, tables, options, files, fingerprint, sizes)
-            manifest["seconds"] = round(time.perf_counter() - began, 3)
-            _write_durably(
-                aside / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False).encode() + b"\n"
-            )
-            _replace_folder(aside, target)
+            with written(target):
+                sizes = _write_tables(tables, aside, tell)
+                manifest = _manifest(source, tables, options, files, fingerprint, sizes)
+                manifest["seconds"] = round(time.perf_counter() - began, 3)
+                text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+                _write_durably(aside / MANIFEST, text.encode())
+                _replace_folder(aside, target)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
     tell(f"wrote {target}")

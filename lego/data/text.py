@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from lego.errors import CompositionError, Problem, did_you_mean
+from lego.home import written
 from lego.ragged import Ragged
 from lego.spec import Encoder
 
@@ -138,12 +139,14 @@ def _cached(folder: Path, attribute: str, column: pa.ChunkedArray, encoder: Enco
     if kept is not None:
         return kept
     made = encoder.encode(attribute, column)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
+    with written(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
     try:
-        np.save(aside / "values.npy", np.ascontiguousarray(made.values, np.int32))
-        np.save(aside / "offsets.npy", np.ascontiguousarray(made.offsets, np.int64))
-        _move(aside, folder, len(column))
+        with written(folder):
+            np.save(aside / "values.npy", np.ascontiguousarray(made.values, np.int32))
+            np.save(aside / "offsets.npy", np.ascontiguousarray(made.offsets, np.int64))
+            _move(aside, folder, len(column))
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return made if (kept := _opened(folder, len(column))) is None else kept

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lego.errors import RunError
+from lego.home import written
 from lego.ragged import Ragged, flat_positions
 
 FORMAT = 1
@@ -117,7 +118,8 @@ class HiddenStates:
         }
         digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
         path = folder / digest
-        folder.mkdir(parents=True, exist_ok=True)
+        with written(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f"{digest}.lock"):
             if path.exists():
                 try:
@@ -193,8 +195,10 @@ class _Builder:
             file.truncate(journal["bytes"])
             file.seek(journal["bytes"])
             journal["width"] = width
-            self._compute(file, journal)
-        self._finish(journal)
+            with written(self.partial):
+                self._compute(file, journal)
+        with written(self.partial):
+            self._finish(journal)
 
     def _resumed(self) -> dict[str, int]:
         """What is surely on disk."""

@@ -472,3 +472,17 @@ def test_checkpointing_trains_the_same_weights(small, tmp_path):
     assert equal(weights(plain), weights(again))
     with pytest.raises(CompositionError, match=r"training.checkpointing: the model has no language model"):
         compile(small(content=ItemID(), checkpointing=True))
+
+
+def test_patience_is_remembered_over_a_stop(small, tmp_path, monkeypatch):
+    """What was waited before the stop counts behind it."""
+    experiment = small(epochs=9, patience=2, batch_size=32)
+    steps = len(Batches.of_epoch(compile(experiment), 0))
+    with monkeypatch.context() as patch:
+        _Interrupt(patch, 2 * steps + 1)
+        with pytest.raises(Stopped):
+            fit(experiment, tmp_path / "run", [0.6, 0.5]).run()
+    position = fit(experiment, tmp_path / "run", [0.5]).run(resume=True)
+    assert (position.epoch, position.best_epoch, position.waited, position.done) == (3, 1, 2, True)
+    again = fit(experiment, tmp_path / "run", []).run(resume=True)  # a fit that is done measures nothing
+    assert again.epoch == 3

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -537,3 +538,27 @@ def test_a_rate_for_no_language_model_is_refused(small):
     """An option that nothing would read is a problem, not silence."""
     with pytest.raises(CompositionError, match="no language model"):
         small(content=ItemID(), pretrained_lr=1e-5).run()
+
+
+@pytest.mark.parametrize(
+    ("writer", "attribute", "where"),
+    [
+        ("lego.data.store.pq", "write_table", "data/movielens-"),
+        ("lego.data.text.np", "save", "tokens/"),
+        ("lego.pretrained.states", "_write_json", "states/"),
+    ],
+)
+def test_a_full_disk_under_the_caches_is_told(small, tmp_path, monkeypatch, writer, attribute, where):
+    """Which folder, why, and the way out; behind it, the same run goes well, and nothing half-written was taken for whole."""
+    monkeypatch.setenv("LEGO_HOME", str(tmp_path / "home"))
+    experiment = small(content=Pretrained(str(tiny_checkpoint(tmp_path / "bert")), layers=split(1)), epochs=1)
+
+    def full(*given, **options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"{writer}.{attribute}", full)
+        with pytest.raises(RunError, match=r"cannot be written: No space left.* in LEGO_HOME") as error:
+            experiment.run(out=tmp_path / "runs")
+    assert str(tmp_path / "home" / where) in str(error.value)
+    assert experiment.run(out=tmp_path / "runs", resume=True).metrics
