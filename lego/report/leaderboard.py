@@ -159,18 +159,13 @@ def print_leaderboard(
 ) -> None:
     """The lines that have numbers: a table where the console is a terminal, aligned lines elsewhere.
 
-    Of the metrics, a terminal shows as many of the first as it is wide enough for: no number is ever cut.
+    Of the metrics, a table shows as many of the first as the terminal is wide enough for: no number is ever cut.
     """
     measured = [each for each in lines if each.mean]
     names = list(metrics_of(measured) if metrics is None else metrics)
-    if measured and console.is_terminal:
-        wide = console.options.update(width=WIDE)
-        while len(names) > 1:
-            least = _table(measured, names, digits, narrow=True)
-            if console.measure(least, options=wide).maximum <= console.width:
-                break
-            names.pop()
-        console.print(_table(measured, names, digits, title=title))
+    fitting = _fitting(measured, names, console, digits) if measured and console.is_terminal else 0
+    if fitting:
+        console.print(_table(measured, names[:fitting], digits, title=title))
     elif measured:
         if title:
             console.print(title, soft_wrap=True, markup=False, highlight=False, emoji=False)
@@ -187,8 +182,18 @@ def print_leaderboard(
         console.print(caption, soft_wrap=True, markup=False, highlight=False, emoji=False)
 
 
-NAME_WIDTH = 24
+NAME_WIDTH = 16
 """Columns that the name of a model has at least on a terminal; a longer one is folded."""
+
+
+def _fitting(lines: Sequence[Line], metrics: Sequence[str], console: Console, digits: int) -> int:
+    """How many of the metrics a table has room for."""
+    wide = console.options.update(width=WIDE)
+    for count in range(len(metrics), 0, -1):
+        least = _table(lines, metrics[:count], digits, narrow=True)
+        if console.measure(least, options=wide).maximum <= console.width:
+            return count
+    return 0
 
 
 def _table(

@@ -25,11 +25,13 @@ from lego.home import home
 from lego.metric.parse import parse_metric
 from lego.runtime.device import choose_device
 from lego.runtime.evaluation import misread
-from lego.runtime.folder import finished, identity
+from lego.runtime.folder import finished
 from lego.runtime.jobs import Here, Job, Outcome, Processes, Runner, dev_of
+from lego.runtime.outside import run_id
 from lego.runtime.progress import Screen
 from lego.runtime.search import Search, require_optuna, shuffled
 from lego.runtime.standings import Board, Entry, Sweep, standings
+from lego.scorer.base import Baseline
 from lego.seed import numpy_generator
 from lego.spec import Choice, choices
 
@@ -243,8 +245,9 @@ class _Sweep:
             entry.board = self._board(experiment, store)
         if problems:
             entry.problem = "; ".join(map(_sentence, problems))
-        first = experiment.training.seed
-        entry.seeds = tuple(range(first, first + self.seeds))
+        first, model = experiment.training.seed, experiment.model
+        deaf = isinstance(model, Baseline) and model.seeded(first) == model  # to seeds: one run says it all
+        entry.seeds = tuple(range(first, first + (1 if deaf else self.seeds)))
         return entry
 
     def _store(self, experiment: Experiment) -> Store | LegoError:
@@ -314,7 +317,7 @@ class _Sweep:
         """The outcome of a run that was made before."""
         store = self.stores[job.experiment.data]
         assert isinstance(store, Store)
-        folder = finished(self.out, self.name, identity(to_json(job.experiment), store.fingerprint))
+        folder = finished(self.out, self.name, run_id(job.experiment, store.fingerprint))
         if folder is None:
             return None
         try:
