@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -106,6 +107,14 @@ def test_every_operator_is_in_some_model(models):
     assert len(models.valid) > 2000
     assert len({triple.names for triple in models.valid}) == len(models.valid)
     assert not models.unmade
+
+
+def test_the_readme_tells_the_count():
+    """As the command prints it, which counts what needs no file."""
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    made = matrix()
+    slots = " × ".join(f"{count} {slot}" for slot, count in made.operators.items())
+    assert f"{slots} operators make {len(made.valid):,} models" in text
 
 
 def test_reasons_and_models_are_all_there_is(models):
