@@ -13,27 +13,36 @@ import torch
 from lego import (
     DIN,
     DNN,
+    LSTUR,
     Attention,
+    Dot,
     Embedding,
     Experiment,
+    Flat,
     GloVe,
     History,
     InterestAttention,
     ItemID,
+    Lookup,
     Mean,
     MovieLens,
+    Poly,
     PolyAttention,
     Popularity,
     Pretrained,
     Random,
+    TimeDecay,
+    Views,
     frozen,
     full,
     load,
     split,
 )
 from lego.contract import Need, Out
+from lego.data.store import Impressions
 from lego.errors import DataError, RunError, SpecError
 from lego.nn.masked import masked_mean
+from lego.ragged import Ragged
 from lego.runtime import recommend as module
 from lego.runtime.recommend import best, notes_of
 from lego.spec import Behavior, Context, operator
@@ -236,7 +245,6 @@ def test_the_best_are_found_by_pages_as_by_sorting_all(monkeypatch):
     table = generator.integers(0, 7, size=(4, 201)).astype(np.float32)
     rows = np.sort(generator.choice(np.arange(1, 201), 150, replace=False))
     seen = [rows[:0], rows[5:40], rows[::2], np.arange(1, 201)]
-    from lego.ragged import Ragged
     from lego.runtime.progress import Screen
 
     ragged = Ragged.from_lengths(np.concatenate(seen), np.array([len(each) for each in seen]))
@@ -406,3 +414,63 @@ def test_baselines_recommend(movies, tmp_path, model):
         mixed = loaded.recommend(history=[], items=[{"item_id": "a"}, {"item_id": "3"}])
         assert scores_of(mixed)["a"] == 0
         assert any("knows nothing of such" in note for note in notes_of(mixed))
+
+
+NEEDY = {
+    "user": lambda: {"behavior": LSTUR(hidden=8)},
+    "times": lambda: {"behavior": TimeDecay(Mean(), kind="decay", half_life=0.01)},
+    "attributes": lambda: {
+        "behavior": PolyAttention(interests=3, hidden=5, category_bias=2.0, category="genres"),
+        "predictor": Poly(Dot()),
+    },
+    "tokens": lambda: {"behavior": Flat(Attention(heads=2))},
+    "views": lambda: {"content": Views(title=Mean(), genres=Lookup())},
+}
+
+
+@pytest.mark.parametrize("kind", NEEDY)
+def test_what_operators_ask_for_is_there(small, movies, tmp_path, kind):
+    """Users, times, attributes and tokens reach a model as they do in an evaluation; new items bring their own."""
+    folder = tmp_path / "movies"
+    folder.mkdir()
+    (folder / "ratings.csv").write_text((movies / "ratings.csv").read_text())
+    lines = (movies / "movies.csv").read_text().splitlines()
+    genres = [line.replace("(no genres listed)", f"G{number % 5}") for number, line in enumerate(lines)]
+    (folder / "movies.csv").write_text("\n".join(genres) + "\n")
+    experiment = small(
+        **{"content": Mean(), **NEEDY[kind]()}, data=MovieLens(folder, negatives=5, history=6), epochs=1
+    )
+    loaded = load(experiment.run(out=tmp_path / "runs").path, device="cpu")
+    store, users = loaded.store, loaded.store.users
+    row = 7
+    begin, end = users.history.offsets[row : row + 2]
+    everything = np.arange(1, store.item_count + 1, dtype=np.int32)
+    impression = Impressions(
+        impression=np.zeros(1, np.int64),
+        user=np.array([row], np.int32),
+        start=np.array([begin]),
+        stop=np.array([end]),
+        time=users.times.values[[end - 1]],
+        candidates=Ragged.from_lengths(everything, np.array([len(everything)])),
+        labels=np.zeros(len(everything), np.int8),
+    )
+    wanted = dict(zip(store.item_ids.to_pylist(), loaded.scorer.score(impression), strict=True))
+    user = users.user_ids[row].as_py()
+    found = scores_of(loaded.recommend(user=user, k=1000, exclude_seen=False))
+    assert found == pytest.approx(wanted, rel=1e-5, abs=1e-5)
+    assert len({round(float(each), 6) for each in wanted.values()}) > 20
+    items = as_new(loaded)
+    again = scores_of(loaded.recommend(user=user, items=items, k=1000, exclude_seen=False))
+    assert again == pytest.approx(
+        {f"new {item}": score for item, score in wanted.items()}, rel=1e-5, abs=1e-5
+    )
+    if kind not in ("user", "times"):
+        history = ids_of(loaded, users.history[row])
+        new = [f"new {each}" for each in history]
+        again = scores_of(loaded.recommend(history=new, items=items, k=1000, exclude_seen=False))
+        assert again == pytest.approx(
+            {f"new {item}": score for item, score in wanted.items()}, rel=1e-5, abs=1e-5
+        )
+    if kind == "user":
+        with pytest.warns(UserWarning, match="knows users by id"):
+            loaded.recommend(history=["3"], k=1)
