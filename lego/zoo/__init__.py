@@ -55,7 +55,7 @@ from lego.zoo.news import (
     nrms,
     tanr,
 )
-from lego.zoo.next_item import comirec, gru4rec, hstu, sasrec, semantic_ids, unisrec, vq_rec
+from lego.zoo.next_item import comirec, gru4rec, gsasrec, hstu, sasrec, semantic_ids, simplex, unisrec, vq_rec
 from lego.zoo.omitted import OMITTED
 from lego.zoo.table2 import ROWS
 
@@ -92,6 +92,7 @@ __all__ = [
     "flat_transformer",
     "gdcn",
     "gru4rec",
+    "gsasrec",
     "hstu",
     "late_fusion",
     "lstur",
@@ -108,6 +109,7 @@ __all__ = [
     "sasrec",
     "semantic_ids",
     "sim",
+    "simplex",
     "tanr",
     "unisrec",
     "vq_rec",

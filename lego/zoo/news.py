@@ -30,6 +30,7 @@ from lego.sequence.mean import Mean
 from lego.sequence.transformer import Transformer
 from lego.spec import Content, Tokens
 from lego.task.matching import Matching
+from lego.task.supervised_contrastive import SupervisedContrastive
 from lego.zoo.entry import DROPOUT, HEADS, HIDDEN, WIDTH, Setting, published, title
 
 Reads = Mapping[str, int]
@@ -273,7 +274,12 @@ def ebnr(
     )
 
 
-@published(paper="Iana et al. 2023", url="https://arxiv.org/abs/2304.03112", task=Matching(), reads="title")
+@published(
+    paper="Iana et al. 2023",
+    url="https://arxiv.org/abs/2304.03112",
+    task=SupervisedContrastive(),
+    reads="title",
+)
 def late_fusion(
     *,
     setting: Setting = "paper",
@@ -283,7 +289,7 @@ def late_fusion(
 ) -> Recommender:
     """Late fusion: no user encoder at all. The mean of the scores with each click is the score with the mean of the clicks.
 
-    Any news encoder stands below it; unless told, that of NRMS. The paper also trains it with a supervised contrastive loss.
+    Any news encoder stands below it; unless told, that of NRMS. The paper trains it with a supervised contrastive loss.
     """
     encoder = content or nrms(setting=setting).content
     return Recommender(encoder, Mean(), Dot(), reads=title(setting, reads), tokens=tokens, width=256)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lego.behavior.poly_attention import PolyAttention
+from lego.behavior.user_id import UserID
 from lego.content.item_id import ItemID
 from lego.content.semantic_id import SemanticID
 from lego.content.whitened_experts import WhitenedExperts
@@ -11,37 +12,43 @@ from lego.predictor.dnn import DNN
 from lego.predictor.dot import Dot
 from lego.predictor.interest_attention import InterestAttention
 from lego.recommender import Recommender
+from lego.sequence.concat import Concat
 from lego.sequence.gru import GRU
 from lego.sequence.hstu import HSTU
 from lego.sequence.last import Last
 from lego.sequence.mean import Mean
 from lego.sequence.transformer import Transformer
+from lego.task.cosine_contrastive import CosineContrastive
+from lego.task.gbce import GBCE
 from lego.task.matching import Matching
+from lego.task.pairwise import Pairwise
 from lego.task.ranking import Ranking
 from lego.zoo.entry import DROPOUT, HEADS, HIDDEN, PERCEPTRON, WIDTH, Setting, published
-
-NEXT = Matching(negatives=1, source="uniform")
-"""One negative of the whole catalog for each click: the softmax over the two is the logistic loss of their difference."""
 
 
 @published(
     paper="Hidasi et al. 2016",
     url="https://arxiv.org/abs/1511.06939",
-    task=Matching(negatives=1, source="popularity"),
+    task=Pairwise(negatives=4, source="popularity"),
     reads="item ids",
 )
 def gru4rec(*, setting: Setting = "paper") -> Recommender:
-    """GRU4Rec. From its paper: one layer of 100 units; negatives as popular as in a batch, and their pairwise loss."""
+    """GRU4Rec. From its paper: one layer of 100 units, a pairwise loss, negatives that are as popular as clicks are."""
     width = 100 if setting == "paper" else WIDTH
     return Recommender(ItemID(), GRU(hidden=width), Dot(), width=width)
 
 
-@published(paper="Kang and McAuley 2018", url="https://arxiv.org/abs/1808.09781", task=NEXT, reads="item ids")
+@published(
+    paper="Kang and McAuley 2018",
+    url="https://arxiv.org/abs/1808.09781",
+    task=GBCE(calibration=0, negatives=1),
+    reads="item ids",
+)
 def sasrec(*, setting: Setting = "paper") -> Recommender:
     """SASRec. From its paper: 2 layers of one head, 50 wide inside and out, dropout 0.2 (its MovieLens).
 
-    The paper trains on every place of a history at once, here each click has its own history; its loss weighs the click and the
-    negative apart.
+    Its loss is the cross-entropy of a click and of one negative of the whole catalog. The paper trains on every place of a
+    history at once, here each click has its own history.
     """
     user = (
         Transformer(layers=2, heads=1, feed_forward=1, causal=True, dropout=0.2, pool=Last())
@@ -49,6 +56,17 @@ def sasrec(*, setting: Setting = "paper") -> Recommender:
         else Transformer(layers=2, heads=HEADS, causal=True, dropout=DROPOUT, pool=Last())
     )
     return Recommender(ItemID(), user, Dot(), width=50 if setting == "paper" else WIDTH)
+
+
+@published(
+    paper="Petrov and Macdonald 2023",
+    url="https://arxiv.org/abs/2308.07192",
+    task=GBCE(calibration=0.75, negatives=256),
+    reads="item ids",
+)
+def gsasrec(*, setting: Setting = "paper") -> Recommender:
+    """gSASRec: `sasrec`, of the same sizes here, with many negatives and a loss that keeps it from being too sure of clicks."""
+    return sasrec(setting=setting)
 
 
 @published(
@@ -88,17 +106,33 @@ def comirec(*, setting: Setting = "paper") -> Recommender:
 
 
 @published(
+    paper="Mao et al. 2021",
+    url="https://arxiv.org/abs/2109.12317",
+    task=CosineContrastive(),
+    reads="item ids, users",
+)
+def simplex(*, setting: Setting = "paper") -> Recommender:
+    """SimpleX: the mean of the history and a vector of the user, compared by the cosine. From its paper: 64 wide.
+
+    The paper weighs the two by one number, after a linear layer over the mean; here they are joined by a linear layer.
+    """
+    user = Concat(Mean(), UserID(dropout=0 if setting == "paper" else DROPOUT))
+    width = 64 if setting == "paper" else WIDTH
+    return Recommender(ItemID(), user, Cosine(temperature=1), width=width)
+
+
+@published(
     paper="Hou et al. 2022",
     url="https://arxiv.org/abs/2206.05941",
-    task=Matching(negatives=64, source="popularity"),
+    task=Matching(source="batch"),
     reads="vectors",
     vectors="vectors.parquet",
 )
 def unisrec(*, vectors: str, setting: Setting = "paper") -> Recommender:
     """UniSRec: vectors of text, whitened by a mixture of experts, and a Transformer over the history.
 
-    From its paper: 8 experts, dropout 0.2 over the vectors, 2 layers of 2 heads, 300 wide, temperature 0.07. It takes its
-    negatives from the batch, which makes them as popular as clicks are; it is pretrained on other data first, which is left out.
+    From its paper: 8 experts, dropout 0.2 over the vectors, 2 layers of 2 heads, 300 wide, temperature 0.07, negatives
+    from the batch. It is pretrained on other data first, which is left out.
     """
     content = WhitenedExperts(vectors, experts=8, dropout=0.2)
     if setting == "table2":
@@ -111,7 +145,7 @@ def unisrec(*, vectors: str, setting: Setting = "paper") -> Recommender:
 @published(
     paper="Hou et al. 2023",
     url="https://arxiv.org/abs/2210.12316",
-    task=Matching(negatives=64, source="popularity"),
+    task=Matching(source="batch"),
     reads="vectors",
     vectors="vectors.parquet",
 )
