@@ -24,10 +24,12 @@ CORE: Mapping[str, str] = {
     "Experiment": "lego.experiment:Experiment",
     "Recommender": "lego.recommender:Recommender",
     "Training": "lego.experiment:Training",
+    "adapted": "lego.pretrained.layers:Adapted",
     "any_of": "lego.spec:any_of",
     "cases": "lego.spec:cases",
     "frozen": "lego.pretrained.layers:frozen",
     "full": "lego.pretrained.layers:full",
+    "lora": "lego.pretrained.layers:lora",
     "split": "lego.pretrained.layers:split",
 }
 """The words of the language that are not operators."""

@@ -83,6 +83,12 @@ class Choice:
 
         return Chain(parts=(self, after))  # type: ignore[arg-type]  # a choice stands wherever its values may
 
+    def __or__(self, after: Any) -> Any:
+        """`any_of(split(2), split(4)) | lora()`."""
+        from lego.pretrained.layers import Adapted
+
+        return Adapted(parts=(self, after))  # type: ignore[arg-type]  # a choice stands wherever its values may
+
     def __repr__(self) -> str:
         return f"{'cases' if self.tied else 'any_of'}({', '.join(map(repr, self.values))})"
 

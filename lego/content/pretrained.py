@@ -1,4 +1,4 @@
-"""A pretrained language model as content operator: fully tuned, frozen, or split with cached lower layers.
+"""A pretrained language model as content operator: fully tuned, frozen, split with cached lower layers, with adapters.
 
 Devlin et al. 2019, https://arxiv.org/abs/1810.04805 (BERT); tuned with the recommender as in PLM-NR (Wu et al. 2021,
 https://arxiv.org/abs/2104.07413), split as in Legommenders (Liu et al. 2025, https://arxiv.org/abs/2412.15973):
@@ -21,8 +21,8 @@ from lego.contract import Need, Needs, Out, Reads
 from lego.errors import CheckpointError, Problem
 from lego.pretrained.checkpoint import resolve
 from lego.pretrained.families import Shape, shape_of
-from lego.pretrained.layers import Full, Layers
-from lego.pretrained.model import LanguageModel, base_hash, load
+from lego.pretrained.layers import Full, Layers, Lora
+from lego.pretrained.model import LanguageModel, base_hash, check_targets, load, target_names
 from lego.pretrained.packaged import MINILM
 from lego.pretrained.tokens import CheckpointTokens
 from lego.spec import PATH_IF_THERE, Checkpoint, Content, Context, Pool, between, operator
@@ -38,7 +38,8 @@ class Pretrained(Content):
     """The transformer of a checkpoint, a linear layer to the model's width, and a pool over the tokens.
 
     `checkpoint` is a folder, or a hub id that is looked for among installed packages, in the hub's cache, and on the hub.
-    `layers` says how much of it learns: `full()`, `frozen()`, `split(10)`. Attributes are joined as its tokenizer joins a pair.
+    `layers` says how much of it learns: `full()`, `frozen()`, `split(10)`, `lora()`, `split(10) | lora()`. Attributes are joined
+    as its tokenizer joins a pair.
     """
 
     checkpoint: str = attrs.field(kw_only=False, metadata=PATH_IF_THERE)
@@ -72,6 +73,8 @@ class Pretrained(Content):
             misfit = self.layers.misfit(shape.layers, where)
             if misfit is not None:
                 yield misfit
+            elif self.layers.adapters is not None:
+                yield from targets_problem(self.checkpoint, self.layers.adapters, where)
         yield from super().problems(context_width, where)
 
     def build(self, context: Context) -> nn.Module:
@@ -91,10 +94,24 @@ class Pretrained(Content):
 
     @classmethod
     def examples(cls) -> Iterable[Self]:
-        """A split of the small checkpoint, where it is installed."""
-        from lego.pretrained.layers import split
+        """Splits of the small checkpoint, where it is installed."""
+        from lego.pretrained.layers import lora, split
 
-        return (cls(MINILM.name, layers=split(5)),) if MINILM.find() else ()
+        return (
+            (cls(MINILM.name, layers=split(5)), cls(MINILM.name, layers=split(5) | lora()))
+            if MINILM.find()
+            else ()
+        )
+
+
+def targets_problem(checkpoint: str, adapters: Lora, where: str) -> Iterator[Problem]:
+    """Targets of adapters that match nothing in the layers, with those that exist; shapes are made for it, no weight is read."""
+    if adapters.targets is None:
+        return
+    try:
+        check_targets(adapters.targets, target_names(resolve(checkpoint, download=False)), checkpoint)
+    except CheckpointError as error:
+        yield Problem(where, error.problem.what, error.problem.fix)
 
 
 def BERT(checkpoint: str = "google-bert/bert-base-uncased", **options: Any) -> Pretrained:  # noqa: N802 - a word of the language

@@ -24,6 +24,8 @@ class Family:
     """What stands behind the last layer (the final norm), and learns with it."""
     table: str
     """The end of the name of the token embeddings in the weights."""
+    adapted: tuple[str, ...]
+    """The linear maps of a layer that have adapters unless others are named: queries and values, or what makes both."""
     output: str = "hidden_size"
     """The option that holds the width of the final hidden states, where it may differ from that of the layers."""
     reserved: int = 0
@@ -36,34 +38,39 @@ class Family:
 
 _BERT_TABLE = "embeddings.word_embeddings.weight"
 _NO_POOLER = {"add_pooling_layer": False}
-_BERT = Family(layers="encoder.layer", table=_BERT_TABLE, options=_NO_POOLER)
+_BERT = Family(layers="encoder.layer", table=_BERT_TABLE, adapted=("query", "value"), options=_NO_POOLER)
 _ROBERTA = attrs.evolve(_BERT, reserved=2)
-_LLAMA = Family(layers="layers", top=("norm",), table="embed_tokens.weight")
+_LLAMA = Family(layers="layers", top=("norm",), table="embed_tokens.weight", adapted=("q_proj", "v_proj"))
 
 FAMILIES: Mapping[str, Family] = {
     "bert": _BERT,
-    "deberta-v2": Family(layers="encoder.layer", gives="tuple", table=_BERT_TABLE),
-    "distilbert": Family(layers="transformer.layer", table=_BERT_TABLE),
-    "electra": Family(layers="encoder.layer", table=_BERT_TABLE),
+    "deberta-v2": attrs.evolve(_BERT, gives="tuple", adapted=("query_proj", "value_proj"), options={}),
+    "distilbert": Family(layers="transformer.layer", table=_BERT_TABLE, adapted=("q_lin", "v_lin")),
+    "electra": attrs.evolve(_BERT, options={}),
     "gemma": _LLAMA,
     "gemma2": _LLAMA,
     "glm": _LLAMA,
     "glm4": _LLAMA,
-    "gpt2": Family(layers="h", top=("ln_f",), table="wte.weight"),
-    "gpt_neox": Family(layers="layers", top=("final_layer_norm",), table="embed_in.weight"),
+    "gpt2": Family(layers="h", top=("ln_f",), table="wte.weight", adapted=("c_attn",)),
+    "gpt_neox": Family(
+        layers="layers", top=("final_layer_norm",), table="embed_in.weight", adapted=("query_key_value",)
+    ),
     "llama": _LLAMA,
     "mistral": _LLAMA,
-    "modernbert": Family(layers="layers", top=("final_norm",), table="embeddings.tok_embeddings.weight"),
-    "mpnet": attrs.evolve(_ROBERTA, gives="tuple"),
+    "modernbert": Family(
+        layers="layers", top=("final_norm",), table="embeddings.tok_embeddings.weight", adapted=("Wqkv",)
+    ),
+    "mpnet": attrs.evolve(_ROBERTA, gives="tuple", adapted=("q", "v")),
     "opt": Family(
         layers="decoder.layers",
         top=("decoder.final_layer_norm", "decoder.project_out"),
         table="embed_tokens.weight",
+        adapted=("q_proj", "v_proj"),
         output="word_embed_proj_dim",
         overrides={"layerdrop": 0.0},  # a skipped layer could be the one that is fed with the cached states
     ),
-    "phi": Family(layers="layers", top=("final_layernorm",), table="embed_tokens.weight"),
-    "phi3": _LLAMA,
+    "phi": attrs.evolve(_LLAMA, top=("final_layernorm",)),
+    "phi3": attrs.evolve(_LLAMA, adapted=("qkv_proj",)),
     "qwen2": _LLAMA,
     "qwen3": _LLAMA,
     "roberta": _ROBERTA,
@@ -107,7 +114,8 @@ def shape_of(checkpoint: Checkpoint) -> Shape:
             checkpoint.name,
             what,
             f"{did_you_mean(kind, FAMILIES)}Known: {', '.join(FAMILIES)}. A row in lego/pretrained/families.py needs the path to "
-            "the layers, what a layer returns, what stands behind the last layer, and the name of the token embeddings",
+            "the layers, what a layer returns, what stands behind the last layer, the name of the token embeddings, and the "
+            "linear maps that adapters stand beside",
         )
     family = FAMILIES[kind]
     sizes = {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import attrs
@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils import checkpoint as recomputing
 
-from lego.errors import CheckpointError, RunError
+from lego.errors import CheckpointError, RunError, did_you_mean
 from lego.pretrained.checkpoint import weights_hash
 from lego.pretrained.families import Family, Shape, shape_of
-from lego.pretrained.layers import Layers
+from lego.pretrained.layers import Layers, Lora
 from lego.spec import Checkpoint
 
 _UNMASKED = "lego_unmasked"
@@ -91,14 +91,22 @@ class _NoTable(nn.Module):
 class LanguageModel(nn.Module):
     """Token ids to hidden states, with the layers below `first` frozen.
 
-    `first` is None where everything learns, and the number of layers where nothing does. Its `state_dict` holds what learns, and
-    the hash of the weights that it began with; loading it over other frozen weights is refused.
+    `first` is None where everything learns, and the number of layers where nothing does; with `adapters`, they alone learn, in
+    the layers from `first` on. Its `state_dict` holds what learns, and the hash of the weights that it began with; loading it
+    over other frozen weights is refused.
     """
 
     base: Tensor
 
     def __init__(
-        self, model: nn.Module, family: Family, *, first: int | None, base: str = "", name: str = ""
+        self,
+        model: nn.Module,
+        family: Family,
+        *,
+        first: int | None,
+        adapters: Lora | None = None,
+        base: str = "",
+        name: str = "",
     ) -> None:
         super().__init__()
         self.model: nn.Module | None = model
@@ -115,8 +123,11 @@ class LanguageModel(nn.Module):
             model.requires_grad_(False)
             if first < self.count:
                 self._top = self._split(model, family, first)
-                for module in self._top:
-                    module.requires_grad_(True)
+                if adapters is None:
+                    for module in self._top:
+                        module.requires_grad_(True)
+                else:
+                    adapt(model, family, first, adapters, name)
         self._learned = frozenset(name for name, value in self.named_parameters() if value.requires_grad)
         hooked: Any = self  # torch gives these two no types
         hooked.register_state_dict_post_hook(_leave_out_frozen)
@@ -218,6 +229,77 @@ def _layers(model: nn.Module, family: Family) -> nn.ModuleList:
     return layers
 
 
+# --- adapters -----------------------------------------------------------------------------------------------------------------
+
+
+def linear_maps(model: nn.Module, family: Family, first: int = 0) -> dict[str, list[str]]:
+    """The linear maps of the layers from `first` on: name in a layer -> names in the model."""
+    from transformers.pytorch_utils import Conv1D
+
+    found: dict[str, list[str]] = {}
+    for index, layer in enumerate(_layers(model, family)):
+        if index < first:
+            continue
+        inside, prefix = layer, f"{family.layers}.{index}"
+        if isinstance(layer, _Step) and layer.layer is not None:
+            inside, prefix = layer.layer, f"{prefix}.layer"
+        for name, part in inside.named_modules():
+            if isinstance(part, nn.Linear | Conv1D):
+                found.setdefault(name, []).append(f"{prefix}.{name}")
+    return found
+
+
+def target_names(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """The linear maps of a checkpoint's layers, by their names in a layer; reads config.json alone."""
+    shape = shape_of(checkpoint)
+    with quiet(), torch.device("meta"):
+        return tuple(linear_maps(_without_weights(checkpoint, shape), shape.family))
+
+
+def check_targets(targets: tuple[str, ...], there: Iterable[str], name: str) -> None:
+    """CheckpointError with the linear maps that there are, where a target is the end of none of their names."""
+    there = tuple(there)
+    lost = [each for each in targets if not any(_ends(known, each) for known in there)]
+    if lost or not targets:
+        what = (
+            f"its layers have no linear map called {' or '.join(map(repr, lost))}"
+            if lost
+            else "no target is named"
+        )
+        hint = did_you_mean(lost[0], [known.rpartition(".")[2] for known in there]) if lost else ""
+        raise CheckpointError(
+            name, f"lora(targets={targets!r}): {what}", f"{hint}there are {', '.join(there)}"
+        )
+
+
+def adapt(model: nn.Module, family: Family, first: int, adapters: Lora, name: str) -> None:
+    """Puts adapters beside linear maps of the layers from `first` on, in place; all else is frozen."""
+    from peft import LoraConfig, inject_adapter_in_model
+    from transformers.pytorch_utils import Conv1D
+
+    there = linear_maps(model, family, first)
+    targets = adapters.targets if adapters.targets is not None else family.adapted
+    check_targets(targets, there, name)
+    chosen = [
+        full
+        for known, names in there.items()
+        for full in names
+        if any(_ends(known, each) for each in targets)
+    ]
+    config = LoraConfig(
+        r=adapters.rank,
+        lora_alpha=adapters.scale,  # type: ignore[arg-type]  # it only divides it by the rank
+        lora_dropout=adapters.dropout,
+        target_modules=chosen,
+        fan_in_fan_out=isinstance(model.get_submodule(chosen[0]), Conv1D),
+    )
+    inject_adapter_in_model(config, model)
+
+
+def _ends(known: str, target: str) -> bool:
+    return known == target or known.endswith(f".{target}")
+
+
 def _found(model: nn.Module, path: str) -> nn.Module | None:
     """The module at a path; some models of a family do without their final norm."""
     parent, _, last = path.rpartition(".")
@@ -272,7 +354,12 @@ def load(checkpoint: Checkpoint, layers: Layers, *, base: str = "", weights: boo
     with quiet():
         model = _with_weights(checkpoint, shape) if weights else _without_weights(checkpoint, shape)
     return LanguageModel(
-        model, shape.family, first=layers.first(shape.layers), base=base, name=checkpoint.name
+        model,
+        shape.family,
+        first=layers.first(shape.layers),
+        adapters=layers.adapters,
+        base=base,
+        name=checkpoint.name,
     )
 
 

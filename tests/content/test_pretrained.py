@@ -14,7 +14,7 @@ from lego.content.pretrained import BERT, Pretrained
 from lego.contract import Need, Needs, Reads
 from lego.errors import CheckpointError, RunError, SpecError
 from lego.expression import parse, write
-from lego.pretrained.layers import frozen, full, split
+from lego.pretrained.layers import frozen, full, lora, split
 from lego.pretrained.packaged import MINILM
 from lego.pretrained.states import HiddenStates
 from lego.sequence.mean import Mean
@@ -43,10 +43,25 @@ class TestPretrained(ContentTests):
 
     vocabulary = 18
 
-    @pytest.fixture(params=["full()", "frozen()", "split(2)", "split(0)", "llama split(1)"])
+    @pytest.fixture(
+        params=[
+            "full()",
+            "frozen()",
+            "split(2)",
+            "split(0)",
+            "llama split(1)",
+            "split(1) | lora()",
+            "llama lora()",
+        ]
+    )
     def spec(self, request, folder, llama):
         layers = parse(request.param.removeprefix("llama "))
         return Pretrained(llama if request.param.startswith("llama") else folder, layers=layers)
+
+    def test_gradients_reach_every_trainable_weight(self, spec, context, inputs, monkeypatch):
+        """One of the two matrices of an adapter is zero at first, so that the other has no gradient yet: here it is ones."""
+        monkeypatch.setattr(torch.nn.init, "zeros_", torch.nn.init.ones_)
+        super().test_gradients_reach_every_trainable_weight(spec, context, inputs)
 
 
 def inputs():
@@ -102,6 +117,43 @@ def test_impossible_splits_are_problems_before_weights_load(folder, layers, word
         spec.build(CONTEXT)
 
 
+@pytest.mark.parametrize(
+    "layers", ["lora(targets=('q_proj', 'query'))", "split(1) | lora(targets=('quer',))"]
+)
+def test_targets_that_match_nothing_name_those_that_exist(folder, layers):
+    """Adapters beside linear maps that are not there are a problem before weights load, and refused again when built."""
+    spec = Pretrained(folder, layers=parse(layers))
+    (problem,) = spec.problems(8, "content")
+    for word in ("attention.self.query", "attention.output.dense", "intermediate.dense"):
+        assert word in problem.fix
+    assert "'q" in problem.what
+    assert problem.where == "content"
+    with pytest.raises(CheckpointError, match=r"there are attention\.self\.query"):
+        spec.build(CONTEXT)
+    (nothing,) = Pretrained(folder, layers=lora(targets=())).problems(8, "content")
+    assert "no target" in nothing.what
+    assert not list(Pretrained(folder, layers=lora(targets=("query", "output.dense"))).problems(8, "content"))
+
+
+def test_adapters_do_not_touch_what_is_frozen(folder):
+    """After steps of an optimiser the base weights are bit for bit what they were, and items have changed."""
+    tokens, mask = inputs()
+    module = Pretrained(folder, layers=split(1) | lora(rank=2), dropout=0.0).build(CONTEXT).eval()
+    before = {name: value.clone() for name, value in module.language.named_parameters()}
+    items = module(tokens, mask, Needs()).tensor.detach()
+    optimizer = torch.optim.SGD(module.pretrained_parameters(), lr=1.0)
+    for _ in range(2):
+        optimizer.zero_grad()
+        module(tokens, mask, Needs()).tensor.square().sum().backward()
+        optimizer.step()
+    changed = {
+        name for name, value in module.language.named_parameters() if not torch.equal(value, before[name])
+    }
+    assert changed
+    assert all("lora_" in name for name in changed)
+    assert not torch.allclose(module(tokens, mask, Needs()).tensor, items)
+
+
 def test_an_absent_checkpoint_is_a_problem_among_others():
     """What cannot be had is said in the list of all problems, with the way out; so are the parts' own."""
     (problem,) = Pretrained("./no/such/folder").problems(8, "content=…")
@@ -117,7 +169,7 @@ def test_too_long_items_are_refused(folder):
         Pretrained(folder).build(attrs.evolve(CONTEXT, length=65))
 
 
-@pytest.mark.parametrize("layers", [frozen(), split(1), split(-1)])
+@pytest.mark.parametrize("layers", [frozen(), split(1), split(-1), split(1) | lora()], ids=str)
 def test_cached_equals_uncached(folder, layers, tmp_path):
     """Items from cached states are the items from tokens; once cached, the frozen layers are not kept."""
     spec = Pretrained(folder, layers=layers)
@@ -151,7 +203,7 @@ def test_cached_equals_uncached(folder, layers, tmp_path):
             run()
 
 
-@pytest.mark.parametrize("layers", [full(), frozen(), split(0), split(2)])
+@pytest.mark.parametrize("layers", [full(), frozen(), split(0), split(2), lora(), split(2) | lora()], ids=str)
 def test_gradients_reach_what_learns(folder, layers):
     """With states or without, the same gradients reach the same parameters, and no frozen one."""
     tokens, mask = inputs()
@@ -192,10 +244,11 @@ def test_frozen_layers_have_no_dropout_in_training(folder):
     assert not any(part.training for part in idle.language.model.modules())
 
 
-def test_checkpoint_holds_what_changed(folder):
+@pytest.mark.parametrize("layers", [split(2), split(2) | lora()], ids=str)
+def test_checkpoint_holds_what_changed(folder, layers):
     """The state of a split model has no frozen weight; loaded over the same base, it gives the same items."""
     tokens, mask = inputs()
-    spec = Pretrained(folder, layers=split(2), dropout=0.0)
+    spec = Pretrained(folder, layers=layers, dropout=0.0)
     tuned = spec.build(CONTEXT).eval()
     with torch.no_grad():
         for value in tuned.parameters():
@@ -257,6 +310,7 @@ def test_states_key_changes_with_what_changes_a_state(folder, tmp_path):
         key(tiny_checkpoint(tmp_path / "weights", "bert", layers=LAYERS, seed=7)),
     ]
     assert len(set(keys)) == len(keys)
+    assert key(layers=split(1) | lora(rank=2)) == keys[0]
     assert key(width=4) == key(layers=split(-2)) == key(pool=Mean(), dropout=0.5) == keys[0]
     assert key(shutil.copytree(folder, tmp_path / "copy")) == keys[0]
 
@@ -264,7 +318,7 @@ def test_states_key_changes_with_what_changes_a_state(folder, tmp_path):
 def test_shapes_alone_need_no_weights(folder, tmp_path):
     """Without weights, on the meta device, the module has its shapes and reads no weight."""
     bare = shutil.copytree(folder, tmp_path / "bare")
-    for layers in (full(), frozen(), split(1)):
+    for layers in (full(), frozen(), split(1), split(1) | lora(), lora()):
         with torch.device("meta"):
             module = Pretrained(str(bare), layers=layers).build(attrs.evolve(CONTEXT, weights=False))
         assert {value.device.type for value in module.parameters()} == {"meta"}

@@ -6,8 +6,8 @@ import torch
 from lego.errors import CheckpointError
 from lego.pretrained.checkpoint import resolve
 from lego.pretrained.families import FAMILIES, shape_of
-from lego.pretrained.layers import frozen, full, split
-from lego.pretrained.model import load
+from lego.pretrained.layers import frozen, full, lora, split
+from lego.pretrained.model import linear_maps, load
 from lego.testing.checkpoint import SIZES, tiny_checkpoint
 
 LAYERS = 3
@@ -125,14 +125,15 @@ def test_shapes_without_numbers(checkpoint):
     assert found.shape == (4, 7, shape_of(checkpoint).output)
 
 
-@pytest.mark.parametrize("layers", [full(), split(1)], ids=str)
+@pytest.mark.parametrize("layers", [full(), split(1), split(1) | lora()], ids=str)
 def test_gradients_do_not_depend_on_checkpointing(checkpoint, layers):
     """Layers that are run again, with the same dropout, give the same states and gradients; in evaluation none is run again."""
     tokens, mask = inputs()
     outcomes, runs, calls = [], [], []
     for again in (False, True):
+        torch.manual_seed(4)  # adapters are drawn
         model = load(checkpoint, layers).train()
-        states = model.lower(tokens, mask) if layers == split(1) else None
+        states = model.lower(tokens, mask) if layers.caches else None
         if again:
             model.checkpoint_gradients()
             model.checkpoint_gradients()  # twice is once
@@ -159,3 +160,39 @@ def test_gradients_do_not_depend_on_checkpointing(checkpoint, layers):
         assert (grad is None) == (others[name] is None)
         if grad is not None:
             torch.testing.assert_close(others[name], grad, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("layers", [lora(rank=2), split(-1) | lora(rank=2, alpha=6)], ids=str)
+def test_adapters_are_the_product_beside_frozen_weights(checkpoint, layers):
+    """Only adapters of the wanted layers learn; a drawn product equals the same product added to the weights by hand."""
+    tokens, mask = inputs()
+    family, first = FAMILIES[shape_of(checkpoint).kind], layers.first(LAYERS)
+    model = load(checkpoint, layers).eval()
+    with torch.no_grad():
+        wanted = load(checkpoint, full()).eval()(tokens, mask)
+        torch.testing.assert_close(model(tokens, mask), wanted)  # B is zero at first
+    plain = load(checkpoint, full()).eval()
+    weights = dict(plain.model.named_parameters())
+    learned = {name: value for name, value in model.model.named_parameters() if value.requires_grad}
+    maps = {full for names in linear_maps(plain.model, family, first).values() for full in names}
+    assert learned
+    assert all("lora_A" in name or "lora_B" in name for name in learned)
+    scale = layers.adapters.scale / layers.adapters.rank
+    drawn = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name in [each for each in learned if "lora_B" in each]:
+            learned[name].copy_(torch.randn(learned[name].shape, generator=drawn) * 0.3)
+            product = scale * learned[name] @ learned[name.replace("lora_B", "lora_A")]
+            path = next(each for each in maps if _same(each, name))
+            weight = weights[f"{path}.weight"]
+            weight.add_(product if weight.shape == product.shape and "c_attn" not in path else product.T)
+        assert not torch.allclose(model(tokens, mask)[mask], wanted[mask], atol=1e-3)
+        near(model(tokens, mask), plain(tokens, mask), mask)
+    model.train()(tokens, mask)[mask].square().sum().backward()
+    assert all(value.grad is not None for value in learned.values())
+
+
+def _same(path, adapter):
+    """Whether an adapter stands beside a linear map; inside the model each layer is wrapped once."""
+    mine = adapter.partition(".lora_")[0].split(".")
+    return any(path.split(".") == [*mine[:place], *mine[place + 1 :]] for place in range(len(mine)))

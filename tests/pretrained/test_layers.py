@@ -3,11 +3,24 @@ from __future__ import annotations
 import pytest
 
 from lego.errors import SpecError
-from lego.expression import parse, write
-from lego.pretrained.layers import Frozen, Full, Split, frozen, full, split
+from lego.expression import from_json, parse, to_json, write
+from lego.pretrained.layers import Frozen, Full, Lora, Split, frozen, full, lora, split
+from lego.spec import choices
 
 
-@pytest.mark.parametrize("value", [full(), frozen(), split(4), split(0), split(-2)])
+@pytest.mark.parametrize(
+    "value",
+    [
+        full(),
+        frozen(),
+        split(4),
+        split(0),
+        split(-2),
+        lora(),
+        split(-2) | lora(rank=32, alpha=128),
+        split(1) | lora(targets=("query", "value"), dropout=0.1),
+    ],
+)
 def test_values_print_as_they_are_written(value):
     """`split(4)` prints as `split(4)` and is read back."""
     assert parse(write(value)) == value
@@ -62,3 +75,40 @@ def test_what_is_cached():
         True,
         False,
     ]
+
+
+def test_adapters_behind_a_split():
+    """`split(-2) | lora(…)` freezes and caches as the split does, prints as it is written, and takes choices on both sides."""
+    value = parse("split(-2) | lora(rank=32, alpha=128)")
+    assert value == split(-2) | lora(rank=32, alpha=128)
+    assert write(value) == "split(-2) | lora(rank=32, alpha=128.0)"
+    assert (value.first(6), value.caches, value.misfit(6, "here")) == (4, True, None)
+    assert "none would learn" in (split(6) | lora()).misfit(6, "here").what
+    assert value.adapters == lora(rank=32, alpha=128)
+    assert (value.adapters.scale, lora(rank=4).scale) == (128.0, 8.0)
+    assert from_json(to_json(value)) == value
+    for text in ("any_of(split(1), split(2)) | lora()", "split(1) | any_of(lora(), lora(rank=2))"):
+        assert write(parse(text)) == text
+        assert len(list(choices(parse(text)))) == 1
+
+
+def test_adapters_alone_are_in_every_layer():
+    """Everything is frozen, nothing can be cached, and every layer has adapters."""
+    assert (lora().first(6), lora().caches, lora().adapters) == (0, False, Lora())
+    assert (full().adapters, frozen().adapters, split(2).adapters) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    "text", ["full() | lora()", "frozen() | lora()", "lora() | split(2)", "split(1) | split(2)"]
+)
+def test_only_a_split_is_followed_by_adapters(text):
+    """Everything else is refused and says how it is written."""
+    with pytest.raises(SpecError, match=r"split\(10\) \| lora\(\)"):
+        parse(text)
+
+
+@pytest.mark.parametrize("options", [{"rank": 0}, {"alpha": 0}, {"dropout": 1.0}, {"targets": "query"}])
+def test_options_of_adapters_are_checked(options):
+    """Ranks count from 1, rates are rates, targets are several names."""
+    with pytest.raises(SpecError, match=next(iter(options))):
+        lora(**options)
