@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import sys
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -122,9 +123,12 @@ def read_frame(path: str | os.PathLike[str], option: str, problems: Problems) ->
     if file.stat().st_size == 0:
         problems.add(name, "is empty", "put the complete file in its place")
         return None
-    frame = {"csv": _read_csv, "json": _read_json, "parquet": _read_arrow, "arrow": _read_arrow}[form](
-        file, name, form, problems
-    )
+    read = {"csv": _read_csv, "json": _read_json, "parquet": _read_arrow, "arrow": _read_arrow}[form]
+    try:
+        frame = read(file, name, form, problems)
+    except (OSError, EOFError, zlib.error) as failure:  # an archive that is cut short, a disk that fails
+        problems.add(name, f"cannot be read: {failure}", "put the complete file in its place")
+        return None
     if frame is not None and frame.table.num_rows == 0:
         problems.add(name, "holds no rows", "put the complete file in its place")
         return None
@@ -279,6 +283,7 @@ def _read_json(path: Path, name: str, form: str, problems: Problems) -> Frame | 
                 pa.BufferReader(file.read().removeprefix(b"\xef\xbb\xbf")),
                 read_options=pyarrow.json.ReadOptions(block_size=_BLOCK),
             )
+        table.validate(full=True)  # Arrow reads bytes that are no UTF-8
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as failure:
         if not _wrong_json(path, name, problems):
             problems.add(
@@ -352,8 +357,8 @@ def _read_arrow(path: Path, name: str, form: str, problems: Problems) -> Frame |
     try:
         table = pq.read_table(path) if form == "parquet" else _read_ipc(path)
     except (pa.ArrowException, OSError) as failure:
-        kind = "Parquet" if form == "parquet" else "Arrow"
-        problems.add(name, f"is not a {kind} file that can be read: {failure}", "write it again")
+        kind = "a Parquet" if form == "parquet" else "an Arrow"
+        problems.add(name, f"is not {kind} file that can be read: {failure}", "write it again")
         return None
     names = [each for each in table.column_names if not each.startswith("__index_level_")]
     return Frame(name, table.select(names), path, form) if _of_names(name, names, problems) else None
@@ -399,7 +404,7 @@ def _as_table(value: Any, option: str) -> pa.Table | None:
             return pa.Table.from_pandas(value, preserve_index=False)
         if hasattr(value, "__arrow_c_stream__"):
             return pa.table(value)
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, Mapping) and value and not any(isinstance(each, str) for each in value.values()):
             return pa.table({str(name): list(column) for name, column in value.items()})
         if isinstance(value, list | tuple) and value and all(isinstance(row, Mapping) for row in value):
             return pa.Table.from_pylist([dict(row) for row in value])
@@ -408,6 +413,8 @@ def _as_table(value: Any, option: str) -> pa.Table | None:
             f"Tables({option}=…): the table cannot be made Arrow: {failure}. Give each column values of one type."
         ) from failure
     kind = f"a {type(value).__name__}"
+    if isinstance(value, Mapping):
+        kind = f"a dict of {', '.join(map(str, value))}"
     raise SpecError(
         f"Tables({option}=…): {option} must be a path, a table of Arrow or pandas, a list of dicts, a dict of columns, "
         f"or a dict of parts ({', '.join(PARTS)}), was {kind}."

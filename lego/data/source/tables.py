@@ -414,13 +414,6 @@ class _Maker:
         assert time is not None  # these are None only where there is a problem
         assert history is not None
         candidates, labels = shown_to
-        frame.complain(
-            candidates.lengths == 0,
-            columns["candidates"],
-            lambda _: "there are no candidates",
-            "take the row out",
-            self.problems,
-        )
         log = Log(
             impression=impression,
             user=pa.chunked_array([user]),
@@ -438,6 +431,8 @@ class _Maker:
             return None
         ids, lengths, how = read
         self.rules[f"{frame.name} {column}"] = how
+        empty, fix = lengths == 0, "take the row out"
+        frame.complain(empty, column, lambda _: "there are no candidates", fix, self.problems)
         row = np.repeat(np.arange(len(lengths)), lengths)
         if "labels" in columns and columns["labels"] != column:
             labels = self._label_lists(frame, columns["labels"], lengths)
@@ -683,7 +678,8 @@ class _Maker:
         log = _Clicks.joined(logs)
         inside = log.item <= items.num_rows
         if not inside.all():
-            self._count_dropped(rows_of_missing_items=int((~inside).sum()))
+            absent = len(self.catalog.missing)
+            self._count_dropped(missing_items=absent, rows_of_missing_items=int((~inside).sum()))
             log = log.where(inside)
         if not log.click.any():
             raise _nothing(spec._log, "there is no click")  # noqa: SLF001

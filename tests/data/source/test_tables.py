@@ -1,0 +1,678 @@
+"""Tables of one's own: what is read as what, how parts and candidates come about, and what is said of bad input."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet as pq
+import pytest
+
+from lego.data.problems import LIMIT
+from lego.data.source.tables import Tables
+from lego.data.store import Store, prepare
+from lego.errors import DataError, SpecError
+from lego.expression import parse
+from lego.home import home
+from lego.spec import any_of
+
+ITEMS = "item_id,title,kind\na,One thing,x\nb,Two things,x\nc,Three,y\nd,Four,y\n"
+ROWS = "user,item,time\nu,a,1\nu,b,2\nu,c,3\nv,b,4\nv,d,5\nv,a,6\n"
+SHOWN = "user,time,history,impressions\nu,1,a b,c-1 d-0\nu,2,a b c,d-0 a-0\nv,3,,a-1 b-0\nw,4,d,a-0 b-1\n"
+
+
+@pytest.fixture
+def write(tmp_path):
+    def written(text, name="log.csv"):
+        path = tmp_path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return str(path)
+
+    return written
+
+
+@pytest.fixture
+def made(write):
+    """The tables of a log, beside the items."""
+
+    def make(log=ROWS, kind="rows", *, items=ITEMS, name="log.csv", **options):
+        return Tables(write(items, "items.csv"), **{kind: write(log, name)}, **options).tables()
+
+    return make
+
+
+@pytest.fixture
+def complaint(made):
+    def complain(*given, **options):
+        with pytest.raises(DataError) as caught:
+            made(*given, **options)
+        return str(caught.value)
+
+    return complain
+
+
+def shown(tables, part):
+    """User id, history as ids, candidates as ids, labels, of each impression."""
+    ids = [None, *tables.items["item_id"].to_pylist()]
+    rows = []
+    for row in tables.impressions[part].to_pylist():
+        user = tables.users.slice(row["user"], 1).to_pylist()[0]
+        past = [ids[item] for item in user["history"][row["start"] : row["stop"]]]
+        rows.append((user["user_id"], past, [ids[item] for item in row["candidates"]], row["labels"]))
+    return rows
+
+
+def clicks(tables, part):
+    """User, history and what was clicked."""
+    return [
+        (user, "".join(past), "".join(c for c, y in zip(candidates, labels, strict=True) if y))
+        for user, past, candidates, labels in shown(tables, part)
+    ]
+
+
+# --- logs ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_click_is_shown_among_items_the_user_never_met(made):
+    """Each click of rows without impression ids is an impression whose history is all clicks of the user before it."""
+    tables = made(negatives=2)
+    assert clicks(tables, "train") == [("u", "", "a"), ("u", "a", "b"), ("u", "ab", "c"), ("v", "", "b")]
+    assert clicks(tables, "dev") == [("v", "b", "d")]
+    assert clicks(tables, "test") == [("v", "bd", "a")]
+    met = {"u": set("abc"), "v": set("abd")}
+    for part in tables.impressions:
+        for user, _, candidates, labels in shown(tables, part):
+            assert not met[user] & {c for c, y in zip(candidates, labels, strict=True) if not y}
+            assert sum(labels) == 1
+    assert tables.users["times"].to_pylist() == [[1, 2, 3], [4, 5, 6]]
+
+
+def test_a_row_without_a_click_is_never_drawn(made):
+    """What was labelled 0 is no click, is in no history, and is not drawn for its user."""
+    log = "user,item,label,time\nu,a,1,1\nu,b,0,2\nu,c,1,3\nv,d,1,4\nv,a,1,5\n"
+    tables = made(log, negatives=3, candidates="uniform", dev=0)
+    every = [row for part in tables.impressions for row in shown(tables, part) if row[0] == "u"]
+    assert [row[1] for row in every] == [[], ["a"]]
+    assert not any("b" in row[2] for row in every)
+
+
+def test_ratings_become_clicks_above_a_bound(made, complaint):
+    """A rating is no label until it is said which are clicks."""
+    log = "user,item,rating\nu,a,5\nu,b,2\nu,c,4.5\nv,a,4\nv,b,3.5\n"
+    assert "above=3" in complaint(log)
+    tables = made(log, above=3, negatives=2, dev=0, candidates="uniform")
+    assert clicks(tables, "train") + clicks(tables, "test") == [
+        ("u", "", "a"),
+        ("v", "", "a"),
+        ("u", "a", "c"),
+        ("v", "a", "b"),
+    ]
+    assert tables.rules["click"] == "label above 3"
+
+
+def test_rows_of_one_impression_stay_together(made):
+    """Candidates and labels are those of the rows, the history is earlier clicks; one without a click stays."""
+    log = "user,item,click,time,impression_id\nu,a,1,10,7\nv,c,0,30,8\nu,b,0,10,7\nu,d,1,40,9\nu,a,0,40,9\nv,b,1,50,11\n"
+    tables = made(log, dev=0, test=0.25)
+    assert shown(tables, "train") == [
+        ("u", [], ["a", "b"], [1, 0]),
+        ("v", [], ["c"], [0]),
+        ("u", ["a"], ["d", "a"], [1, 0]),
+    ]
+    assert shown(tables, "test") == [("v", [], ["b"], [1])]
+    assert tables.impressions["train"]["impression"].to_pylist() == [7, 8, 9]
+    assert tables.rules["one_class"]["train"] == {"no_click": 1, "only_clicks": 0}
+
+
+def test_an_impression_has_one_user(complaint):
+    """An id that two users share is named with both lines."""
+    text = complaint("user,item,label,impression\nu,a,1,7\nv,b,0,7\n")
+    assert "log.csv line 3, column user: impression 7 has another user in line 2" in text
+
+
+def test_impressions_with_histories_are_kept_as_they_are(made):
+    """A user with several histories has a row for each, unless one continues the other; no history is legal."""
+    tables = made(SHOWN, "impressions", dev=0, test=0.25)
+    assert shown(tables, "train") == [
+        ("u", ["a", "b"], ["c", "d"], [1, 0]),
+        ("u", ["a", "b", "c"], ["d", "a"], [0, 0]),
+        ("v", [], ["a", "b"], [1, 0]),
+    ]
+    assert tables.users["user_id"].to_pylist() == ["u", "v", "w"]
+    assert tables.rules["one_class"]["train"] == {"no_click": 1, "only_clicks": 0}
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        "user,candidates,labels\nu,a b,1 0\nu,c d,0 1\nv,c d,0 0\n",
+        "user,candidates,labels\nu,a|b,1|0\nu,c|d,0|1\nv,c|d,0|0\n",
+        "user;candidates;labels\nu;a,b;1,0\nu;c, d;0, 1\nv;c,d;0,0\n",
+        "user,candidates,labels\nu,\"['a', 'b']\",\"[1, 0]\"\nu,\"['c', 'd']\",\"[0, 1]\"\nv,\"['c', 'd']\",\"[0, 0]\"\n",
+        "user,candidates,labels\nu,['a' 'b'],[1 0]\nu,['c' 'd'],[0 1]\nv,['c' 'd'],[0 0]\n",
+        'user,candidates,labels\nu,"[""a"",""b""]","[1,0]"\nu,"[""c"",""d""]","[0,1]"\nv,"[""c"",""d""]","[0,0]"\n',
+        "user,candidates,clicked\nu,a b,a\nu,c d,d\nv,c d,\n",
+        "user,inview,clicked_items\nu,a b,a\nu,c d,d\nv,c d,\n",
+        "user,impressions\nu,a-1 b-0\nu,c-0 d-1\nv,c-0 d-0\n",
+    ],
+)
+def test_candidates_and_labels_are_read_however_they_are_written(made, log):
+    """Lists with blanks, bars, commas or brackets, a list of what was clicked, or labels behind the ids."""
+    tables = made(log, "impressions", dev=0)
+    assert shown(tables, "train") == [("u", [], ["a", "b"], [1, 0]), ("v", [], ["c", "d"], [0, 0])]
+    assert shown(tables, "test") == [("u", ["a"], ["c", "d"], [0, 1])]
+
+
+def test_sequences_are_clicks_in_order(made):
+    """A row per user with the list of items; a user of one item is in train alone."""
+    tables = made("user,items\nu,a b c\nv,b d\nw,d\n", "sequences", negatives=2)
+    assert clicks(tables, "train") == [("u", "", "a"), ("v", "", "b"), ("w", "", "d")]
+    assert clicks(tables, "dev") == [("u", "a", "b")]
+    assert clicks(tables, "test") == [("u", "ab", "c"), ("v", "b", "d")]
+
+
+def test_sequences_may_be_rows_too(made):
+    """A row per user and item, where every row is a click."""
+    rows = made(ROWS, "rows", negatives=2)
+    assert made(ROWS, "sequences", negatives=2).impressions["train"].equals(rows.impressions["train"])
+
+
+def test_users_bring_attributes_and_a_history(made, write):
+    """What users have precedes the log; who is not among them has no attributes and is counted; one without a log stays."""
+    users = write("id,history,age,gender\nu,d,31,f\nx,,,m\ny,a b,20,f\nz,,,m\n", "users.csv")
+    tables = made(items=ITEMS + "e,Five,x\n", users=users, negatives=1, dev=0, candidates="uniform")
+    assert tables.users["user_id"].to_pylist() == ["u", "v", "x", "y", "z"]
+    assert tables.users["age"].to_pylist() == [31, None, None, 20, None]
+    assert tables.user_attributes == {"age": "number", "gender": "category"}
+    assert ("u", "d", "a") in clicks(tables, "train")
+    assert tables.dropped["users_without_attributes"] == 1
+    assert "times" not in tables.users.column_names
+    assert tables.users["history"].to_pylist()[2:] == [[], [1, 2], []]
+
+
+# --- formats ------------------------------------------------------------------------------------------------------------------
+
+
+def columns(text):
+    head, *rows = [line.split(",") for line in text.splitlines()]
+    return {name: [row[place] for row in rows] for place, name in enumerate(head)}
+
+
+def test_every_format_gives_the_same(made, write, tmp_path):
+    """CSV, TSV, JSON lines, an array, Parquet, Feather, a stream of Arrow, and what gzip packed."""
+    first = made()
+    table = pa.table(columns(ROWS))
+    lines = "\n".join(json.dumps(row) for row in table.to_pylist())
+    pq.write_table(table, tmp_path / "log.parquet")
+    pyarrow.feather.write_feather(table, tmp_path / "log.feather")
+    with (
+        pa.OSFile(str(tmp_path / "log.arrow"), "wb") as file,
+        pa.ipc.new_stream(file, table.schema) as stream,
+    ):
+        stream.write_table(table)
+    write(ROWS.replace(",", "\t"), "log.tsv")
+    write(lines, "log.jsonl")
+    write(json.dumps(table.to_pylist()), "log.json")
+    write(gzip.compress(ROWS.encode()), "log.csv.gz")
+    write(gzip.compress(lines.encode()), "log.jsonl.gz")
+    write(b"\xef\xbb\xbf" + ROWS.replace("\n", "\r\n").encode(), "marked.csv")
+    write(ROWS.replace(",", ";"), "semicolons.csv")
+    names = ("log.parquet", "log.feather", "log.arrow", "log.tsv", "log.jsonl", "log.json", "log.csv.gz", "log.jsonl.gz",
+             "marked.csv", "semicolons.csv")  # fmt: skip
+    for name in names:
+        again = Tables(write(ITEMS, "items.csv"), rows=str(tmp_path / name)).tables()
+        assert again.impressions == first.impressions, name
+        assert again.users == first.users, name
+
+
+def test_quotes_hold_commas_and_line_breaks(made):
+    """As CSV has it, in an item's text."""
+    tables = made(items='item_id,title\na,"One, ""two"""\nb,"x\ny"\nc,\nd,5" nail\n')
+    assert tables.items["title"].to_pylist() == ['One, "two"', "x\ny", None, '5" nail']
+
+
+def test_tables_in_memory_are_kept_by_content(made, write):
+    """An Arrow table, a list of dicts and a dict of columns become one file; the spec holds its path, prints and parses."""
+    columns_of_log = columns(ROWS)
+    columns_of_log["time"] = [int(each) for each in columns_of_log["time"]]
+    table = pa.table(columns_of_log)
+    items = pa.table(columns(ITEMS))
+    forms = [table, table.to_pylist(), columns_of_log, table.to_batches()[0]]
+    specs = [Tables(items, rows=form) for form in forms]
+    assert len({spec.rows for spec in specs}) == 1
+    assert specs[0].rows.startswith(str(home()))
+    assert parse(repr(specs[0])) == specs[0] == specs[1]
+    assert hash(specs[0]) == hash(specs[1])
+    assert specs[0].tables().impressions == made().impressions
+
+
+def test_dictionaries_count_in_the_content(tmp_path):
+    """Two tables with the same codes and other words are two files."""
+    one, two = (pa.table({"item": pa.array(words).dictionary_encode()}) for words in (["a", "b"], ["c", "d"]))
+    assert Tables(one, rows="x").items != Tables(two, rows="x").items
+
+
+def test_data_frames_of_pandas_are_taken(made):
+    """With their index left out; whole numbers that pandas made floats are ids all the same."""
+    pandas = pytest.importorskip("pandas")
+    items = pandas.DataFrame(
+        {"item_id": [1, 2, 3, 4], "title": ["One", "Two", None, "Four"], "year": [2001, None, 2003, 2004]}
+    )
+    log = pandas.DataFrame({"user": ["u", "u", "v", "v"], "item": [1.0, 2.0, 3.0, 1.0], "time": pandas.to_datetime(
+        ["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04"])}, index=[7, 8, 9, 9])  # fmt: skip
+    tables = Tables(items, rows=log, negatives=1, dev=0).tables()
+    assert tables.items["item_id"].to_pylist() == ["1", "2", "3", "4"]
+    assert tables.items["title"].to_pylist() == ["One", "Two", None, "Four"]
+    assert tables.items["year"].to_pylist() == [2001, None, 2003, 2004]
+    assert tables.users["times"].to_pylist()[0] == [1704067200, 1704153600]
+
+
+def test_what_is_no_table_is_refused():
+    """A number, or rows whose values differ in type, with what may be given."""
+    with pytest.raises(SpecError, match="items must be a path, a table of Arrow or pandas"):
+        Tables(3, rows="x")
+    with pytest.raises(SpecError, match=r"Tables\(rows=…\): the table cannot be made Arrow"):
+        Tables("x", rows=[{"user": 1}, {"user": "u"}])
+
+
+def test_a_copy_that_is_gone_is_named(tmp_path):
+    """The Parquet of a table in memory can be cleared away."""
+    spec = Tables({"item_id": ["solely here"]}, rows="x")
+    spec_path = spec.items
+    pq.read_table(spec_path)
+    Path(spec_path).unlink()
+    with pytest.raises(DataError, match="the copy of it under LEGO_HOME is gone"):
+        spec.files()
+
+
+# --- columns and kinds --------------------------------------------------------------------------------------------------------
+
+
+def test_columns_are_known_by_name_and_told(made):
+    """Names are compared without case and marks; what was guessed stands in the rules."""
+    tables = made(
+        "User-ID,movieId,Timestamp,mood\n" + "".join(ROWS.splitlines(keepends=True)[1:]).replace("\n", ",x\n")
+    )
+    assert tables.rules["log.csv"] == (
+        "user = User-ID (guessed), item = movieId (guessed), time = Timestamp (guessed); not read: mood"
+    )
+    assert tables.rules["items"] == "item = item_id (guessed); attributes: title, kind"
+
+
+def test_other_names_are_given(made):
+    """For all tables, or for one; the same name may be the id in one table and an attribute in the other."""
+    log = ROWS.replace("user,item", "who,sku")
+    tables = made(log, columns={"user": "who", "rows.item": "sku"})
+    assert tables.impressions == made().impressions
+    assert tables.rules["log.csv"].startswith("user = who, item = sku")
+
+
+@pytest.mark.parametrize(
+    ("log", "options", "sentence"),
+    [
+        (ROWS.replace("user", "who"), {}, "no column is known to be the user; there are who, item, time"),
+        (ROWS.replace("user", "who"), {}, "columns={'rows.user': 'COLUMN'}"),
+        ("user,sku,asin\nu,a,b\n", {}, "sku and asin could each be the item"),
+        (ROWS, {"columns": {"rows.item": "itm"}}, "there is no column 'itm' for the item; there are user, item, time"),
+        (ROWS, {"columns": {"rows.item": "itm"}}, "Did you mean 'item'?"),
+        ("user,item,item\nu,a,b\n", {}, "the column item is there twice"),
+    ],
+)  # fmt: skip
+def test_missing_and_ambiguous_columns_are_named(complaint, log, options, sentence):
+    """With the columns there are, and the option that names one."""
+    assert sentence in complaint(log, **options)
+
+
+KINDS = [
+    (["One thing", "Another", "A third", None], "text"),
+    (["x", "x", "y", "y"], "category"),
+    (["1", "2.5", "", "-3e2"], "number"),
+    (["01234", "09876", "12345", "54321"], "text"),
+    (["Drama|War", "War", "", "Comedy"], "list"),
+    (["['a', 'b']", "[]", "['b']", "['c']"], "list"),
+    ([1, 2, None, 4], "number"),
+    ([True, False, None, True], "category"),
+    ([["a"], [], None, ["b", "c"]], "list"),
+    (pa.array(["a", "b", "b", None]).dictionary_encode(), "category"),
+]
+
+
+@pytest.mark.parametrize(("values", "kind"), KINDS)
+def test_kinds_are_guessed_from_values(values, kind):
+    """Few different values are categories, values with a bar lists, numbers without a leading zero numbers; the rest is text."""
+    items = pa.table({"item_id": ["a", "b", "c", "d"], "thing": values})
+    assert Tables(items, rows=columns(ROWS)).tables().attributes == {"thing": kind}
+
+
+def test_kinds_can_be_said(made):
+    """A year may be a category, a text a list, and a column nothing."""
+    items = "item_id,title,year,tags,secret\na,One,2001,x;y,1\nb,Two,2002,,2\nc,Three,,z,3\nd,Four,2001,x,4\n"
+    tables = made(items=items, kinds={"year": "category", "tags": "list", "items.secret": "none"})
+    assert tables.attributes == {"title": "text", "year": "category", "tags": "list"}
+    assert tables.items["tags"].to_pylist() == [["x", "y"], None, ["z"], ["x"]]
+    assert tables.items["year"].to_pylist() == ["2001", "2002", None, "2001"]
+
+
+def test_a_number_that_is_none_is_named(complaint):
+    """Where the kind was said, with line and column."""
+    text = complaint(items="item_id,year\na,2001\nb,soon\nc,\nd,1\n", kinds={"year": "number"})
+    assert "items.csv line 3, column year: a number is expected, 'soon' found" in text
+
+
+def test_what_is_read_by_default_is_prose(write):
+    """Texts of several words, with room for most; not codes or addresses; categories and lists where there is no text."""
+    words = " ".join(f"w{n}" for n in range(12))
+    items = {
+        "item_id": list("abcd"),
+        "url": [f"https://x.y/{n}" for n in range(4)],
+        "title": ["One thing", "Two", "Three", "Four"],
+        "body": [f"{words} and {n}" for n in range(4)],
+        "kind": ["x", "x", "y", "y"],
+    }
+    assert Tables(items, rows="x").reads == {"title": 4, "body": 21}
+    assert Tables({k: items[k] for k in ("item_id", "kind")}, rows="x").reads == {"kind": 4}
+    assert Tables({"item_id": ["a"]}, rows="x").reads == {}
+
+
+TIMES = [
+    (["1700000000", "1700000060"], [1700000000, 1700000060], "unix seconds"),
+    (["1700000000123", "1700000060123"], [1700000000, 1700000060], "unix milliseconds"),
+    (["1700000000.5", "1700000060"], [1700000000, 1700000060], "unix seconds"),
+    (["2024-01-02", "2024-01-03 00:00:01"], [1704153600, 1704240001], "dates, in UTC where no zone is given"),
+    (
+        ["2024-01-02T10:00Z", "2024-01-02T12:00:00.25+02:00"],
+        [1704189600, 1704189600],
+        "dates, in UTC where no zone is given",
+    ),
+    (
+        ["2024-01-02 08:30:00-0130", "2024-01-02 10:00 UTC"],
+        [1704189600, 1704189600],
+        "dates, in UTC where no zone is given",
+    ),
+]
+
+
+@pytest.mark.parametrize(("written", "seconds", "rule"), TIMES)
+def test_times_are_read_as_they_are_written(made, written, seconds, rule):
+    """Unix times in any unit, or dates in ISO 8601 with or without a zone; the rules tell which."""
+    log = f"user,item,time\nu,a,{written[0]}\nu,b,{written[1]}\n"
+    tables = made(log, dev=0)
+    assert tables.users["times"].to_pylist() == [seconds]
+    assert tables.rules["log.csv time"] == rule
+
+
+# --- parts --------------------------------------------------------------------------------------------------------------------
+
+
+def test_ready_made_files_are_the_parts(write):
+    """Given as a dict; clicks of train are the history of test. Where dev is not among them it is the latest of train."""
+    train = write("user,item,time\nu,a,1\nu,b,2\nv,c,3\n", "train.csv")
+    test = write("user,item,time\nu,c,4\nv,d,5\n", "test.csv")
+    items = write(ITEMS, "items.csv")
+    tables = Tables(items, rows={"test": test, "train": train}, negatives=1).tables()
+    assert clicks(tables, "train") == [("u", "", "a"), ("u", "a", "b")]
+    assert clicks(tables, "dev") == [("v", "", "c")]
+    assert clicks(tables, "test") == [("u", "ab", "c"), ("v", "c", "d")]
+    assert "dev is of train" in tables.rules["split"]
+    assert not Tables(items, rows={"test": test, "train": train}, dev=0).tables().impressions["dev"].num_rows
+    dev = write("user,item,time\nw,a,4\n", "dev.csv")
+    three = Tables(items, rows={"train": train, "dev": dev, "test": test}, negatives=1).tables()
+    assert clicks(three, "dev") == [("w", "", "a")]
+    assert three.rules["split"] == "ready-made"
+
+
+def test_a_column_of_parts_is_honoured(made, complaint):
+    """train, dev or valid, and test; another word is an error."""
+    log = "user,item,time,part\nu,a,1,train\nu,b,2,Train\nu,c,3,valid\nv,b,4,train\nv,d,5,test\n"
+    tables = made(log, negatives=1)
+    assert [tables.impressions[part].num_rows for part in ("train", "dev", "test")] == [3, 1, 1]
+    assert "log.csv line 4, column part: train, dev, test is expected, 'exam' found" in complaint(
+        log.replace("valid", "exam")
+    )
+    assert "there is no impression in test" in complaint(log.replace("test", "train"))
+
+
+def test_a_log_is_cut_by_time_by_last_or_by_user(made):
+    """Each rule as it is declared; shares of 0 make no part."""
+    by_time = made(split="time", dev=0.2, test=0.34, negatives=1)
+    assert [by_time.impressions[part].num_rows for part in ("train", "dev", "test")] == [3, 1, 2]
+    assert clicks(by_time, "test") == [("v", "b", "d"), ("v", "bd", "a")]
+    last = made(split="leave_last_out", negatives=1)
+    assert clicks(last, "test") == [("u", "ab", "c"), ("v", "bd", "a")]
+    assert clicks(last, "dev") == [("u", "a", "b"), ("v", "b", "d")]
+    without = made(split="leave_last_out", dev=0, negatives=1)
+    assert [without.impressions[part].num_rows for part in ("train", "dev", "test")] == [4, 0, 2]
+    users = made(split="user", dev=0, test=0.5, negatives=1)
+    assert {user for user, _, _ in clicks(users, "train")} & {
+        user for user, _, _ in clicks(users, "test")
+    } == set()
+    assert "drawn by seed 0" in users.rules["split"]
+
+
+def test_order_is_time_and_then_the_log(made):
+    """Rows need not be sorted; of one time the first in the log is first."""
+    log = "user,item,time\nu,c,5\nu,a,1\nu,b,5\n"
+    tables = made(log, dev=0, negatives=1)
+    assert tables.users["history"].to_pylist() == [[1, 3, 2]]
+
+
+def test_the_seed_alone_decides(made):
+    """The same twice, other draws from another seed; `history` moves no fingerprint and the others do."""
+    items = "item_id,title\n" + "".join(f"i{n},t {n}\n" for n in range(40))
+    log = "user,item\n" + "".join(f"u{n % 5},i{n}\n" for n in range(20))
+    one, two, other = (
+        made(log, items=items, seed=seed, negatives=5, candidates="uniform") for seed in (1, 1, 2)
+    )
+    assert one.impressions == two.impressions != other.impressions
+    spec = Tables("i.csv", rows="r.csv")
+    assert Tables("j.csv", rows="s.csv", history=3).fingerprint() == spec.fingerprint()
+    for change in (
+        {"seed": 1},
+        {"above": 1},
+        {"columns": {"item": "x"}},
+        {"kinds": {"a": "text"}},
+        {"split": "user"},
+    ):
+        assert Tables("i.csv", rows="r.csv", **change).fingerprint() != spec.fingerprint()
+    assert Tables("i.csv", sequences="r.csv").fingerprint() != spec.fingerprint()
+    assert Tables("i.csv", rows={"train": "r.csv", "test": "r.csv"}).fingerprint() != spec.fingerprint()
+
+
+def test_drawn_items_are_as_popular_as_what_is_clicked(made):
+    """With popularity an item is drawn in proportion to its clicks."""
+    generator = np.random.default_rng(0)
+    items = "item_id,title\n" + "".join(f"i{n},t {n}\n" for n in range(20))
+    weights = np.arange(1, 21) / 210
+    log = "user,item\n" + "".join(f"u{n // 2},i{generator.choice(20, p=weights)}\n" for n in range(600))
+    tables = made(log, items=items, negatives=1, dev=0)
+    train = tables.impressions["train"]
+    labels = np.concatenate(train["labels"].to_numpy())
+    drawn = np.concatenate(train["candidates"].to_numpy())[labels == 0]
+    assert 12.5 < drawn.mean() < 14.5  # 13.7 in proportion, 10.5 evenly
+    even = made(log, items=items, negatives=1, dev=0, candidates="uniform").impressions["train"]
+    drawn = np.concatenate(even["candidates"].to_numpy())[np.concatenate(even["labels"].to_numpy()) == 0]
+    assert drawn.mean() < 12
+
+
+# --- ids that items lack ------------------------------------------------------------------------------------------------------
+
+
+def test_unknown_ids_are_an_error_with_their_lines(complaint):
+    """In histories, candidates and rows; each id where it stands first."""
+    text = complaint(SHOWN + "w,5,zz,a-1 yy-0\nw,6,zz,a-1 yy-0\n", "impressions")
+    assert "2 problems" in text
+    assert "log.csv line 6, column history: items has no 'zz'" in text
+    assert "log.csv line 6, column impressions: items has no 'yy'" in text
+    assert "log.csv line 8, column item: items has no 'zz'" in complaint(ROWS + "u,zz,8\n")
+
+
+def test_unknown_ids_can_be_dropped(made):
+    """They are left out of histories, candidates and clicks, and counted."""
+    tables = made(SHOWN + "w,5,zz d,a-1 yy-0\nw,6,,yy-1\n", "impressions", missing="drop", dev=0, test=0.2)
+    assert shown(tables, "test") == [("w", ["d"], ["a"], [1])]
+    assert tables.dropped == {
+        "missing_items": 2,
+        "history_clicks_of_missing_items": 1,
+        "candidates_of_missing_items": 2,
+        "clicked_candidates_of_missing_items": 1,
+        "impressions_without_candidates": 1,
+    }
+    rows = made(ROWS + "u,zz,8\n", missing="drop")
+    assert rows.impressions == made(ROWS).impressions
+    assert rows.dropped["rows_of_missing_items"] == rows.dropped["missing_items"] == 1
+
+
+def test_unknown_ids_can_be_items_without_attributes(made):
+    """They stand behind the others."""
+    tables = made(ROWS + "u,zz,8\n", missing="empty")
+    assert tables.items.slice(4).to_pylist() == [{"item_id": "zz", "title": None, "kind": None}]
+    assert tables.dropped["items_without_attributes"] == 1
+
+
+# --- bad input ----------------------------------------------------------------------------------------------------------------
+
+BAD = [
+    (ROWS + "u,d\nv,b,7,8\n", "line 8: 3 columns are expected, 2 found"),
+    (ROWS + "u,d\nv,b,7,8\n", "line 9: 3 columns are expected, 4 found"),
+    (ROWS + 'u,"d,8\n', "line 8: a quote is opened and not closed"),
+    (ROWS.encode() + b"\xff,d,8\n", "line 8: byte 1 of the line, 0xff, is not UTF-8"),
+    ("", "log.csv: is empty"),
+    ("user,item,time\n", "log.csv: holds no rows"),
+    (ROWS + ",a,8\n", "line 8, column user: an id is expected, nothing found"),
+    (ROWS + "u,,8\n", "line 8, column item: an id is expected, nothing found"),
+    (ROWS + "u,d,yesterday\n", "line 8, column time: unix seconds are expected, 'yesterday' found"),
+    (
+        "user,item,time\nu,a,2024-02-30\nu,b,2024-01-01\n",
+        "line 2, column time: a time like 2024-05-31 18:04:00",
+    ),
+    (ROWS.replace("time", "label").replace("6", "1"), "line 3, column label: 0 or 1 is expected, '2' found"),
+]
+
+
+@pytest.mark.parametrize(("log", "sentence"), BAD)
+def test_what_is_wrong_is_named_with_its_line(complaint, log, sentence):
+    """File, line, column, what was expected and what was found."""
+    assert sentence in complaint(log)
+
+
+def test_lines_are_counted_over_quoted_line_breaks(complaint):
+    """A value with a line break moves the rows behind it, and the message knows."""
+    items = 'item_id,title\na,"x\ny\nz"\nb,t\nb,t\n'
+    assert "items.csv line 6, column item_id: item b is already in line 5" in complaint(items=items)
+
+
+def test_lines_of_json_are_named(complaint):
+    """What is no JSON, no object, or of another type than before."""
+    log = '{"user": 1, "item": "a"}\n\n{"user": "x", "item": "b"}\n{"user": 2, "item"\n[1]\n'
+    text = complaint(log, name="log.jsonl")
+    assert "3 problems" in text
+    assert "log.jsonl line 3, column user: a number is expected as in line 1, a text found" in text
+    assert "log.jsonl line 4: is not JSON" in text
+    assert "log.jsonl line 5: one object is expected, a list found" in text
+    assert "log.jsonl line 1: byte 11 of the line, 0xff, is not UTF-8" in complaint(
+        b'{"user": "\xff"}\n', name="log.jsonl"
+    )
+
+
+@pytest.mark.parametrize(
+    ("log", "sentence"),
+    [
+        ("user,candidates,labels\nu,a b,1\n", "line 2, column labels: 1 labels for 2 candidates"),
+        ("user,candidates,labels\nu,a b,1 7\n", "line 2, column labels: labels of 0 or 1 are expected"),
+        ("user,candidates,clicked\nu,a b,c\n", "line 2, column clicked: an item is clicked that is no candidate"),
+        ("user,candidates\nu,a b\n", "line 2, column candidates: the candidates have no labels"),
+        ("user,impressions\nu,a-1 b-2\n", "line 2, column impressions: the candidates have no labels"),
+        ("user,impressions\nu,\nv,a-1\n", "line 2, column impressions: there are no candidates"),
+        ("imp_id,user,impressions\n5,u,a-1\n5,u,a-1\n", "line 3, column imp_id: impression 5 is already in line 2"),
+    ],
+)  # fmt: skip
+def test_wrong_impressions_are_named(complaint, log, sentence):
+    """Labels that do not fit, candidates that are not there, ids that are there twice."""
+    assert sentence in complaint(log, "impressions")
+
+
+def test_ids_stand_once(complaint, write):
+    """Items, users, and users of sequences."""
+    assert "items.csv line 6, column item_id: item a is already in line 2" in complaint(
+        items=ITEMS + "a,Again,x\n"
+    )
+    assert "users.csv line 3, column id: user u is already in line 2" in complaint(
+        users=write("id,age\nu,1\nu,2\n", "users.csv")
+    )
+    assert "line 3, column user: user u is already in line 2" in complaint(
+        "user,items\nu,a b\nu,c\n", "sequences"
+    )
+
+
+def test_problems_come_at_once_up_to_twenty(complaint):
+    """Of all files, and the rest are counted."""
+    text = complaint(ROWS + ",a,8\n" * 30, items=ITEMS + "a,Again,x\n")
+    assert "31 problems" in text
+    assert "items.csv line 6" in text
+    assert text.count("fix:") == LIMIT
+    assert "and 11 more" in text
+
+
+def test_files_that_are_not_there_or_no_table_are_named(write, tmp_path):
+    """All of them, before any is read; a folder, an unknown suffix, a Parquet that is none."""
+    items = write(ITEMS, "items.csv")
+    with pytest.raises(DataError) as caught:
+        Tables(str(tmp_path / "no.csv"), rows=str(tmp_path)).tables()
+    assert "2 problems" in str(caught.value)
+    assert "no.csv: there is no such file" in str(caught.value)
+    assert "is a folder, a file is expected" in str(caught.value)
+    with pytest.raises(DataError, match=r"\.xyz is no format that is read"):
+        Tables(items, rows=write(ROWS, "log.xyz")).tables()
+    with pytest.raises(DataError, match="is not a Parquet file that can be read"):
+        Tables(items, rows=write(ROWS, "log.parquet")).tables()
+    with pytest.raises(DataError, match="is not an Arrow file"):
+        Tables(items, rows=write(ROWS, "log.arrow")).tables()
+    with pytest.raises(DataError, match=r"log\.csv\.gz: cannot be read"):
+        Tables(items, rows=write(gzip.compress(ROWS.encode())[:-12], "log.csv.gz")).tables()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({}, "no log is given, and just one is needed"),
+        ({"rows": "a", "sequences": "b"}, "rows and sequences are given, and just one is needed"),
+        ({"rows": "a", "dev": 0.5, "test": 0.5}, "dev must be less than 1 - test"),
+        ({"rows": "a", "kinds": {"x": "word"}}, "kinds must be a dict of columns and kinds"),
+        ({"rows": "a", "columns": {"itm": "x"}}, "Did you mean 'item'?"),
+        ({"rows": "a", "columns": {"thing.item": "x"}}, "columns must be a dict of roles and columns"),
+        ({"rows": {"tset": "a"}}, "rows must be a path"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(options, sentence):
+    """At once, when the spec is made."""
+    with pytest.raises(SpecError) as caught:
+        Tables("items.csv", **options)
+    assert sentence in str(caught.value)
+
+
+def test_options_may_be_choices():
+    """A sweep over options of the data."""
+    assert Tables("items.csv", rows="log.csv", negatives=any_of(2, 4)).negatives.values == (2, 4)
+
+
+def test_too_short_logs_are_refused(complaint):
+    """Nothing to train on, or no click at all."""
+    assert "there is no click" in complaint("user,item,label\nu,a,0\n")
+    assert "split='time' needs times" in complaint("user,item\nu,a\nu,b\n", split="time")
+
+
+# --- prepared -----------------------------------------------------------------------------------------------------------------
+
+
+def test_it_is_prepared_like_any_source(write, tmp_path):
+    """Found again while the files are the same, made anew where one has changed."""
+    source = Tables(write(ITEMS, "items.csv"), rows=write(ROWS))
+    first = prepare(source, tmp_path / "root")
+    assert Store.open(first.path).manifest["reads"] == dict(source.reads)
+    assert prepare(source, tmp_path / "root").path == first.path
+    write(ROWS + "w,a,9\n")
+    assert prepare(source, tmp_path / "root").path != first.path
