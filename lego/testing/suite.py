@@ -188,6 +188,18 @@ class ModuleTests(SpecTests):
                 assert torch.isfinite(weight.grad).all(), f"the gradient of {name} is not finite"
                 assert weight.grad.any(), f"the gradient of {name} is zero"
 
+    def test_losses_are_those_declared(self, spec: Any, context: Context, inputs: tuple[Any, ...]) -> None:
+        """In training the module gives finite losses of just the names in `losses`, in evaluation none."""
+        module = build(spec, context)
+        for training, wanted in ((True, set(spec.losses)), (False, set())):
+            with seeded(0):
+                out = module.train(training)(*inputs)
+            losses = out.losses if isinstance(out, Out) else {}
+            assert set(losses) == wanted
+            for name, loss in losses.items():
+                assert loss.shape == (), f"{name} is not one number"
+                assert torch.isfinite(loss), f"{name} is not finite"
+
     def test_half_precision_is_finite(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         """Under bfloat16 autocast the output is finite and of the same shape."""
         with torch.autocast("cpu", torch.bfloat16):

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from lego.contract import Candidates
 from lego.spec import Context
-from lego.testing.suite import GARBAGE, ModuleTests, assert_near, draw, prefix
+from lego.testing.suite import GARBAGE, TOLERANCE, ModuleTests, assert_near, draw, prefix
 
 
 class TaskTests(ModuleTests):
@@ -26,6 +27,10 @@ class TaskTests(ModuleTests):
     def test_it_says_what_it_needs(self, spec: Any) -> None:
         """Which candidates a training batch must bring is part of the task."""
         assert isinstance(spec.candidates, Candidates)
+
+    def test_it_has_no_loss_beside_its_own(self, spec: Any) -> None:
+        """A task is a loss; auxiliary losses come from the operators of the model."""
+        assert spec.losses == ()
 
     def test_the_loss_is_a_scalar(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         """One finite number in float32, of half-precision scores too."""
@@ -86,3 +91,39 @@ class TaskTests(ModuleTests):
         assert torch.isfinite(loss)
         assert scores.grad is not None
         assert not scores.grad.any()
+
+    def test_it_needs_no_positive(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        """Rows without a positive, or without a negative, give a finite loss and finite gradients."""
+        scores, labels, mask = inputs
+        for same in (torch.zeros_like(labels), torch.ones_like(labels)):
+            given = scores.clone().requires_grad_()
+            loss = module(given, same, mask)
+            torch.autograd.backward(loss)
+            assert torch.isfinite(loss)
+            assert given.grad is not None
+            assert torch.isfinite(given.grad).all()
+
+    def test_more_padding_does_not_matter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        """A batch padded further, with places and with whole rows, has the same loss."""
+        scores, labels, mask = (functional.pad(each, (0, 2, 0, 3)) for each in inputs)
+        assert_near(module(scores, labels, mask), module(*inputs))
+
+    def test_the_mean_is_over_what_it_says(
+        self, spec: Any, module: nn.Module, inputs: tuple[Any, ...]
+    ) -> None:
+        """The loss of a batch is that of its parts, each counted by its rows or its candidates as `mean_over` says."""
+        counts = inputs[2].sum(-1).float() if spec.mean_over == "candidates" else torch.ones(3)
+        losses = torch.stack([module(*(each[row : row + 1] for each in inputs)) for row in range(3)])
+        assert_near((losses * counts).sum() / counts.sum(), module(*inputs))
+
+    def test_logits_are_such_of_a_click(self, spec: Any, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        """With `logits`, one score for everything is at rest exactly at the log-odds of a click."""
+        if not spec.logits:
+            return
+        _, labels, mask = inputs
+        share = labels[mask].mean()
+        for score, at_rest in ((torch.logit(share), True), (torch.logit(share) + 0.5, False)):
+            constant = score.clone().requires_grad_()
+            torch.autograd.backward(module(constant.expand_as(labels), labels, mask))
+            assert constant.grad is not None
+            assert (constant.grad.abs() < TOLERANCE) == at_rest

@@ -39,6 +39,8 @@ def test_the_loss_is_the_cross_entropy_of_the_topic():
     assert views.grad[:2].any()
     assert not views.grad[2].any()
     assert torch.equal(out.tensor, views[:, 0])
+    assert set(out.losses) == set(TopicAware(Mean(), label="topic").losses)
+    assert TopicAware(Mean(), label="topic", weight=0).losses == ()
     assert not module.eval()(views, torch.ones(3, 1, dtype=torch.bool), Needs(items={"topic": codes})).losses
 
 

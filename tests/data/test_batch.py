@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -9,8 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lego.contract import Candidates
 from lego.data.batch import Batch, collate
-from lego.data.sampling import Rows
+from lego.data.sampling import Rows, draw
 from lego.data.store import Impressions, Users
 from lego.errors import DataError
 from lego.ragged import Ragged
@@ -162,3 +164,25 @@ def test_row_zero_in_a_history_is_refused() -> None:
     impressions, users = world([[1, 0]])
     with pytest.raises(DataError, match="row 0"):
         collate(impressions, users, rows([0], [[3]], [[1]]), np.array([0]))
+
+
+@pytest.mark.parametrize("deduplicate", [True, False])
+def test_a_batch_whose_rows_share_candidates(deduplicate: bool) -> None:
+    """The positive stands first and is the only one labelled, padding behind; offsets go with the items."""
+    impressions, users = world([[1, 2], [3], [3]])
+    labels = np.array([1, 1, 1], np.int8)
+    log = attrs.evolve(
+        impressions,
+        candidates=Ragged.from_lengths(np.array([5, 6, 5], np.int32), np.ones(3, np.int64)),
+        labels=labels,
+    )
+    want = Candidates(None, "batch", "frequency")
+    made = draw(log, want, users, 9, np.random.default_rng(0))
+    batch = collate(log, users, made, np.array([0, 1, 2]), deduplicate=deduplicate)
+    assert lookup(batch, batch.candidates) == [[5, 6], [6, 5], [5, 6]]
+    assert batch.labels.tolist() == [[1, 0]] * 3
+    five, six = -np.log(2 / 3), -np.log(1 / 3)
+    assert batch.offsets is not None
+    assert np.allclose(batch.offsets.numpy(), [[five, six], [six, five], [five, six]])
+    alone = collate(log, users, made, np.array([0, 2]), deduplicate=deduplicate)
+    assert lookup(alone, alone.candidates) == [[5], [5]]

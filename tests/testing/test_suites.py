@@ -7,6 +7,7 @@ from typing import ClassVar
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from lego.contract import Candidates, Out
 from lego.spec import Behavior, Metric, Predictor, Task, operator
@@ -55,6 +56,14 @@ class _Branching(nn.Module):
         return Out(sequence if sequence[0, 0] > 0 else 2 * sequence)
 
 
+class _Undeclared(nn.Module):
+    """Gives a loss that the spec does not name."""
+
+    def forward(self, sequence, mask, needs):
+        users = sequence.masked_fill(~mask.unsqueeze(-1), 0).sum(1)
+        return Out(users, losses={"surprise": users.square().mean()} if self.training else {})
+
+
 class _SoftScores(nn.Module):
     """Scores that depend on the other candidates."""
 
@@ -74,6 +83,25 @@ class _FirstIsPositive(nn.Module):
 
     def forward(self, scores, labels, candidate_mask):
         return -torch.log_softmax(scores.float().masked_fill(~candidate_mask, -1e9), -1)[:, 0].mean()
+
+
+class _CrossEntropy(nn.Module):
+    """The mean over pairs."""
+
+    def forward(self, scores, labels, candidate_mask):
+        losses = functional.binary_cross_entropy_with_logits(scores.float(), labels, reduction="none")
+        return losses[candidate_mask].mean()
+
+
+class _Heavy(nn.Module):
+    """Counts a click twice, so that its scores are no log-odds."""
+
+    def forward(self, scores, labels, candidate_mask):
+        weight = torch.tensor(2.0)
+        losses = functional.binary_cross_entropy_with_logits(
+            scores.float(), labels, reduction="none", pos_weight=weight
+        )
+        return losses.masked_fill(~candidate_mask, 0).sum() / candidate_mask.sum().clamp(min=1)
 
 
 @operator
@@ -98,14 +126,17 @@ class BrokenPredictor(Predictor):
 
 @operator
 class BrokenTask(Task):
-    """A task that looks at places."""
+    """A task likewise; it says that its scores are logits, and its mean one over rows."""
+
+    logits: ClassVar[bool] = True
+    made: ClassVar[type[nn.Module]] = _FirstIsPositive
 
     @property
     def candidates(self):
         return Candidates(4)
 
     def build(self, context):
-        return _FirstIsPositive()
+        return self.made()
 
 
 @operator
@@ -158,9 +189,13 @@ def failures(pytester, suite: str, spec: str, made: str | None) -> set[str]:
         ("BehaviorTests", "Broken", "_NaNOnEmpty", "test_an_empty_row_is_finite"),
         ("BehaviorTests", "Broken", "_Unused", "test_gradients_reach_every_trainable_weight"),
         ("BehaviorTests", "Broken", "_Branching", "test_it_exports"),
+        ("BehaviorTests", "Broken", "_Undeclared", "test_losses_are_those_declared"),
         ("PredictorTests", "BrokenPredictor", "_SoftScores", "test_other_candidates_do_not_matter"),
         ("PredictorTests", "BrokenPredictor", "_HalfScores", "test_scores_are_float32"),
-        ("TaskTests", "BrokenTask", None, "test_order_does_not_matter"),
+        ("TaskTests", "BrokenTask", "_FirstIsPositive", "test_order_does_not_matter"),
+        ("TaskTests", "BrokenTask", "_CrossEntropy", "test_the_mean_is_over_what_it_says"),
+        ("TaskTests", "BrokenTask", "_CrossEntropy", "test_nothing_real_is_no_loss"),
+        ("TaskTests", "BrokenTask", "_Heavy", "test_logits_are_such_of_a_click"),
         ("MetricTests", "BrokenMetric", None, "test_order_of_rows_does_not_matter"),
     ],
 )
