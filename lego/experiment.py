@@ -63,9 +63,13 @@ class Training(Spec):
 
 @operator
 class Evaluation(Spec):
-    """How scores are read: by which protocol (the data set's own unless given), in which metrics, with ties counted how."""
+    """How scores are read: by which protocol (the data set's own unless given), in which metrics, with ties counted how (as the
+    protocol has it unless given).
+    """
 
-    protocol: Literal["mind"] | None = None
+    protocol: (
+        Literal["mind", "ms_recommenders", "legommenders", "once", "newsreclib", "ebnerd", "recbench"] | None
+    ) = None
     metrics: tuple[str | Metric, ...] = (
         "gauc",
         "auc",
@@ -77,7 +81,7 @@ class Evaluation(Spec):
         "recall@10",
         "logloss",
     )
-    ties: Literal["average", "argsort", "pessimistic", "optimistic"] = "average"
+    ties: Literal["average", "argsort", "stable", "pessimistic", "optimistic"] | None = None
 
 
 @operator

@@ -1,11 +1,15 @@
-"""`lego evaluate`: score a checkpoint again."""
+"""`lego evaluate`: score a checkpoint again, or read scores in the protocols of the field."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from lego.runtime.reading import Readings
 
 
 class Part(StrEnum):
@@ -17,16 +21,61 @@ class Part(StrEnum):
 
 
 def evaluate(
-    run: Path = typer.Argument(..., metavar="RUN", help="A run folder, as printed by `lego run`."),
+    run: Path | None = typer.Argument(None, metavar="[RUN]", help="A run folder, as printed by `lego run`."),
+    scores: Path | None = typer.Option(
+        None,
+        metavar="FILE",
+        help="Scores of any system instead: Parquet or CSV with impression, item, label, score, and user where known.",
+    ),
     part: Part = typer.Option(Part.test, help="Which part of the data."),
-    protocol: str = typer.Option("", help="Read the scores by this protocol; the run's own unless given."),
+    protocol: str = typer.Option(
+        "",
+        help="Read the scores by this protocol, or by `all`; by the run's own unless given, a file by all.",
+    ),
+    metric: list[str] = typer.Option(
+        [], metavar="NAME", help="Metrics for --scores, as in ndcg@20; may be given several times."
+    ),
+    logits: bool = typer.Option(False, "--logits", help="The scores of the file are logits of a click."),
+    submission: Path | None = typer.Option(
+        None, metavar="FILE", help="Write ranks in the form of the MIND challenge."
+    ),
+    export: Path | None = typer.Option(
+        None,
+        metavar="FILE",
+        help="Write the scores with ids, labels, history lengths and times: Parquet or CSV.",
+    ),
     device: str = typer.Option("auto", help="cpu, cuda, mps, or auto."),
     no_cache: bool = typer.Option(
         False, "--no-cache", help="Score without caches: slower, the same numbers."
     ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
-    """Score the kept checkpoint of a run again: the same numbers, to the last digit."""
+    """Score the kept checkpoint of a run again: the same numbers, to the last digit. Or read scores in other protocols."""
+    from lego.errors import SpecError
+
+    if (run is None) == (scores is None):
+        raise SpecError("lego evaluate: name a run folder, or a file with --scores FILE; one of the two.")
+    if scores is not None:
+        _refuse_with_scores(submission=submission, export=export)
+        _of_file(scores, protocol, metric, logits=logits, as_json=as_json)
+        return
+    assert run is not None
+    if metric or logits:
+        raise SpecError("lego evaluate: --metric and --logits go with --scores; a run knows its own.")
+    from lego.metric.protocol import PROTOCOLS
+    from lego.metric.protocol import protocol as named
+    from lego.runtime.reading import ALL
+
+    if protocol not in ("", ALL, *PROTOCOLS):
+        named(protocol)  # the error that lists them
+    if protocol == ALL or submission or export:
+        _of_run(run, part, protocol, submission, export, device=device, cache=not no_cache, as_json=as_json)
+    else:
+        _again(run, part, protocol, device=device, cache=not no_cache, as_json=as_json)
+
+
+def _again(run: Path, part: Part, protocol: str, *, device: str, cache: bool, as_json: bool) -> None:
+    """The checkpoint once more, beside the baselines."""
     import attrs
 
     from lego.cli.output import errors, print_json
@@ -38,8 +87,95 @@ def evaluate(
     if protocol:
         experiment = loaded.experiment.set(f"evaluation.protocol={protocol!r}")
         loaded = attrs.evolve(loaded, experiment=experiment)
-    record = loaded.evaluate(part.value, cache=not no_cache)
+    record = loaded.evaluate(part.value, cache=cache)
     if as_json:
         print_json({**{key: record[key] for key in SHAPE}, "part": record["part"]})
     else:
         show(record)
+
+
+def _of_run(
+    run: Path,
+    part: Part,
+    protocol: str,
+    submission: Path | None,
+    export: Path | None,
+    *,
+    device: str,
+    cache: bool,
+    as_json: bool,
+) -> None:
+    """The kept scores of a run, or new ones where it kept none: read, and written elsewhere."""
+    from lego.cli.output import console, errors, print_json
+    from lego.runtime.progress import Screen
+    from lego.runtime.reading import scored
+    from lego.runtime.scored import scores_table, write_submission, write_table
+
+    found = scored(run, part.value, device=device, cache=cache, screen=Screen(errors()))
+    told: dict[str, Any] = {"run": str(run), "part": part.value}
+    if submission is not None:
+        write_submission(submission, found.impressions, found.scores)
+        told["submission"] = str(submission)
+    if export is not None:
+        write_table(export, scores_table(found.store, found.impressions, found.scores, full=True))
+        told["export"] = str(export)
+    own = found.experiment.evaluation.protocol or found.experiment.data.protocol
+    read = found.read(protocol or own)
+    if as_json:
+        print_json({**read.record, **told})
+        return
+    _show(read, f"{part.value} ({len(found.impressions):,} impressions)")
+    for name in ("submission", "export"):
+        if name in told:
+            console(as_json=False).print(f"{name}: {told[name]}", markup=False, soft_wrap=True)
+
+
+def _of_file(path: Path, protocol: str, metrics: list[str], *, logits: bool, as_json: bool) -> None:
+    from lego.cli.output import print_json
+    from lego.runtime.reading import ALL, read_file
+
+    read = read_file(path, protocol or ALL, metrics, logits=logits)
+    if as_json:
+        print_json({**read.record, "scores": str(path)})
+    else:
+        _show(read, str(path))
+
+
+def _refuse_with_scores(**given: Path | None) -> None:
+    from lego.errors import SpecError
+
+    asked = [f"--{name}" for name, value in given.items() if value is not None]
+    if asked:
+        raise SpecError(f"lego evaluate --scores: {', '.join(asked)} is for a run, whose data is known.")
+
+
+def _show(read: Readings, title: str) -> None:
+    """By our names, then by those of the sources, then what each protocol did."""
+    from lego.cli.output import console
+    from lego.metric.protocol import HEADINGS
+    from lego.report.table import print_metrics
+
+    screen = console(as_json=False)
+    screen.print(title, markup=False, soft_wrap=True)
+    print_metrics({name: each.values for name, each in read.found.items()}, screen, heading="protocol")
+    if len(read.found) > 1:
+        said = {
+            name: {heading: each.called.get(heading) for heading in HEADINGS}
+            for name, each in read.found.items()
+        }
+        screen.print()
+        print_metrics(said, screen, title="the same, as each source calls it", heading="protocol")
+        screen.print()
+    for name, each in read.found.items():
+        out = [f"{count:,} impressions left out: {why}" for why, count in each.left_out.items()]
+        one = int(each.counts["left_out"])
+        parts = [
+            f"per {each.protocol.group}",
+            f"{int(each.counts['groups']):,} groups ({one:,} of one class)",
+            f"ties {each.protocol.ties} ({each.counts['tie_rate']:.1%} have one)",
+            *out,
+            *(f"not applied: {rule}" for rule in each.not_applied),
+        ]
+        screen.print(f"{name}: {'; '.join(parts)}", markup=False, soft_wrap=True)
+    for name, why in read.refused.items():
+        screen.print(f"{name}: cannot read these scores: {why}", markup=False, soft_wrap=True)

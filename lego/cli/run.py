@@ -106,9 +106,12 @@ def show(record: dict[str, object]) -> None:
     assert isinstance(seconds, dict)
     rows = {"this model": record["test"], **record["baselines"]}  # type: ignore[dict-item]
     print_metrics(rows, screen, title=f"{record['part']} ({record['groups']:,} impressions)")  # type: ignore[arg-type]
+    reading = record["reading"]
+    assert isinstance(reading, dict)
+    dropped = "left out" if reading["left_out"] else "kept"
     protocol = (
-        f"protocol {record['protocol']}: per impression, ties {record['ties']} ({counts['tie_rate']:.1%} have one), "
-        f"{counts['left_out']:,} of one class left out of gauc, {counts['without_history']:,} without history kept"
+        f"protocol {record['protocol']}: per {reading['grouping']}, ties {record['ties']} ({counts['tie_rate']:.1%} have one), "
+        f"{counts['left_out']:,} of one class left out of gauc, {counts['without_history']:,} without history {dropped}"
     )
     lines = [
         protocol,

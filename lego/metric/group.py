@@ -22,7 +22,10 @@ class GroupMetric(Metric):
 
     def measure(self, ranking: Any) -> float:
         """The mean over the groups that count, summed in float64; DataError where no group does."""
-        values = self.values(ranking)
+        return self.mean(self.values(ranking), ranking)
+
+    def mean(self, values: NDArray[np.float64], ranking: Ranking) -> float:
+        """values (groups,): the mean of those that are no NaN; DataError where none is, with why."""
         counted = ~np.isnan(values)
         if not counted.any():
             what = f"none of the {ranking.groups} groups can be counted: {ranking.without_positive} have no positive"

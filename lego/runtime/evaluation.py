@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
 from lego.compiler.assemble import Compiled, history_of
 from lego.data.store import Store
+from lego.data.table import flat
 from lego.errors import DataError, Problem, RunError
 from lego.experiment import Experiment, Training
-from lego.metric.evaluate import COUNTS, measure
 from lego.metric.parse import parse_metric
+from lego.metric.protocol import Reading, Rows, protocol
 from lego.recommender import Recommender
 from lego.runtime import score
-from lego.runtime.folder import Folder, written_aside
+from lego.runtime.folder import Folder
 from lego.runtime.progress import Screen
+from lego.runtime.scored import scores_table, write_table
 from lego.scorer.base import Baseline, Fitted
 from lego.scorer.popularity import Popularity
 from lego.scorer.random import Random
@@ -31,7 +32,7 @@ from lego.task.matching import Matching
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lego.data.store import Impressions
+    from lego.data.store import Impressions, Users
 
 ALWAYS = ("mrr", "mrr_all")
 """Metrics that are reported whatever was asked for, since papers mean the one or the other by MRR."""
@@ -51,6 +52,7 @@ class Evaluated:
     counts: dict[str, float]
     seconds: float
     scores: NDArray[np.float32]
+    reading: Reading
 
 
 class CompiledScorer:
@@ -91,29 +93,44 @@ def evaluate_scores(
     seconds: float,
     *,
     logits: bool = False,
+    users: Users | None = None,
 ) -> Evaluated:
-    """Scores of a part in the experiment's metrics, by its protocol. `logits` says whether they are such of a click."""
-    metrics = metrics_of(experiment)
-    found = measure(
-        [metric for metric in metrics if logits or not metric.logits],
-        scores,
-        impressions.labels,
-        offsets=impressions.candidates.offsets,
-        ties=experiment.evaluation.ties,
+    """Scores of a part in the experiment's metrics, by its protocol. `logits` says whether they are such of a click.
+
+    Where the protocol groups by user, rows of `users` that share an id are one.
+    """
+    wanted = experiment.evaluation
+    read = protocol(wanted.protocol or experiment.data.protocol).read(
+        metrics_of(experiment), rows_of(impressions, scores, users), ties=wanted.ties, logits=logits
     )
-    counts = {name: found.pop(name) for name in COUNTS}
-    named = {metric.name: found.get(metric.name) for metric in metrics}
-    return Evaluated(named, counts, seconds, np.asarray(scores, np.float32))
+    return Evaluated(read.values, read.counts, seconds, np.asarray(scores, np.float32), read)
 
 
-def evaluate_part(experiment: Experiment, scorer: Fitted, impressions: Impressions) -> Evaluated:
+def rows_of(impressions: Impressions, scores: NDArray[Any], users: Users | None = None) -> Rows:
+    """Scored candidates of a part, as protocols read them."""
+    counts = impressions.candidates.lengths
+    user = impressions.user.astype(np.int64)
+    if users is not None:
+        user = flat(pc.index_in(users.user_ids, pc.unique(users.user_ids))).astype(np.int64)[user]
+    return Rows(
+        scores=np.asarray(scores),
+        labels=impressions.labels,
+        impression=np.repeat(np.arange(len(impressions)), counts),
+        user=np.repeat(user, counts),
+        history=np.repeat(np.maximum(impressions.stop - impressions.start, 0), counts),
+    )
+
+
+def evaluate_part(
+    experiment: Experiment, scorer: Fitted, impressions: Impressions, users: Users | None = None
+) -> Evaluated:
     """A part, scored and measured; the time is that of both."""
     if not len(impressions.impression):
         raise DataError("The part has no impressions, so there is nothing to evaluate.")
     begun = time.perf_counter()
     scores = scorer.score(impressions.recent(history_of(experiment)))
     logits = isinstance(scorer, CompiledScorer) and experiment.task.logits
-    evaluated = evaluate_scores(experiment, impressions, scores, 0.0, logits=logits)
+    evaluated = evaluate_scores(experiment, impressions, scores, 0.0, logits=logits, users=users)
     return attrs.evolve(evaluated, seconds=time.perf_counter() - begun)
 
 
@@ -121,7 +138,8 @@ def protocol_of(experiment: Experiment) -> str:
     """The named protocol; the data set's own unless the experiment says otherwise."""
     name = experiment.evaluation.protocol or experiment.data.protocol
     # A protocol names its tie rule too: with another one it is another protocol, and says so.
-    return name if experiment.evaluation.ties == "average" else f"{name}, ties {experiment.evaluation.ties}"
+    ties = experiment.evaluation.ties
+    return name if ties in (None, protocol(name).ties) else f"{name}, ties {ties}"
 
 
 def fresh(experiment: Experiment, device: str = "cpu", screen: Screen | None = None) -> Fitted:
@@ -179,18 +197,18 @@ def evaluation_record(
 ) -> dict[str, Any]:
     """Scores a part, keeps the scores, and says all that the numbers need to be read: protocol, groups, ties, time, baselines."""
     impressions = store.part(part)
-    evaluated = evaluate_part(experiment, scorer, impressions)
+    evaluated = evaluate_part(experiment, scorer, impressions, store.users)
     folder = Folder(path)
     kept = folder.scores / f"{part}.parquet"
     # The run's own scores are those of its final weights; looking again adds other parts, once the run is over.
     if own or (folder.finished and not kept.exists()):
-        write_scores(kept, store, impressions, evaluated.scores)
+        write_table(kept, scores_table(store, impressions, evaluated.scores))
     seconds["evaluate"] = evaluated.seconds
     baselines = {}
     for name, baseline in (("random", Random()), ("popularity", Popularity())):
         other = baseline.fitted()
         other.fit(store)
-        baselines[name] = evaluate_part(experiment, other, impressions).metrics
+        baselines[name] = evaluate_part(experiment, other, impressions, store.users).metrics
     faster = speedups(compiled, impressions, evaluated.seconds) if compiled is not None and cache else {}
     empty = int((impressions.stop <= impressions.start).sum())
     return {
@@ -201,7 +219,8 @@ def evaluation_record(
         "not_applicable": [name for name, value in evaluated.metrics.items() if value is None],
         "groups": int(evaluated.counts["groups"]),
         "counts": {**evaluated.counts, "without_history": empty},
-        "ties": experiment.evaluation.ties,
+        "ties": experiment.evaluation.ties or evaluated.reading.protocol.ties,
+        "reading": evaluated.reading.record,
         "seconds": {key: round(value, 3) for key, value in seconds.items()},
         "speedup": faster.get("pair_by_pair"),
         "speedups": faster,
@@ -231,19 +250,3 @@ def speedups(compiled: Compiled, impressions: Impressions, seconds: float) -> di
         "sampled_pairs": len(pairs),
         "sampled_impressions": len(chosen),
     }
-
-
-def write_scores(path: Path, store: Store, impressions: Impressions, scores: NDArray[np.float32]) -> None:
-    """impression, user, item, label, score: what any other tool can read."""
-    counts = impressions.candidates.lengths
-    table = pa.table(
-        {
-            "impression": np.repeat(impressions.impression, counts),
-            "user": store.users.user_ids.take(pa.array(np.repeat(impressions.user, counts))),
-            "item": store.items.column("item_id").take(pa.array(impressions.candidates.values - 1)),
-            "label": impressions.labels.astype(np.int8),
-            "score": scores,
-        }
-    )
-    with written_aside(path) as aside:
-        pq.write_table(table, aside, compression="zstd")

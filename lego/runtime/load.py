@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pyarrow as pa
@@ -26,6 +26,10 @@ from lego.runtime.folder import Folder, read_json
 from lego.runtime.progress import Screen
 from lego.runtime.script import hash_of, load_module, names_of_record
 from lego.scorer.base import Fitted
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @attrs.frozen(eq=False, kw_only=True, repr=False)
@@ -55,6 +59,27 @@ class Loaded:
         return evaluation_record(
             self.path, self.experiment, self.store, self.scorer, part, self.compiled, seconds, cache=cache
         )
+
+    def score(self, part: str = "test", *, cache: bool = True) -> NDArray[np.float32]:
+        """One score per candidate of a part, in flat order."""
+        if isinstance(self.scorer, CompiledScorer):
+            self.scorer.cache = cache
+        return self.scorer.score(self.store.part(part).recent(self.history))
+
+    def item_vectors(self, items: Any = None) -> pa.Table:
+        """`item_id` and `vector` (D float32) of the items of the data, or of `items`, which may be new; see `recommend`."""
+        from lego.runtime.vectors import item_vectors
+
+        return pa.Table.from_batches(item_vectors(self, items))
+
+    def user_vectors(self) -> pa.Table:
+        """`user_id` and `vector` (D float32), or the list `vectors` of interests, of every user by the whole history.
+
+        RunError where a user is not known without the candidates.
+        """
+        from lego.runtime.vectors import user_vectors
+
+        return user_vectors(self)
 
     def recommend(
         self,
@@ -94,10 +119,18 @@ class Loaded:
         return found
 
 
-def load(path: str | Path, *, device: str = "auto", screen: Screen | None = None) -> Loaded:
-    """Opens a run folder. RunError where it is not one, where its script has changed, or its data has."""
+@attrs.frozen(eq=False, kw_only=True)
+class Opened:
+    """A run folder, without its model."""
+
+    folder: Folder
+    experiment: Experiment
+    store: Store
+
+
+def opened(path: str | Path, screen: Screen | None = None) -> Opened:
+    """The experiment of a run folder, and its data. RunError where it is no run, or where its script or its data has changed."""
     folder = Folder(Path(path))
-    device = choose_device(device)
     if not folder.path.is_dir():
         raise RunError(f"There is no run folder {path}.")
     kept = read_json(folder.path / "experiment.json")
@@ -110,8 +143,15 @@ def load(path: str | Path, *, device: str = "auto", screen: Screen | None = None
     )
     if not isinstance(experiment, Experiment):
         raise RunError(f"{folder.path / 'experiment.json'} holds no experiment.")
-    screen = screen or Screen()
-    store = _store(folder, experiment, kept["data"], screen)
+    store = _store(folder, experiment, kept["data"], screen or Screen())
+    return Opened(folder=folder, experiment=experiment, store=store)
+
+
+def load(path: str | Path, *, device: str = "auto", screen: Screen | None = None) -> Loaded:
+    """Opens a run folder. RunError where it is not one, where its script has changed, or its data has."""
+    device, screen = choose_device(device), screen or Screen()
+    run = opened(path, screen)
+    folder, experiment, store = run.folder, run.experiment, run.store
     if not isinstance(experiment.model, Recommender):
         scorer = fresh(experiment, device, screen)
         scorer.fit(store)

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lego import Experiment, MovieLens, Popularity
+from lego.metric.protocol import PROTOCOLS
+
+
+@pytest.fixture(scope="module")
+def run(movies, tmp_path_factory):
+    """The folder of a finished run."""
+    experiment = Experiment(data=MovieLens(movies, negatives=5), model=Popularity())
+    return experiment.run(out=tmp_path_factory.mktemp("runs"))
+
+
+def test_all_protocols_of_a_run(lego, run):
+    """A table with a line for each protocol, the headings of the sources, and what was left out; in JSON all of it."""
+    found = lego("evaluate", run.path, "--protocol", "all", "--json").json
+    assert list(found["protocols"]) == list(PROTOCOLS)
+    assert found["protocols"]["mind"]["gauc"] == run.metrics["gauc"]
+    assert found["called"]["recbench"]["MRR"] == found["protocols"]["recbench"]["lrap"]
+    assert found["rules"]["legommenders"]["grouping"] == "user"
+    assert found["run"] == str(run.path)
+    shown = lego("evaluate", run.path, "--protocol", "all")
+    assert shown.code == 0, shown.err
+    for text in (
+        "the same, as each source calls it",
+        "ms_recommenders",
+        "per user",
+        "ties stable",
+        "not applied",
+    ):
+        assert text in shown.out, text
+
+
+def test_one_protocol_of_a_run(lego, run):
+    """The run is read as another protocol has it, under its name."""
+    found = lego("evaluate", run.path, "--protocol", "recbench", "--json").json
+    every = lego("evaluate", run.path, "--protocol", "all", "--json").json
+    assert found["protocol"] == "recbench"
+    assert found["test"]["gauc"] == every["protocols"]["recbench"]["gauc"]
+    shown = lego("evaluate", run.path, "--protocol", "recbench")
+    assert "protocol recbench: per user" in shown.out
+
+
+def test_scores_of_another_system(lego, run, tmp_path):
+    """The file of a run, read as that of a stranger, in all protocols or one, with metrics of one's choice."""
+    file = run.path / "scores" / "test.parquet"
+    found = lego("evaluate", "--scores", file, "--json").json
+    assert found["protocols"]["mind"]["ndcg@5"] == run.metrics["ndcg@5"]
+    assert found["protocols"]["mind"]["logloss"] is None
+    found = lego(
+        "evaluate", "--scores", file, "--protocol", "mind", "--metric", "map@3", "--logits", "--json"
+    ).json
+    assert list(found["protocols"]) == ["mind"]
+    assert "map@3" in found["protocols"]["mind"]
+    assert "map@3" in lego("evaluate", "--scores", file, "--metric", "map@3").out
+    bad = tmp_path / "bad.parquet"
+    pq.write_table(pa.table({"impression": [1], "item": ["x"], "label": [3], "score": [0.1]}), bad)
+    answer = lego("evaluate", "--scores", bad, "--json")
+    assert answer.code == 1
+    assert "neither 0 nor 1" in json.loads(answer.out)["problems"][0]["what"]
+
+
+def test_files_are_written(lego, run, tmp_path):
+    """A submission and an export, beside the numbers."""
+    ranks, export = tmp_path / "prediction.txt", tmp_path / "all.csv"
+    found = lego("evaluate", run.path, "--submission", ranks, "--export", export, "--json").json
+    assert (found["submission"], found["export"]) == (str(ranks), str(export))
+    assert len(ranks.read_text().splitlines()) == run.record["groups"]
+    again = lego("evaluate", "--scores", export, "--json").json
+    assert again["protocols"]["newsreclib"]["mrr"] == pytest.approx(
+        lego("evaluate", run.path, "--protocol", "all", "--json").json["protocols"]["newsreclib"]["mrr"]
+    )
+    assert f"submission: {ranks}" in lego("evaluate", run.path, "--submission", ranks).out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "one of the two"),
+        (("RUN", "--scores", "x.csv"), "one of the two"),
+        (("RUN", "--metric", "mrr"), "go with --scores"),
+        (("--scores", "x.csv", "--submission", "y"), "--submission is for a run"),
+        (("RUN", "--protocol", "mnd"), "Did you mean 'mind'"),
+        (("--scores", "x.csv", "--protocol", "mnd"), "x.csv"),
+    ],
+)
+def test_wrong_use_is_answered(lego, run, arguments, words):
+    """With what would do."""
+    answer = lego("evaluate", *(run.path if each == "RUN" else each for each in arguments))
+    assert answer.code in (1, 2)
+    assert words in answer.err

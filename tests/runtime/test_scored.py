@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lego import ItemID, load
+from lego.errors import DataError
+from lego.metric.protocol import PROTOCOLS
+from lego.runtime.reading import read_file, scored
+from lego.runtime.scored import (
+    kept_scores,
+    read_scores,
+    rows_of_table,
+    scores_table,
+    write_submission,
+    write_table,
+)
+
+GOOD = {
+    "impression": [7, 7, 7, 9, 9],
+    "user": ["a", "a", "a", "b", "b"],
+    "item": ["x", "y", "z", "x", "y"],
+    "label": [1, 0, 0, 0, 1],
+    "score": [0.5, 0.25, 0.75, 1.0, 2.0],
+    "history": [2, 2, 2, 0, 0],
+}
+
+
+@pytest.fixture(scope="module")
+def made(small, tmp_path_factory):
+    """A finished run."""
+    return small(content=ItemID()).run(out=tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes a table of the good columns with others in their place; None takes one away."""
+
+    def make(name="scores.parquet", **columns):
+        whole = {key: value for key, value in (GOOD | columns).items() if value is not None}
+        write_table(tmp_path / name, pa.table(whole))
+        return tmp_path / name
+
+    return make
+
+
+@pytest.mark.parametrize("name", ["scores.parquet", "scores.csv"])
+def test_a_file_is_read_in_every_protocol(write, name):
+    """Parquet and CSV alike; by hand: ranks 2 and 1, and only the first impression has a history."""
+    found = read_file(write(name)).found
+    assert list(found) == list(PROTOCOLS)
+    assert found["mind"].values["mrr"] == pytest.approx((1 / 2 + 1) / 2)
+    assert found["mind"].values["logloss"] is None
+    assert found["newsreclib"].called["MRR"] == 1 / 2
+    assert found["newsreclib"].left_out == {"the user has no history": 1}
+    assert found["recbench"].record["grouping"] == "user"
+
+
+def test_protocols_that_cannot_read_a_file_say_why(write):
+    """Without users those that group by them are left out, unless they were asked for by name."""
+    path = write(user=None, history=None)
+    read = read_file(path)
+    assert set(read.refused) == {"legommenders", "recbench"}
+    assert "no column user" in read.record["refused"]["recbench"]
+    with pytest.raises(DataError, match="no column user"):
+        read_file(path, "recbench")
+
+
+def test_rows_need_not_stand_together(write):
+    """The order of impressions in the file does not count."""
+    order = [4, 0, 3, 2, 1]
+    mixed = {name: [values[at] for at in order] for name, values in GOOD.items()}
+    assert read_file(write(**mixed)).found["mind"].values == read_file(write("b.csv")).found["mind"].values
+    tabs = write("c.csv").read_text().replace(",", "\t")
+    path = write("c.csv").with_suffix(".tsv")
+    path.write_text(tabs)
+    assert read_file(path).found["mind"].values == read_file(write("b.csv")).found["mind"].values
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"score": None}, "there is no column score"),
+        (
+            {"score": [0.5, float("nan"), 0.75, float("inf"), 2]},
+            r"2 of 5 are not finite \(row 1: nan, row 3: inf\)",
+        ),
+        ({"label": [1, 0, 2, 0, 1]}, r"1 of 5 are neither 0 nor 1 \(row 2: 2\)"),
+        (
+            {"item": ["x", "y", "x", "x", "x"]},
+            r"2 rows repeat .* \(row 2: impression 7, item x; row 4: impression 9",
+        ),
+        ({"user": ["a", "b", "a", "b", "b"]}, r"user: 1 of 5 differ from the user .* \(row 1: b\)"),
+        ({"history": [2, 2, 1, 0, 0]}, r"history: 1 of 5 differ from the history"),
+        ({"score": ["a", "b", "c", "d", "e"]}, "score: is of type string"),
+        ({"label": [1, None, 0, 0, 1]}, r"label: 1 of 5 have no value \(row 1: None\)"),
+        ({"score": pa.array([0.5, None, 0.1, 0.2, 0.3])}, r"score: 1 of 5 have no value"),
+        ({name: pa.array([], pa.int64()) for name in GOOD}, "has no rows"),
+    ],
+)
+def test_bad_files_are_refused_with_the_first_rows(write, columns, words):
+    """Before anything is measured."""
+    with pytest.raises(DataError, match=words):
+        read_scores(write(**columns))
+
+
+def test_all_that_is_wrong_is_told_at_once(write):
+    """Labels, scores and pairs in one error."""
+    path = write(label=[1, 0, 3, 0, 1], score=[np.nan, 1, 1, 1, 1], item=["x", "x", "y", "x", "y"])
+    with pytest.raises(DataError) as found:
+        read_scores(path)
+    assert len(found.value.problems) == 3
+
+
+def test_files_that_are_none(tmp_path):
+    """A missing, a broken and a foreign file are named."""
+    with pytest.raises(DataError, match="no such file"):
+        read_scores(tmp_path / "none.parquet")
+    (tmp_path / "broken.parquet").write_text("no")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_scores(tmp_path / "broken.parquet")
+    (tmp_path / "scores.xlsx").write_text("no")
+    with pytest.raises(DataError, match=r"is no \.parquet, \.csv"):
+        read_scores(tmp_path / "scores.xlsx")
+
+
+def test_histories_may_be_lists_and_parts_named():
+    """A list counts as its length; rows of another part than test are not tested."""
+    table = pa.table({**GOOD, "history": [["x"]] * 3 + [[]] * 2, "part": ["test"] * 3 + ["dev"] * 2})
+    rows = rows_of_table(table)
+    assert rows.history.tolist() == [1, 1, 1, 0, 0]
+    assert rows.tested.tolist() == [True] * 3 + [False] * 2
+
+
+def test_kept_scores_answer_for_the_run(made):
+    """They are read from the folder, measured to the run's own digits, and made again where they are gone."""
+    found = scored(made.path)
+    assert found.read("mind").found["mind"].values["gauc"] == made.metrics["gauc"]
+    np.testing.assert_array_equal(found.scores, load(made.path).score())
+    every = found.read("all").found
+    assert list(every) == list(PROTOCOLS)
+    dev = scored(made.path, "dev")
+    assert len(dev.scores) == len(dev.impressions.labels)
+    other = found.store.part("dev")
+    assert kept_scores(made.path / "scores" / "test.parquet", other) is None
+    assert kept_scores(made.path / "scores" / "no.parquet", other) is None
+
+
+def test_an_export_says_what_protocols_need(made, tmp_path):
+    """The exported file gives, in every protocol, what the run gives."""
+    found = scored(made.path)
+    path = tmp_path / "all.parquet"
+    write_table(path, scores_table(found.store, found.impressions, found.scores, full=True))
+    assert {"history", "time"} <= set(pq.read_schema(path).names)
+    mine, theirs = found.read("all").found, read_file(path).found
+    for name, each in mine.items():
+        assert theirs[name].called == pytest.approx(each.called, abs=1e-12)
+        assert theirs[name].left_out == each.left_out
+
+
+def test_a_submission_ranks_each_impression(made, tmp_path):
+    """A line for each: the id, and a permutation of 1 … n in the order of the candidates, 1 for the best."""
+    found = scored(made.path)
+    path = tmp_path / "prediction.txt"
+    scores = found.scores.copy()
+    scores[:2] = scores[0]  # a tie: the earlier one first
+    write_submission(path, found.impressions, scores)
+    lines = path.read_text().splitlines()
+    assert len(lines) == len(found.impressions)
+    offsets = found.impressions.candidates.offsets
+    for at, line in enumerate(lines):
+        name, ranks = line.split(" ")
+        assert int(name) == found.impressions.impression[at]
+        values = [int(each) for each in ranks[1:-1].split(",")]
+        part = scores[offsets[at] : offsets[at + 1]]
+        assert sorted(values) == list(range(1, len(part) + 1))
+        assert values == (np.argsort(np.argsort(-part, kind="stable")) + 1).tolist()
