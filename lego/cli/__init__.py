@@ -19,7 +19,19 @@ INTERRUPTED = 130
 DISK = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT)
 """What a disk says that takes nothing."""
 
-ORDER = ("run", "sweep", "check", "explain", "catalog", "data", "evaluate", "recommend", "plugins", "doctor")
+ORDER = (
+    "run",
+    "sweep",
+    "check",
+    "explain",
+    "catalog",
+    "data",
+    "evaluate",
+    "recommend",
+    "export",
+    "plugins",
+    "doctor",
+)
 """The order of the built-in commands in `lego --help`: what a newcomer needs first comes first."""
 
 

@@ -95,28 +95,8 @@ def cached(
     place[used] = np.arange(1, len(used) + 1)
     with torch.inference_mode():
         table = encode_catalog(pipeline, used, device)
-        # Tokens of whole histories are many: fewer users at once then.
-        page = max(1, USER_PAGE // 16) if Need.TOKENS in pipeline.needs else USER_PAGE
-        for chunk, of_history in _user_chunks(histories, page):
-            lengths = histories.stop[chunk] - histories.start[chunk]
-            rows, mask = _slices(users.history, histories.start[chunk], lengths).padded(
-                max(1, int(lengths.max(initial=0)))
-            )
-            index = place[rows]
-            needs = pipeline.needs_of(
-                Seen(
-                    user=histories.user[chunk],
-                    history=rows.astype(np.int64),
-                    times=None
-                    if histories.times is None
-                    else histories.times.take(chunk).padded(rows.shape[1])[0],
-                )
-            )
-            vectors = functional.embedding(torch.from_numpy(index).to(device), table)
-            user = pipeline.encode_users(vectors, torch.from_numpy(mask).to(device), needs)
-            if not pipeline.candidate_aware:
-                needs = attrs.evolve(needs, times=None, history={}, tokens=None, token_slots=None)
-            width = index.shape[1] if user.mask is not None else 1
+        for chunk, of_history, user, needs in _encoded(pipeline, histories, users, place, table):
+            width = user.mask.shape[1] if user.mask is not None else 1
             for members in _impression_chunks(impressions, of_history, width):
                 owner = torch.from_numpy(np.searchsorted(chunk, histories.of_impression[members])).to(device)
                 _score_chunk(
@@ -132,6 +112,48 @@ def cached(
                 if tick is not None:
                     tick(int(impressions.candidates.lengths[members].sum()))
     return scores
+
+
+def _encoded(
+    pipeline: Pipeline, histories: _Histories, users: Users, place: NDArray[np.int64], table: Tensor
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], Out, Needs]]:
+    """Chunks of distinct histories, the impressions that have them, the users they make, and what scoring asks for of them."""
+    # Tokens of whole histories are many: fewer users at once then.
+    page = max(1, USER_PAGE // 16) if Need.TOKENS in pipeline.needs else USER_PAGE
+    for chunk, of_history in _user_chunks(histories, page):
+        lengths = histories.stop[chunk] - histories.start[chunk]
+        longest = max(1, int(lengths.max(initial=0)))
+        rows, mask = _slices(users.history, histories.start[chunk], lengths).padded(longest)
+        times = None if histories.times is None else histories.times.take(chunk).padded(longest)[0]
+        needs = pipeline.needs_of(
+            Seen(user=histories.user[chunk], history=rows.astype(np.int64), times=times)
+        )
+        vectors = functional.embedding(torch.from_numpy(place[rows]).to(table.device), table)
+        user = pipeline.encode_users(vectors, torch.from_numpy(mask).to(table.device), needs)
+        if not pipeline.candidate_aware:
+            needs = attrs.evolve(needs, times=None, history={}, tokens=None, token_slots=None)
+        yield chunk, of_history, user, needs
+
+
+def user_vectors(pipeline: Pipeline, impressions: Impressions, users: Users) -> NDArray[np.float32]:
+    """The user of each impression, (n, D) or (n, M, D): for operators that give a user without seeing candidates."""
+    device = next(pipeline.parameters()).device
+    histories = _distinct(impressions, users, pipeline.needs)
+    used = _used_items(impressions, users, histories)
+    if not len(used):  # nobody has a history: any item will do, since none is looked at
+        used = np.ones(1, np.int64)
+    place = np.zeros(int(used.max(initial=0)) + 1, np.int64)
+    place[used] = np.arange(1, len(used) + 1)
+    found: NDArray[np.float32] | None = None
+    with torch.inference_mode():
+        table = encode_catalog(pipeline, used, device)
+        for chunk, _, user, _ in _encoded(pipeline, histories, users, place, table):
+            vectors = user.tensor.float().cpu().numpy()
+            if found is None:
+                found = np.empty((len(histories.start), *vectors.shape[1:]), np.float32)
+            found[chunk] = vectors
+    assert found is not None
+    return found[histories.of_impression]
 
 
 def _used_items(impressions: Impressions, users: Users, histories: _Histories) -> NDArray[np.int64]:
