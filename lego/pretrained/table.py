@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
+from typing import Any
 
+import torch
 from safetensors import safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from lego.errors import CheckpointError
 from lego.pretrained.checkpoint import weights_files
@@ -27,6 +30,50 @@ def table_shape(checkpoint: Checkpoint) -> tuple[int, int]:
     with safe_open(path, framework="pt") as file:
         rows, width = file.get_slice(name).get_shape()
     return int(rows), int(width)
+
+
+class FrozenTable(nn.Embedding):
+    """Token embeddings as a checkpoint has them. Its `state_dict` holds their hash alone, and goes onto no others."""
+
+    base: Tensor
+
+    def __init__(self, weight: Tensor, *, name: str = "") -> None:
+        super().__init__(weight.shape[0], weight.shape[1], _weight=weight)
+        self.requires_grad_(False)
+        self.name = name
+        digest = bytes(32) if weight.is_meta else hashlib.sha256(memoryview(weight.detach().numpy())).digest()
+        self.register_buffer("base", torch.tensor(list(digest), dtype=torch.uint8, device=weight.device))
+        hooked: Any = self  # torch gives these two no types
+        hooked.register_state_dict_post_hook(_leave_out_table)
+        hooked.register_load_state_dict_pre_hook(_keep_table)
+
+
+def frozen_table(checkpoint: Checkpoint, *, weights: bool = True) -> FrozenTable:
+    """The token embeddings of a checkpoint as a module that learns nothing; shapes alone without `weights`."""
+    weight = token_table(checkpoint) if weights else torch.empty(table_shape(checkpoint), device="meta")
+    return FrozenTable(weight, name=checkpoint.name)
+
+
+def _leave_out_table(module: nn.Module, state: dict[str, Any], prefix: str, _metadata: Any) -> None:
+    del state[f"{prefix}weight"]
+
+
+def _keep_table(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Before loading: the table must be the same, and stays as it is."""
+    assert isinstance(module, FrozenTable)
+    recorded = state.get(f"{prefix}base")
+    if (
+        recorded is not None
+        and not module.base.is_meta
+        and not torch.equal(recorded.cpu(), module.base.cpu())
+    ):
+        theirs, ours = (bytes(each.tolist()).hex()[:12] for each in (recorded, module.base))
+        raise CheckpointError(
+            module.name or "token embeddings",
+            f"the model was trained on the token embeddings {theirs}…, and the checkpoint that is here has {ours}…",
+            "give the checkpoint that the model was trained on",
+        )
+    state.setdefault(f"{prefix}weight", module.weight.detach())
 
 
 def _place(checkpoint: Checkpoint) -> tuple[Path, str]:

@@ -11,7 +11,7 @@ from torch import nn
 
 from lego.pretrained.checkpoint import resolve
 from lego.pretrained.packaged import MINILM
-from lego.pretrained.table import table_shape, token_table
+from lego.pretrained.table import frozen_table, table_shape
 from lego.pretrained.tokenizer import PretrainedEncoder
 from lego.spec import PATH_IF_THERE, Context, Tokens, operator
 
@@ -36,9 +36,7 @@ class CheckpointTokens(Tokens):
 
     def build(self, context: Context) -> nn.Module:
         """ids (N, L) → vectors (N, L, W), frozen."""
-        checkpoint = resolve(self.checkpoint)
-        weight = token_table(checkpoint) if context.weights else None
-        return nn.Embedding(*table_shape(checkpoint), _weight=weight).requires_grad_(False)
+        return frozen_table(resolve(self.checkpoint), weights=context.weights)
 
     @classmethod
     def examples(cls) -> Iterable[CheckpointTokens]:

@@ -12,7 +12,7 @@ from torch import nn
 from lego.errors import CheckpointError, Problem
 from lego.pretrained.checkpoint import resolve
 from lego.pretrained.families import shape_of
-from lego.pretrained.table import table_shape, token_table
+from lego.pretrained.table import frozen_table, table_shape, token_table
 from lego.pretrained.tokenizer import PretrainedEncoder
 from lego.spec import PATH_IF_THERE, Context, Tokens, operator
 
@@ -22,7 +22,8 @@ class PretrainedTokens(Tokens):
     """Token ids and vectors of a language model, for content operators that read vectors; W is the width of its table.
 
     `checkpoint` is a folder, a hub id, or the name of one that an installed package ships. Only the table is read from its
-    weights. The vectors stay as they are unless `trainable=True`; nothing is projected here.
+    weights. The vectors stay as they are, and a run keeps their hash in place of them, unless `trainable=True`; nothing is
+    projected here.
     """
 
     checkpoint: str = attrs.field(kw_only=False, metadata=PATH_IF_THERE)
@@ -61,10 +62,10 @@ class PretrainedTokens(Tokens):
             raise CheckpointError(
                 self.checkpoint, what, "use the tokenizer files that belong to these weights"
             )
-        if not context.weights:
-            return nn.Embedding(rows, width).requires_grad_(self.trainable)
-        table = token_table(checkpoint)
-        return nn.Embedding.from_pretrained(table, freeze=not self.trainable)  # type: ignore[no-untyped-call]
+        if not self.trainable:
+            return frozen_table(checkpoint, weights=context.weights)
+        weight = token_table(checkpoint) if context.weights else None
+        return nn.Embedding(rows, width, _weight=weight)
 
     @classmethod
     def examples(cls) -> Iterable[PretrainedTokens]:

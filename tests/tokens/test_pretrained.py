@@ -137,3 +137,27 @@ def test_the_packaged_model_can_be_read() -> None:
     ids = encoder.encode("title", pa.chunked_array([["movie film seven"]])).values
     movie, film, seven = table(torch.from_numpy(ids.astype(np.int64)))
     assert torch.cosine_similarity(movie, film, 0) > torch.cosine_similarity(movie, seven, 0)
+
+
+def test_a_frozen_table_is_not_saved_again(tmp_path: Path) -> None:
+    """What is kept of it is its hash: it goes back onto the same table, is refused on another, and a learning one is kept."""
+
+    def built(folder: str, trainable: bool) -> torch.nn.Module:
+        spec = PretrainedTokens(folder, trainable=trainable)
+        context = Context(width=64, input_width=8, length=9, encoder=spec.fit({}))
+        return torch.nn.ModuleDict({"table": spec.build(context)})
+
+    first, second = saved(tmp_path / "first", _bert()), saved(tmp_path / "second", _bert())
+    state = built(first, False).state_dict()
+    assert {name: value.numel() for name, value in state.items()} == {"table.base": 32}
+    again = built(first, False)
+    weight = again["table"].weight.clone()
+    again.load_state_dict(state)
+    assert torch.equal(again["table"].weight, weight)
+    with pytest.raises(CheckpointError, match="trained on the token embeddings"):
+        built(second, False).load_state_dict(state)
+    with pytest.raises(RuntimeError, match="base"):
+        built(first, False).load_state_dict({})
+    learned = built(first, True)
+    assert list(learned.state_dict()) == ["table.weight"]
+    built(second, True).load_state_dict(learned.state_dict())
