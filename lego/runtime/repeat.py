@@ -13,7 +13,7 @@ from lego.experiment import Experiment
 from lego.report.html import metrics_html
 from lego.runtime.run import Run, run_experiment
 
-Rows = dict[str, dict[str, float]]
+Rows = dict[str, dict[str, float | None]]
 
 
 @attrs.frozen(eq=False, kw_only=True, repr=False)
@@ -24,8 +24,8 @@ class Repeated:
     runs: tuple[Run, ...]
 
     @property
-    def metrics(self) -> dict[str, float]:
-        """The mean of each test metric over the seeds."""
+    def metrics(self) -> dict[str, float | None]:
+        """The mean of each test metric over the seeds; None where one does not apply."""
         return {name: mean for name, (mean, _) in spread(run.metrics for run in self.runs).items()}
 
     @property
@@ -36,10 +36,9 @@ class Repeated:
     @property
     def rows(self) -> Rows:
         """Mean and standard deviation, then the baselines on the same part, then each seed's own numbers."""
-        deviations = {name: value for name, value in self.deviations.items() if value is not None}
         return {
             f"mean of {len(self.runs)} seeds": self.metrics,
-            **({"standard deviation": deviations} if deviations else {}),
+            **({"standard deviation": self.deviations} if len(self.runs) > 1 else {}),
             **{name: dict(metrics) for name, metrics in self.runs[0].record["baselines"].items()},
             **{f"seed {seed}": run.metrics for seed, run in zip(self.seeds, self.runs, strict=True)},
         }
@@ -64,6 +63,7 @@ class Repeated:
         shown = ", ".join(
             f"{name} {mean:.4f}" + ("" if deviations[name] is None else f" ± {deviations[name]:.4f}")
             for name, mean in list(self.metrics.items())[:3]
+            if mean is not None
         )
         return f"Repeated({len(self.runs)} seeds: {shown}, …)"
 
@@ -94,14 +94,18 @@ def repeat(experiment: Experiment, seeds: int, *, resume: bool = False, **option
     return Repeated(seeds=every, runs=tuple(runs))
 
 
-def spread(rows: Iterable[Mapping[str, float | None]]) -> dict[str, tuple[float, float | None]]:
-    """Mean and standard deviation (n - 1) of each name; None for the deviation of one row alone."""
+def spread(rows: Iterable[Mapping[str, float | None]]) -> dict[str, tuple[float | None, float | None]]:
+    """Mean and standard deviation (n - 1) of each name; None where a metric does not apply, and for the deviation of one row."""
     values: dict[str, list[float]] = {}
     for row in rows:
         for name, value in row.items():
-            if value is not None:  # the metric does not apply to such scores
-                values.setdefault(name, []).append(value)
+            found = values.setdefault(name, [])
+            if value is not None:
+                found.append(value)
     return {
-        name: (float(np.mean(found)), float(np.std(found, ddof=1)) if len(found) > 1 else None)
+        name: (
+            float(np.mean(found)) if found else None,
+            float(np.std(found, ddof=1)) if len(found) > 1 else None,
+        )
         for name, found in values.items()
     }

@@ -410,8 +410,12 @@ def test_seeds_repeat_a_run(lego, script, tmp_path):
     assert (found["seeds"], found["n"]) == ([4, 5, 6], 3)
     assert found["runs"][:2] == last(killed)["runs"]
     assert len(list((tmp_path / "runs" / "mine").iterdir())) == 3
-    for name in found["mean"]:
+    assert list(found["mean"]) == list(found["std"]) == list(single[0]["test"])
+    for name, mean in found["mean"].items():
         values = [run["test"][name] for run in single]
+        if None in values:  # the metric does not apply
+            assert (mean, found["std"][name]) == (None, None)
+            continue
         assert found["mean"][name] == pytest.approx(statistics.mean(values), abs=1e-12)
         assert found["std"][name] == pytest.approx(statistics.stdev(values), abs=1e-12)
     assert found["std"]["gauc"] > 0
