@@ -11,7 +11,10 @@ from lego.compiler.check import check
 from lego.pretrained.packaged import MINILM
 from lego.runtime.script import load_experiment
 
-EXAMPLES = sorted((Path(__file__).resolve().parents[1] / "examples").glob("*.py"))
+PROGRAMS = ("table2.py",)
+"""Examples that are run by themselves, not by `lego run`."""
+FOLDER = Path(__file__).resolve().parents[1] / "examples"
+EXAMPLES = sorted(path for path in FOLDER.glob("*.py") if path.name not in PROGRAMS)
 
 
 def names(paths):
@@ -21,6 +24,7 @@ def names(paths):
 def test_there_are_examples_of_both_tasks():
     """One for the main job, and one for each family of models."""
     assert {"once.py", "nrms.py", "naml.py", "dcn_text.py", "din_id.py", "miner.py"} <= set(names(EXAMPLES))
+    assert all((FOLDER / name).is_file() for name in PROGRAMS)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=names(EXAMPLES))
@@ -70,3 +74,42 @@ def test_reading_examples_has_no_effect(tmp_path):
     assert {each for each in after if each.name != "__pycache__"} == {
         each for each in before if each.name != "__pycache__"
     }
+
+
+def test_table_2_goes_on_where_it_was_stopped(tmp_path):
+    """A row that was trained is printed beside the paper's numbers, and is not trained again; the others say what they lack."""
+    command = [
+        sys.executable,
+        "-B",
+        str(FOLDER / "table2.py"),
+        "--users",
+        "12",
+        "--epochs",
+        "1",
+        "--width",
+        "8",
+    ]
+    command += ["--tokens", "Words()", "--row", "NAML_ID", "--row", "PLM-NR", "--out", str(tmp_path / "runs")]
+    environment = {
+        **os.environ,
+        "COLUMNS": "160",
+        "LEGO_HOME": str(tmp_path / "home"),
+        "OMP_NUM_THREADS": "1",
+    }
+    first, again = (
+        subprocess.run(
+            command, capture_output=True, text=True, timeout=200, check=False, env=environment, cwd=tmp_path
+        )
+        for _ in range(2)
+    )
+    assert (first.returncode, first.stderr) == (0, "")
+    assert first.stdout == again.stdout
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert len(list(folder.rglob("metrics.json"))) == 1
+    lines = {line.split("│")[1].strip(): line for line in first.stdout.splitlines() if line.startswith("│")}
+    assert len(lines) == 17 + 2
+    assert "50.13" in lines["NAML_ID"]
+    assert lines["NAML_ID"].count("–") == 0
+    assert "--checkpoint" in lines["PLM-NR"]
+    assert "not asked for" in lines["NRMS"]
+    assert "a baseline" in lines["popularity"]

@@ -57,12 +57,13 @@ from lego.zoo.news import (
 )
 from lego.zoo.next_item import comirec, gru4rec, gsasrec, hstu, sasrec, semantic_ids, simplex, unisrec, vq_rec
 from lego.zoo.omitted import OMITTED
-from lego.zoo.table2 import ROWS
+from lego.zoo.table2 import ROWS, Row
 
 __all__ = [
     "OMITTED",
     "ROWS",
     "Entry",
+    "Row",
     "Setting",
     "autoint",
     "bst",
