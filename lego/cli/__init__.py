@@ -27,6 +27,7 @@ ORDER = (
     "catalog",
     "data",
     "evaluate",
+    "compare",
     "recommend",
     "export",
     "plugins",

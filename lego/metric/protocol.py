@@ -143,7 +143,7 @@ class Protocol:
         values: dict[str, float | None] = {}
         counted, rules = {}, {}
         for metric in metrics:
-            rule = ties or self.ties_of.get(metric.name.partition("@")[0], self.ties)
+            rule = self._ties(metric, ties)
             rules[metric.name] = rule
             if metric.logits and not logits:
                 values[metric.name], counted[metric.name] = None, 0
@@ -166,6 +166,14 @@ class Protocol:
             not_applied=not_applied,
             ties=rules,
         )
+
+    def ranking(self, metric: Metric, rows: Rows, *, ties: Ties | None = None) -> Ranking:
+        """The rows that count, sorted as the metric is measured."""
+        kept, key, _, _ = self._kept(rows)
+        return rows.ranking(self.group, self._ties(metric, ties), kept, key)
+
+    def _ties(self, metric: Metric, ties: Ties | None) -> Ties:
+        return ties or self.ties_of.get(metric.name.partition("@")[0], self.ties)
 
     def values(self, metric: GroupMetric, ranking: Ranking) -> NDArray[np.float64]:
         """(groups,): the metric of each group as this protocol counts it; NaN where it is left out."""

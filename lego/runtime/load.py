@@ -120,6 +120,16 @@ class Loaded:
 
 
 @attrs.frozen(eq=False, kw_only=True)
+class Recorded:
+    """A run folder, without its data."""
+
+    folder: Folder
+    experiment: Experiment
+    kept: Mapping[str, Any]
+    """What `experiment.json` holds."""
+
+
+@attrs.frozen(eq=False, kw_only=True)
 class Opened:
     """A run folder, without its model."""
 
@@ -128,8 +138,8 @@ class Opened:
     store: Store
 
 
-def opened(path: str | Path, screen: Screen | None = None) -> Opened:
-    """The experiment of a run folder, and its data. RunError where it is no run, or where its script or its data has changed."""
+def recorded(path: str | Path) -> Recorded:
+    """The experiment of a run folder. RunError where it is no run, or where its script has changed."""
     folder = Folder(Path(path))
     if not folder.path.is_dir():
         raise RunError(f"There is no run folder {path}.")
@@ -143,7 +153,14 @@ def opened(path: str | Path, screen: Screen | None = None) -> Opened:
     )
     if not isinstance(experiment, Experiment):
         raise RunError(f"{folder.path / 'experiment.json'} holds no experiment.")
-    store = _store(folder, experiment, kept["data"], screen or Screen())
+    return Recorded(folder=folder, experiment=experiment, kept=kept)
+
+
+def opened(path: str | Path, screen: Screen | None = None) -> Opened:
+    """The experiment of a run folder, and its data. RunError where it is no run, or where its script or its data has changed."""
+    run = recorded(path)
+    folder, experiment = run.folder, run.experiment
+    store = _store(folder, experiment, run.kept["data"], screen or Screen())
     return Opened(folder=folder, experiment=experiment, store=store)
 
 
