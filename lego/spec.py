@@ -584,8 +584,8 @@ class Sequence(Content, Behavior):
 
     slot: ClassVar[str] = "content"
 
-    def __rshift__(self, after: Sequence) -> Sequence:
-        """`Attention(pool=None) >> GRU()`: the second reads what the first gives."""
+    def __rshift__(self, after: Behavior) -> Sequence:
+        """`Attention(pool=None) >> GRU()`: the second reads what the first gives. Only the behavior slot takes any behavior last."""
         from lego.sequence.chain import Chain
 
         return Chain(parts=(self, after))

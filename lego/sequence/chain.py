@@ -14,7 +14,7 @@ from lego.sequence.attention import Attention
 from lego.sequence.cnn import CNN
 from lego.sequence.composite import Composite, is_aware, run
 from lego.sequence.gru import GRU
-from lego.spec import Choice, Context, Sequence, choices, operator
+from lego.spec import Behavior, Choice, Context, choices, operator
 
 
 @operator
@@ -22,13 +22,14 @@ class Chain(Composite):
     """Every part reads the sequence that the part before gives; the chain gives what its last part gives.
 
     The first part reads the width of what feeds the chain, later parts the model's width. A chain inside a chain is
-    taken apart, so that `(a >> b) >> c` equals `a >> (b >> c)`.
+    taken apart, so that `(a >> b) >> c` equals `a >> (b >> c)`. In the behavior slot the last part may be any behavior
+    operator: `Attention(pool=None) >> PolyAttention()`.
     """
 
     infix: ClassVar[str] = ">>"
     """How it is written."""
 
-    parts: tuple[Sequence, ...] = attrs.field(kw_only=False)
+    parts: tuple[Behavior, ...] = attrs.field(kw_only=False)
 
     def __attrs_post_init__(self) -> None:
         """Takes inner chains apart and checks that every part but the last gives a sequence."""
@@ -39,7 +40,7 @@ class Chain(Composite):
         object.__setattr__(self, "parts", tuple(_flat(self.parts)))
         if len(self.parts) < 2:
             raise SpecError.wrong_value(
-                "Chain", "parts", self.parts, "two or more Sequence operators, written first >> second"
+                "Chain", "parts", self.parts, "two or more operators, written first >> second"
             )
         for part in self.parts[:-1]:
             # A part that holds a choice is checked when the choice is made.
@@ -76,7 +77,7 @@ class Chain(Composite):
         )
 
 
-def _flat(parts: Iterable[Sequence]) -> Iterator[Sequence]:
+def _flat(parts: Iterable[Behavior]) -> Iterator[Behavior]:
     for part in parts:
         if isinstance(part, Chain):
             yield from part.parts

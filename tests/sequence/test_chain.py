@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lego.contract import Form, Needs
+from lego.contract import Form, Need, Needs
 from lego.errors import SpecError
 from lego.expression import parse
 from lego.sequence.attention import Attention
@@ -63,5 +63,23 @@ class TestChain(SequenceTests):
         assert isinstance(CNN(pool=any_of(None, Mean())) >> any_of(GRU(), Mean()), Chain)
         with pytest.raises(SpecError, match="several models"):
             _ = (GRU(pool=None) >> any_of(GRU(), Mean())).gives
-        with pytest.raises(SpecError, match="Sequence"):
+        with pytest.raises(SpecError, match="a Behavior"):
             any_of(1, 2) >> GRU()
+
+
+def test_the_last_part_may_be_of_the_behavior_slot_alone(movies, tmp_path):
+    """Such a chain is a behavior operator, with the needs and losses of its parts, and no content operator."""
+    from lego import BST, DCN, Experiment, InterestAttention, MovieLens, PolyAttention, Recommender, Training
+    from lego.compiler.rules import broken
+
+    interests = Attention(heads=2, pool=None) >> PolyAttention(interests=2, hidden=4)
+    aware = CNN(pool=None) >> BST(heads=2)
+    assert parse(repr(interests)) == interests
+    assert (interests.gives, aware.gives) == (Form.INTERESTS, Form.PER_CANDIDATE)
+    assert Need.CANDIDATES in aware.needs
+    assert broken(interests, Mean(), DCN()) == "an operator fits the slot it stands in"
+    for behavior, predictor in ((interests, InterestAttention()), (aware, DCN(hidden=(4,)))):
+        model = Recommender(Mean(), behavior, predictor, width=8)
+        data = MovieLens(movies, negatives=3, history=5)
+        run = Experiment(data=data, model=model, training=Training(epochs=1)).run(out=tmp_path)
+        assert 0 <= run.metrics["gauc"] <= 1
