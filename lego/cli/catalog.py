@@ -62,7 +62,9 @@ def _matrix(*, as_json: bool) -> None:
         print_json(made.record())
         return
     slots = " × ".join(f"{count} {slot}" for slot, count in made.operators.items())
-    typer.echo(f"{slots}: {len(made.valid):,} models, each for the tasks {', '.join(made.tasks)}")
+    each = [task for task in made.tasks if task not in made.of_cosines]
+    rest = [f", {made.count(task):,} of them for {task}" for task in made.tasks if task not in each]
+    typer.echo(f"{slots}: {len(made.valid):,} models, each for the tasks {', '.join(each)}{''.join(rest)}")
     typer.echo("Triples that are no model, by the first rule they break:")
     for line in aligned([[f"{count:,}", rule] for rule, count in made.reasons.items()], indent="  "):
         typer.echo(line)
@@ -256,6 +258,9 @@ def _show_full(groups: list[list[Entry]], loaded: list[tuple[dict[str, Any], Any
         first = group[0]
         head = f"{first.name}  {', '.join(_slots(group))}  {first.distribution} {first.version}".rstrip()
         typer.echo(("\n" if place else "") + typer.style(head, bold=True))
+        words = inspect.getdoc(found) or "" if found is not None else ""
+        if words and len(groups) > 1:
+            typer.echo("  " + words.splitlines()[0])
         rows = [
             [key, ", ".join(value) if isinstance(value, list) else str(value)]
             for key, value in facts.items()
@@ -263,5 +268,5 @@ def _show_full(groups: list[list[Entry]], loaded: list[tuple[dict[str, Any], Any
         ]
         for line in aligned(rows, indent="  "):
             typer.echo(line)
-        if found is not None and len(groups) == 1:
-            typer.echo("\n" + (inspect.getdoc(found) or ""))
+        if words and len(groups) == 1:
+            typer.echo("\n" + words)

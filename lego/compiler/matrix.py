@@ -40,14 +40,24 @@ class Matrix:
     reasons: Mapping[str, int]
     """How many of the others break which rule."""
     tasks: tuple[str, ...]
-    """Every model fits every one of them: a task sees scores and labels alone."""
+    """A task sees scores and labels alone, so every model fits every one of them, but for those that read scores as cosines."""
+    of_cosines: frozenset[str]
+    """Tasks that do."""
+    giving_cosines: frozenset[str]
+    """Predictors that can give them."""
     unmade: tuple[str, ...]
     """Operators that are not counted, since they cannot be made without a file."""
+
+    def count(self, task: str) -> int:
+        """How many models a task can train."""
+        if task not in self.of_cosines:
+            return len(self.valid)
+        return sum(triple.names[2] in self.giving_cosines for triple in self.valid)
 
     def record(self) -> dict[str, Any]:
         """As plain JSON types."""
         return {
-            "valid": {task: len(self.valid) for task in self.tasks},
+            "valid": {task: self.count(task) for task in self.tasks},
             "reasons": dict(self.reasons),
             "operators": dict(self.operators),
             "not_counted": list(self.unmade),
@@ -93,13 +103,22 @@ def matrix(extra: Mapping[str, Variants] | None = None) -> Matrix:
         else:
             content, behavior, predictor = made
             valid.append(Triple(names=names, content=content, behavior=behavior, predictor=predictor))
+    tasks = {entry.name.lower(): catalog.load_entry(entry) for entry in catalog.entries("task")}
     return Matrix(
         operators={slot: len(found) for slot, found in named.items()},
         valid=tuple(valid),
         reasons=dict(reasons.most_common()),
-        tasks=tuple(sorted({entry.name.lower() for entry in catalog.entries("task")})),
+        tasks=tuple(sorted(tasks)),
+        of_cosines=frozenset(name for name, task in tasks.items() if getattr(task, "cosines", False)),
+        giving_cosines=frozenset(
+            name for name in named["predictor"] if _gives_cosines(catalog.load("predictor", name))
+        ),
         unmade=tuple(sorted({name for _, unmade in slots.values() for name in unmade})),
     )
+
+
+def _gives_cosines(predictor: Any) -> bool:
+    return any(each.cosines for each in predictor.examples())
 
 
 def _triples(named: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:

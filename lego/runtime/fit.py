@@ -129,7 +129,7 @@ class Fit:
         compiled, position = self.compiled, self.position
         training, pipeline = compiled.experiment.training, compiled.pipeline
         batches = Batches.of_epoch(compiled, position.epoch)
-        loss_module = compiled.experiment.task.build(_task_context(compiled))
+        loss_module = compiled.experiment.task.build(task_context(compiled))
         device = next(pipeline.parameters()).device
         pipeline.train()
         position.seen = seen = position.seen or Running()
@@ -435,7 +435,8 @@ def asked_to_stop() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _task_context(compiled: Compiled) -> Context:
+def task_context(compiled: Compiled) -> Context:
+    """What a task is built with."""
     return Context(
         width=compiled.model.width,
         input_width=compiled.model.width,

@@ -121,7 +121,10 @@ def test_reasons_and_models_are_all_there_is(models):
     """Every triple of names is a model or has one reason."""
     total = np.prod(list(models.operators.values()))
     assert len(models.valid) + sum(models.reasons.values()) == total
-    assert set(models.record()["valid"].values()) == {len(models.valid)}
+    counts = models.record()["valid"]
+    of_cosines = sum(triple.names[2] == "Cosine" for triple in models.valid)
+    assert 0 < of_cosines == counts.pop("cosinecontrastive")
+    assert set(counts.values()) == {len(models.valid)}
 
 
 def test_the_compiler_agrees_with_the_rules(data, models, extra):

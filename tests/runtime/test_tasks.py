@@ -25,7 +25,7 @@ from lego import (
 )
 from lego.compiler.check import check
 from lego.compiler.plan import plan_of
-from lego.runtime.fit import Batches
+from lego.runtime.fit import Batches, task_context
 
 TASKS = (
     Matching(source="batch"),
@@ -121,3 +121,11 @@ def test_losses_are_planned_and_logged_by_name(small, tmp_path, parts, names):
     told = set(epoch) & {"disagreement", "next_item", "distillation", "topic"}
     assert told == set(names)
     assert all(np.isfinite(epoch[name]) for name in names)
+
+
+def test_a_task_is_told_how_many_items_there_are(small):
+    """What GBCE makes up for depends on it."""
+    made = compile(small(task=GBCE(1.0, negatives=8)))
+    others = made.store.items.num_rows - 1
+    module = made.experiment.task.build(task_context(made))
+    assert module.power == pytest.approx(8 / others)
