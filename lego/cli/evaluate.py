@@ -44,6 +44,31 @@ def evaluate(
         metavar="FILE",
         help="Write the scores with ids, labels, history lengths and times: Parquet or CSV.",
     ),
+    slices: bool = typer.Option(
+        False, "--slices", help="Accuracy by length of history, by cold and warm items, and by category."
+    ),
+    beyond: bool = typer.Option(
+        False,
+        "--beyond",
+        help="Diversity, categories, novelty, popularity, serendipity and calibration of the best items.",
+    ),
+    retrieval: bool = typer.Option(
+        False, "--retrieval", help="Rank all items of the data for each impression, and look for its clicks."
+    ),
+    k: list[int] = typer.Option(
+        [],
+        "-k",
+        min=1,
+        help="How many items are best: 10 for --beyond; for --retrieval 10, 50 and 100. May be given several times.",
+    ),
+    category: str = typer.Option(
+        "", metavar="NAME", help="The attribute that --slices and --beyond call a category."
+    ),
+    vectors: str = typer.Option(
+        "",
+        metavar="FILE",
+        help="Item vectors for --beyond, or a checkpoint that makes them; the model's own unless given.",
+    ),
     device: str = typer.Option("auto", help="cpu, cuda, mps, or auto."),
     no_cache: bool = typer.Option(
         False, "--no-cache", help="Score without caches: slower, the same numbers."
@@ -56,7 +81,9 @@ def evaluate(
     if (run is None) == (scores is None):
         raise SpecError("lego evaluate: name a run folder, or a file with --scores FILE; one of the two.")
     if scores is not None:
-        _refuse_with_scores(submission=submission, export=export)
+        _refuse_with_scores(
+            submission=submission, export=export, slices=slices, beyond=beyond, retrieval=retrieval, k=k
+        )
         _of_file(scores, protocol, metric, logits=logits, as_json=as_json)
         return
     assert run is not None
@@ -68,7 +95,24 @@ def evaluate(
 
     if protocol not in ("", ALL, *PROTOCOLS):
         named(protocol)  # the error that lists them
-    if protocol == ALL or submission or export:
+    if slices or beyond or retrieval:
+        if protocol or submission or export:
+            raise SpecError(
+                "lego evaluate: --slices, --beyond and --retrieval go without --protocol and files."
+            )
+        _more(
+            run,
+            part.value,
+            slices=slices,
+            beyond=beyond,
+            retrieval=retrieval,
+            cuts=k,
+            category=category or None,
+            vectors=vectors,
+            device=device,
+            as_json=as_json,
+        )
+    elif protocol == ALL or submission or export:
         _of_run(run, part, protocol, submission, export, device=device, cache=not no_cache, as_json=as_json)
     else:
         _again(run, part, protocol, device=device, cache=not no_cache, as_json=as_json)
@@ -141,10 +185,63 @@ def _of_file(path: Path, protocol: str, metrics: list[str], *, logits: bool, as_
         _show(read, str(path))
 
 
-def _refuse_with_scores(**given: Path | None) -> None:
+def _more(
+    run: Path,
+    part: str,
+    *,
+    slices: bool,
+    beyond: bool,
+    retrieval: bool,
+    cuts: list[int],
+    category: str | None,
+    vectors: str,
+    device: str,
+    as_json: bool,
+) -> None:
+    """What one number does not say."""
+    from lego.cli.output import console, errors, print_json
+    from lego.report.table import print_metrics
+    from lego.runtime import beyond as more
+    from lego.runtime.load import load
+    from lego.runtime.progress import Screen
+    from lego.runtime.reading import scored
+    from lego.runtime.retrieval import CUTS
+    from lego.runtime.retrieval import retrieval as retrieved
+
+    screen = Screen(errors())
+    told: dict[str, Any] = {"run": str(run), "part": part}
+    tables: list[tuple[str, dict[str, dict[str, float | None]]]] = []
+    if slices or beyond:
+        found = scored(run, part, device=device, screen=screen)
+        if slices:
+            told["slices"] = more.slices(found, category=category)
+            tables.append(("by slice", dict(more.told(told["slices"]))))
+        if beyond:
+            compared = more.vectors_of(found, vectors, device=device, screen=screen)
+            told["beyond"] = {
+                name: value
+                for best in cuts or [10]
+                for name, value in more.beyond_accuracy(
+                    found, best, category=category, vectors=compared
+                ).items()
+            }
+            tables.append(("beyond accuracy, the mean over users", {"this model": told["beyond"]}))
+    if retrieval:
+        loaded = load(run, device=device, screen=screen)
+        told["retrieval"] = retrieved(loaded, part, cuts=cuts or CUTS, screen=screen)
+        title = f"all {told['retrieval']['items']:,} items for each of {told['retrieval']['impressions']:,} impressions"
+        tables.append((title, {"this model": told["retrieval"]["metrics"]}))
+    if as_json:
+        print_json(told)
+        return
+    for title, rows in tables:
+        print_metrics(rows, console(as_json=False), title=title)
+
+
+def _refuse_with_scores(**given: object) -> None:
     from lego.errors import SpecError
 
-    asked = [f"--{name}" for name, value in given.items() if value is not None]
+    asked = [f"--{name}" for name, value in given.items() if value]
     if asked:
         raise SpecError(f"lego evaluate --scores: {', '.join(asked)} is for a run, whose data is known.")
 

@@ -78,8 +78,8 @@ class Compared:
         if self.tests:
             told += (
                 f" Tests are paired per group, by {self.test} with {self.resamples:,} resamples, on values averaged over the "
-                f"runs of a model; difference is first minus second, with its {self.confidence:.0%} interval; effect is Cohen's d for "
-                f"pairs; p is two-sided, and corrected by Holm for {len(self.tests)} tests."
+                f"runs of a model; difference is first minus second, with its {self.confidence:.0%} interval; effect is "
+                f"Cohen's d for pairs; p is two-sided, and corrected by Holm for {len(self.tests)} tests."
             )
         return told
 

@@ -97,7 +97,6 @@ def recommend(
 ) -> pa.Table:
     """What `Loaded.recommend` gives; the notes stand in the metadata of the schema, under `NOTES`."""
     _refuse_call(user, users, history, k)
-    model = loaded.compiled
     wanted = _read_of_items(loaded)
     candidates = asked(loaded.store, items, wanted)
     if users is not None:
@@ -107,19 +106,29 @@ def recommend(
     else:
         askers = _with_history(candidates.rows_of([str(each) for each in history]))
     notes = [*_notes_on_users(loaded, askers), *_notes_on_items(loaded, candidates)]
-    screen = screen or Screen()
-    if model is not None:
-        scores, rows = _by_model(model, askers, candidates, k, screen, exclude_seen=exclude_seen)
-    else:
-        against = getattr(loaded.scorer, "against", None)
-        if against is None:
-            what = f"{loaded.experiment.model!r} scores impressions only: its scorer has no method `against`"
-            raise RunError(f"{what} (see lego.scorer.base.Recommending), so it cannot recommend.")
-        recent = askers.recent(loaded.history)
-        score = against(recent.history, candidates.new)
-        seen = _seen(askers, exclude_seen=exclude_seen)
-        scores, rows = best(score, candidates.rows, seen, k, screen)
+    scores, rows = best_of(loaded, askers, candidates, k, screen or Screen(), exclude_seen=exclude_seen)
     return _table(candidates, askers, scores, rows, notes)
+
+
+def best_of(
+    loaded: Loaded, askers: Askers, candidates: Asked, k: int, screen: Screen, *, exclude_seen: bool
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Scores (B, k') and rows (B, k') of the best candidates for each of B askers; a row is 0 where fewer are left.
+
+    Users in blocks, pages of items within. RunError where the run's scorer scores impressions alone.
+    """
+    if loaded.compiled is not None:
+        return _by_model(loaded.compiled, askers, candidates, k, screen, exclude_seen=exclude_seen)
+    against = getattr(loaded.scorer, "against", None)
+    if against is None:
+        what = f"{loaded.experiment.model!r} scores impressions only: its scorer has no method `against`"
+        raise RunError(f"{what} (see lego.scorer.base.Recommending), so it cannot recommend.")
+    found = []
+    for at in range(0, len(askers), USER_PAGE):
+        block = askers.take(np.arange(at, min(at + USER_PAGE, len(askers))))
+        score = against(block.recent(loaded.history).history, candidates.new)
+        found.append(best(score, candidates.rows, _seen(block, exclude_seen=exclude_seen), k, screen))
+    return np.concatenate([scores for scores, _ in found]), np.concatenate([rows for _, rows in found])
 
 
 def notes_of(table: pa.Table) -> list[str]:

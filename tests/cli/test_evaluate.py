@@ -95,3 +95,17 @@ def test_wrong_use_is_answered(lego, run, arguments, words):
     answer = lego("evaluate", *(run.path if each == "RUN" else each for each in arguments))
     assert answer.code in (1, 2)
     assert words in answer.err
+
+
+def test_what_one_number_does_not_say(lego, run):
+    """Slices, lists beyond accuracy and retrieval, in JSON and as tables."""
+    options = ("--slices", "--beyond", "--retrieval", "-k", 5)
+    found = lego("evaluate", run.path, *options, "--json").json
+    assert {"history", "item"} <= found["slices"].keys()
+    assert "novelty@5" in found["beyond"]
+    assert found["retrieval"]["metrics"].keys() == {"recall@5", "ndcg@5", "hit@5", "mrr@5"}
+    shown = lego("evaluate", run.path, *options)
+    assert shown.code == 0, shown.err
+    for text in ("item cold", "novelty@5", "all 120 items", "recall@5"):
+        assert text in shown.out, text
+    assert "go without --protocol" in lego("evaluate", run.path, "--slices", "--protocol", "all").err

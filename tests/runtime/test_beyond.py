@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lego import Attention, Experiment, ItemID, MovieLens, Popularity, load
+from lego.errors import SpecError
+from lego.metric.gauc import GAUC
+from lego.metric.ranking import Ranking
+from lego.ragged import Ragged
+from lego.runtime.beyond import beyond_accuracy, category_of, clicks_of, slices, vectors_of
+from lego.runtime.reading import scored
+from lego.runtime.retrieval import measure, retrieval
+
+
+@pytest.fixture(scope="module")
+def made(small, tmp_path_factory):
+    """A finished run of a text model."""
+    return small(content=Attention(heads=2), epochs=1).run(out=tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="module")
+def genres(movielens, tmp_path_factory):
+    """A baseline on movies that have genres."""
+    experiment = Experiment(data=MovieLens(movielens, negatives=3), model=Popularity())
+    return experiment.run(out=tmp_path_factory.mktemp("runs"))
+
+
+def test_numbers_beyond_accuracy(made, genres):
+    """Each is in its range; what the data lacks is None; the popular are popular."""
+    found = scored(made.path)
+    vectors = vectors_of(found)
+    assert vectors.shape == (found.store.item_count + 1, 8)
+    assert not vectors[0].any()
+    values = beyond_accuracy(found, 3, vectors=vectors)
+    assert 0 <= values["diversity@3"] <= 2
+    assert 0 <= values["serendipity@3"] <= 2
+    assert 0 < values["catalog_share@3"] <= 1
+    other = scored(genres.path)
+    assert vectors_of(other) is None
+    values = beyond_accuracy(other, 2)
+    assert "diversity@2" not in values
+    assert values["popularity@2"] > 0.8
+    assert values["category_entropy@2"] <= 1
+    assert values["miscalibration@2"] > 0
+    with pytest.raises(SpecError, match="Items have no category 'genre'"):
+        beyond_accuracy(other, 2, category="genre")
+    with pytest.raises(SpecError, match="k must be at least 1"):
+        beyond_accuracy(other, 0)
+
+
+def test_slices_are_of_the_clicks_inside(genres):
+    """Each impression is in one slice of history; cold and warm clicks are all clicks; GAUC by hand."""
+    found = scored(genres.path)
+    made = slices(found)
+    total = len(found.impressions)
+    assert sum(each["impressions"] for each in made["history"].values()) == total
+    clicks = int(found.impressions.labels.sum())
+    assert made["item"]["warm"]["clicks"] + made["item"]["cold"]["clicks"] == clicks
+    assert made["history"]["0"]["gauc"] is None
+    assert made["history"]["0"]["impressions"] == 0
+    codes, names = category_of(found.store)
+    items, labels = found.impressions.candidates.values, found.impressions.labels == 1
+    name, values = next(iter(made["category"].items()))
+    inside = ~labels | (codes[items] == names.index(name))
+    rows = found.rows
+    expected = GAUC().measure(Ranking(found.scores[inside], labels[inside], rows.impression[inside]))
+    assert values["gauc"] == pytest.approx(expected)
+    assert values["clicks"] == int((labels & (codes[items] == names.index(name))).sum())
+    assert (clicks_of(found.store)[items[labels]] > 0).sum() == made["item"]["warm"]["clicks"]
+
+
+def test_retrieval_measures_against_a_loop():
+    """Recall, nDCG, hits and MRR of lists with the clicks among them, one list at a time."""
+    rng = np.random.default_rng(0)
+    rows = np.stack([rng.permutation(30)[:8] + 1 for _ in range(12)])
+    rows[0, 5:] = 0
+    clicks = [rng.choice(30, size=int(rng.integers(1, 6)), replace=False) + 1 for _ in range(12)]
+    found = measure(
+        rows, Ragged.from_lengths(np.concatenate(clicks), np.array([len(c) for c in clicks])), (1, 5, 20)
+    )
+    for cut in (1, 5, 20):
+        recall, gain, hit = [], [], []
+        for row, wanted in zip(rows, clicks, strict=True):
+            head = [int(item in wanted) for item in row[:cut]]
+            best = sum(1 / np.log2(rank + 2) for rank in range(min(cut, 8, len(wanted))))
+            recall.append(sum(head) / len(wanted))
+            gain.append(sum(one / np.log2(rank + 2) for rank, one in enumerate(head)) / best)
+            hit.append(any(head))
+        assert found[f"recall@{cut}"] == pytest.approx(np.mean(recall))
+        assert found[f"ndcg@{cut}"] == pytest.approx(np.mean(gain))
+        assert found[f"hit@{cut}"] == pytest.approx(np.mean(hit))
+
+
+@pytest.mark.parametrize("exclude_seen", [True, False])
+def test_all_items_are_ranked_as_they_are_recommended(made, exclude_seen):
+    """For the first impressions the best items are those that `recommend` gives by the same history."""
+    loaded = load(made.path)
+    found = retrieval(loaded, cuts=(5, 200), exclude_seen=exclude_seen)
+    assert found["items"] == loaded.store.item_count
+    if not exclude_seen:
+        assert found["metrics"]["recall@200"] == 1.0, "all items are found among all items"
+        assert found["clicks_on_seen"] == 0
+    impressions, users = loaded.store.part("test"), loaded.store.users
+    hits, total = 0, 0
+    for at in range(len(impressions)):
+        part = slice(impressions.candidates.offsets[at], impressions.candidates.offsets[at + 1])
+        clicked = impressions.candidates.values[part][impressions.labels[part] == 1]
+        history = users.history.values[impressions.start[at] : impressions.stop[at]]
+        clicked = clicked[~np.isin(clicked, history)] if exclude_seen else clicked
+        ids = loaded.store.item_ids.take(history - 1).to_pylist()
+        table = loaded.recommend(history=ids, k=5, exclude_seen=exclude_seen)
+        best = loaded.store.item_rows(table["item"].to_pylist())
+        hits += np.isin(clicked, best).sum() / max(1, len(clicked))
+        total += len(clicked) > 0
+    assert found["impressions"] == total
+    assert found["metrics"]["recall@5"] == pytest.approx(hits / total)
+
+
+def test_retrieval_of_a_baseline(genres, small, tmp_path):
+    """Popularity ranks all items too; wrong cuts are answered."""
+    found = retrieval(load(genres.path), cuts=(10, 100))
+    assert found["metrics"]["recall@100"] > found["metrics"]["recall@10"] > 0
+    with pytest.raises(SpecError, match="every k must be at least 1"):
+        retrieval(load(genres.path), cuts=(0,))
+    by_row = small(content=ItemID(), epochs=1).run(out=tmp_path)
+    assert retrieval(load(by_row.path))["metrics"]["hit@100"] > 0
