@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def save_weights(path: Path, module: nn.Module) -> None:
     """What `module.state_dict()` holds: all that was trained; frozen language model weights are left to their own files."""
     with written_aside(path) as aside:
-        save_file(
+        _write(
             {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}, aside
         )
 
@@ -45,7 +45,7 @@ def save_position(
         for key, value in values.items():
             state[f"{names[id(parameter)]}/{key}"] = torch.as_tensor(value).detach().cpu().contiguous()
     with written_aside(mine / "optimizer.safetensors") as aside:
-        save_file(state, aside)
+        _write(state, aside)
     write_json(mine / "position.json", position)
     write_json(folder / "last.json", {"folder": mine.name})
     for other in folder.glob("epoch-*"):
@@ -67,6 +67,13 @@ def load_position(folder: Path, module: nn.Module, optimizer: torch.optim.Optimi
             value if field == "step" else value.to(parameters[name].device)
         )
     return position
+
+
+def _write(tensors: dict[str, Tensor], path: Path) -> None:
+    try:
+        save_file(tensors, path)
+    except SafetensorError as problem:  # how it tells that a disk is full
+        raise OSError(str(problem)) from problem
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -18,7 +18,6 @@ from typing import Any
 
 import attrs
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError
 
 from lego import catalog
 from lego.errors import RunError
@@ -45,7 +44,7 @@ def written_aside(path: Path) -> Iterator[Path]:
         aside.chmod(0o644)
         aside.replace(path)
         _sync(path.parent)
-    except (OSError, SafetensorError) as problem:
+    except OSError as problem:
         raise RunError.unwritten(path, problem) from problem
     finally:
         if aside is not None:

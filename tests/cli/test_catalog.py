@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -172,7 +173,7 @@ def test_malformed_metadata_is_told_on_standard_error(lego, distribution):
     """A file that cannot be read is named, and the listing is whole and clean."""
     distribution("torn", "no section\n[lego.task\n")
     answer = lego("catalog", "task", "--json")
-    assert {row["name"] for row in answer.json} == {"Matching", "Ranking"}
+    assert {row["name"] for row in answer.json} >= {"Matching", "Ranking"}
     assert "torn: its metadata is malformed" in answer.err
 
 
@@ -181,9 +182,12 @@ def test_malformed_metadata_is_told_on_standard_error(lego, distribution):
     [("Attenton", "'Attention'"), ("behaviour", "'behavior'"), ("gru", "'GRU'"), ("acme.GRU", "'GRU'")],
 )
 def test_an_unknown_name_is_wrong_use(lego, what, hint):
-    """Exit code 2, the nearest name, everything there is, nothing on standard output."""
+    """Exit code 2, the nearest name, everything there is, and for programs the same as a document."""
     answer = lego("catalog", what, "--json")
-    assert (answer.code, answer.out) == (2, "")
+    assert answer.code == 2
+    told = json.loads(answer.out)["error"]
+    assert answer.err == f"error: {told}\n"
+    assert not lego("catalog", what).out
     assert f"No slot or operator is called {what!r}. Did you mean {hint}?" in answer.err
     assert "Traceback" not in answer.err
 
@@ -263,3 +267,14 @@ def test_a_command_is_described_without_being_run(lego, distribution):
     answer = lego("catalog", "shout")
     assert answer.code == 0
     assert "ran" not in answer.out
+
+
+def test_a_full_listing_says_what_each_is(lego):
+    """Below each name stands the first sentence of its description; of one alone, the whole of it."""
+    from lego import GRU, Mean
+
+    listing = lego("catalog", "behavior", "--full").out
+    for spec in (GRU, Mean):
+        first = spec.__doc__.splitlines()[0]
+        assert re.search(rf"^{spec.__name__}  .*\n  {re.escape(first)}$", listing, re.MULTILINE)
+    assert lego("catalog", "GRU").out.rstrip().endswith(GRU.__doc__.strip().splitlines()[-1].strip())
