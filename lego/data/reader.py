@@ -1,4 +1,4 @@
-"""CSV with a header → Arrow columns. What cannot be read is named by file, line and column, all of it at once.
+"""Rows of text in a known layout → Arrow columns. What cannot be read is named by file, line and column, all of it at once.
 
 A file is read by Arrow in one go. Only where that fails, or the caller found rows that contradict each other, is it walked
 through line by line to say what is wrong.
@@ -80,34 +80,63 @@ class Complaint:
     """The first row with these values is right, those behind it are wrong."""
 
 
-def read_csv(path: Path, columns: Sequence[Column], problems: Problems) -> pa.Table | None:
+@attrs.frozen
+class Layout:
+    """How rows are written."""
+
+    names: tuple[str, ...] = ()
+    """The columns where there is no header; with a header it says them."""
+    delimiter: str = ","
+    encoding: str = "utf-8"
+
+    @property
+    def quoted(self) -> bool:
+        """Whether quotes enclose a value: in CSV alone."""
+        return self.delimiter == ","
+
+
+CSV = Layout()
+
+
+def read_rows(
+    path: Path, columns: Sequence[Column], problems: Problems, layout: Layout = CSV
+) -> pa.Table | None:
     """The columns, in the given order; None where something is wrong, which is then among the problems."""
-    if not _header_holds(path, columns, problems):
+    if path.stat().st_size == 0:
+        problems.add(path.name, "is empty", "put the complete file in its place")
+        return None
+    if not layout.names and not _header_holds(path, columns, problems):
         return None
     try:
-        table = _read(path, columns)
+        table = _read(path, columns, layout)
     except pa.ArrowInvalid as failure:
         reason = str(failure)
     else:
         if table.num_rows == 0:
-            problems.add(path.name, "holds a header and no rows", "put the complete file in its place")
+            what = "holds no rows" if layout.names else "holds a header and no rows"
+            problems.add(path.name, what, "put the complete file in its place")
             return None
         if _in_range(table, columns):
             return table
         reason = "a value is out of range"
     before = len(problems)
-    problems.extend(examine(path, columns))
+    problems.extend(examine(path, columns, layout=layout))
     if len(problems) == before:
         problems.add(path.name, reason, "compare the file with the official one")
     return None
 
 
-def examine(path: Path, columns: Sequence[Column], complaints: Iterable[Complaint] = ()) -> Iterator[Problem]:
+def examine(
+    path: Path, columns: Sequence[Column], complaints: Iterable[Complaint] = (), layout: Layout = CSV
+) -> Iterator[Problem]:
     """What is wrong in a file whose header is right, line by line."""
     complaints = tuple(complaints)
     first: dict[tuple[int, tuple[Any, ...]], int] = {}
-    fields, places = 0, [0]
-    for number, record, failure in _records(path):
+    fields, places = (
+        len(layout.names),
+        [layout.names.index(column.name) for column in columns if layout.names],
+    )
+    for number, record, failure in _records(path, layout):
         if failure is not None:
             yield failure
         elif not record:
@@ -116,7 +145,12 @@ def examine(path: Path, columns: Sequence[Column], complaints: Iterable[Complain
             fields, places = len(record), [record.index(column.name) for column in columns]
         elif len(record) != fields:
             what = f"{fields} columns are expected, {len(record)} found"
-            yield Problem(f"{path.name} line {number}", what, "put quotes around a value with commas in it")
+            fix = (
+                "put quotes around a value with commas in it"
+                if layout.quoted
+                else "repair the line, or take it out"
+            )
+            yield Problem(f"{path.name} line {number}", what, fix)
         else:
             row = {}
             for column, place in zip(columns, places, strict=True):
@@ -158,9 +192,17 @@ def _header_holds(path: Path, columns: Sequence[Column], problems: Problems) -> 
     return all(names.count(column.name) == 1 for column in columns)
 
 
-def _read(path: Path, columns: Sequence[Column]) -> pa.Table:
+def _read(path: Path, columns: Sequence[Column], layout: Layout) -> pa.Table:
+    file: Any = path
+    mark = layout.delimiter
+    if len(mark) > 1:  # Arrow knows delimiters of one character: one that no text has stands in
+        file, mark = pa.BufferReader(path.read_bytes().replace(mark.encode(), b"\x1f")), "\x1f"
     table = pyarrow.csv.read_csv(
-        path,
+        file,
+        read_options=pyarrow.csv.ReadOptions(
+            column_names=list(layout.names) or None, encoding=layout.encoding
+        ),
+        parse_options=pyarrow.csv.ParseOptions(delimiter=mark, quote_char='"' if layout.quoted else False),
         convert_options=pyarrow.csv.ConvertOptions(
             column_types={column.name: column.type for column in columns},
             include_columns=[column.name for column in columns],
@@ -187,19 +229,17 @@ def _in_range(table: pa.Table, columns: Sequence[Column]) -> bool:
     )
 
 
-def _records(path: Path) -> Iterator[tuple[int, list[str] | None, Problem | None]]:
+def _records(path: Path, layout: Layout = CSV) -> Iterator[tuple[int, list[str] | None, Problem | None]]:
     """Line number, its fields or None, and what is wrong with the line as such."""
     with path.open("rb") as file:
         for number, raw in enumerate(file, 1):
             try:
-                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-                fields = (
-                    next(csv.reader([line], strict=True), [])
-                    if '"' in line
-                    else line.split(",")
-                    if line
-                    else []
-                )
+                marked = number == 1 and layout.encoding == "utf-8"
+                line = raw.decode("utf-8-sig" if marked else layout.encoding).rstrip("\r\n")
+                if layout.quoted and '"' in line:
+                    fields = next(csv.reader([line], strict=True), [])
+                else:
+                    fields = line.split(layout.delimiter) if line else []
             except UnicodeDecodeError as failure:
                 what = f"byte {failure.start + 1} of the line, 0x{raw[failure.start]:02x}, is not UTF-8"
                 yield number, None, Problem(f"{path.name} line {number}", what, "save the file as UTF-8")

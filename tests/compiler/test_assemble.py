@@ -66,7 +66,7 @@ def test_each_slot_starts_from_chance_of_its_own(experiment):
 def test_attributes_are_read_in_their_order_and_budgets(experiment):
     """Unless the model says otherwise the source's own; each attribute is cut to its budget."""
     default = compile(experiment(Mean()))
-    assert dict(default.reads) == {"title": 30, "genres": 5}
+    assert dict(default.reads) == {"title": 30, "genres": 16}
     short = compile(experiment(Mean(), reads={"title": 2}))
     assert int(short.fed[""].tokens.tokens.lengths.max()) == 2
     words = [len(title.split()) for title in short.store.items["title"].to_pylist()]

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from lego.data.problems import LIMIT, Problems
-from lego.data.reader import Column, read_csv
+from lego.data.reader import Column, read_rows
 
 COLUMNS = (Column("id", pa.int64(), low=0), Column("name"), Column("score", pa.float64(), low=0.5, high=5.0))
 
@@ -15,7 +15,7 @@ def read(tmp_path):
         path = tmp_path / "some.csv"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         problems = Problems()
-        return read_csv(path, COLUMNS, problems), problems
+        return read_rows(path, COLUMNS, problems), problems
 
     return run
 

@@ -1,6 +1,6 @@
 """MovieLens (Harper and Konstan 2015, https://doi.org/10.1145/2827872): ratings of movies, with titles and genres.
 
-Reads the CSV editions: ml-latest-small, ml-latest, ml-20m, ml-25m, ml-32m.
+Reads the CSV editions (ml-latest-small, ml-latest, ml-20m, ml-25m, ml-32m) and the older ones (ml-100k, ml-1m, ml-10m).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from lego.data.candidates import draw_listed, draw_unseen, impressions_of_clicks, split_by_share
 from lego.data.problems import Problems
-from lego.data.reader import Column, Complaint, examine, read_csv
+from lego.data.source.movielens_files import URL, Edition, find
 from lego.data.table import Tables, flat, lists
 from lego.errors import DataError, Problem, SpecError
 from lego.ragged import Ragged, offsets_of
@@ -27,14 +27,6 @@ from lego.spec import PATH, Choice, Source, between, field_names, ge, operator
 _NO_GENRE = "(no genres listed)"
 _USERS_STREAM = 9
 """Which stream of the seed chooses the users; the parts have 0, 1 and 2."""
-
-_MOVIES = (Column("movieId", pa.int64(), low=0), Column("title"), Column("genres"))
-_RATINGS = (
-    Column("userId", pa.int64(), low=0),
-    Column("movieId", pa.int64(), low=0),
-    Column("rating", pa.float64(), low=0.5, high=5.0),
-    Column("timestamp", pa.int64(), low=0),
-)
 
 
 def _path_text(value: str | os.PathLike[str]) -> str:
@@ -70,15 +62,16 @@ class MovieLens(Source):
     - Chance comes from `seed` alone. `history` cuts to the most recent clicks when the data is read, and changes nothing that is
       prepared.
 
-    Title keeps the year in parentheses; genres are a list, empty for "(no genres listed)".
+    Title keeps the year in parentheses; genres are a list, empty for "(no genres listed)". Users of ml-1m and ml-100k have
+    gender, age (a range in ml-1m, a number in ml-100k), occupation and zip code. movies.csv is movies.dat or u.item there.
     """
 
-    reads: ClassVar[Mapping[str, int]] = {"title": 30, "genres": 5}
+    reads: ClassVar[Mapping[str, int]] = {"title": 30, "genres": 16}
     domain: ClassVar[str] = "movies"
     language: ClassVar[str] = "English"
     attributes: ClassVar[tuple[str, ...]] = ("title", "genres")
     official_files: ClassVar[tuple[str, ...]] = ("movies.csv", "ratings.csv")
-    url: ClassVar[str] = "https://grouplens.org/datasets/movielens/"
+    url: ClassVar[str] = URL
     licence: ClassVar[str] = (
         "research only; redistribution under the same terms; no commercial use without permission"
     )
@@ -112,37 +105,25 @@ class MovieLens(Source):
         return {"version": 1, **{name: getattr(self, name) for name in names}}
 
     def files(self) -> Iterable[Path]:
-        """movies.csv and ratings.csv; DataError with where to get them."""
-        folder = Path(self.path).expanduser()
-        paths = [folder / name for name in self.official_files]
-        if any(not path.is_file() for path in paths):
-            raise DataError([_missing_files(folder, [path for path in paths if not path.is_file()])])
-        return paths
+        """The files of the edition in the folder; DataError with where to get them."""
+        return find(Path(self.path).expanduser()).paths
 
     def tables(self) -> Tables:
         """The tables of it, checked."""
-        movies_path, ratings_path = self.files()
+        edition = find(Path(self.path).expanduser())
         problems = Problems()
-        movies = _read_unique(
-            movies_path, _MOVIES, ("movieId",), "movie {movieId} is already in line {first}", problems
-        )
-        ratings = _read_unique(
-            ratings_path,
-            _RATINGS,
-            ("userId", "movieId"),
-            "user {userId} rates movie {movieId} in line {first} already",
-            problems,
-        )
+        movies, ratings = edition.read_movies(problems), edition.read_ratings(problems)
+        people = edition.read_users(problems)
         problems.raise_any()
         assert movies is not None  # a table is None only where there is a problem
         assert ratings is not None
-        movies, ratings, dropped = self._settle_missing(movies, ratings, ratings_path)
-        return self._tables(movies, ratings, dropped).check()
+        movies, ratings, dropped = self._settle_missing(movies, ratings, edition)
+        return self._tables(movies, ratings, people, dropped).check()
 
     def _settle_missing(
-        self, movies: pa.Table, ratings: pa.Table, path: Path
+        self, movies: pa.Table, ratings: pa.Table, edition: Edition
     ) -> tuple[pa.Table, pa.Table, dict[str, int]]:
-        """The policy for ratings of movies that movies.csv lacks."""
+        """The policy for ratings of movies that the edition's file of movies lacks."""
         known = pc.is_in(ratings["movieId"], pc.unique(movies["movieId"]))
         count = ratings.num_rows - (pc.sum(known).as_py() or 0)
         dropped = {} if self.missing == "error" else {"ratings_of_missing_movies": count}
@@ -162,20 +143,18 @@ class MovieLens(Source):
                     "movies_without_text": len(ids),
                 },
             )
-        complaint = Complaint(
-            ("movieId",),
-            frozenset((value,) for value in absent.to_pylist()),
-            "movie {movieId} is not in movies.csv",
-            'use the movies.csv of the same edition, or choose missing="drop" or missing="empty"',
-        )
+        name = edition.movies.name
+        fix = f'use the {name} of the same edition, or choose missing="drop" or missing="empty"'
         problems = Problems()
-        problems.extend(examine(path, _RATINGS, [complaint]))
+        edition.complain_of_missing(absent, fix, problems)
         problems.raise_any()
         raise DataError(
-            [Problem(str(path), f"{count} ratings are of movies that movies.csv lacks", complaint.fix)]
+            [Problem(str(edition.ratings), f"{count} ratings are of movies that {name} lacks", fix)]
         )
 
-    def _tables(self, movies: pa.Table, ratings: pa.Table, dropped: dict[str, int]) -> Tables:
+    def _tables(
+        self, movies: pa.Table, ratings: pa.Table, people: pa.Table | None, dropped: dict[str, int]
+    ) -> Tables:
         item = _item_rows(flat(movies["movieId"]), flat(ratings["movieId"]))
         user_ids, user = np.unique(flat(ratings["userId"]), return_inverse=True)
         moment = flat(ratings["timestamp"])
@@ -203,6 +182,13 @@ class MovieLens(Source):
             "history": lists(history, pa.int32()),
             "times": lists(times, pa.int64()),
         }
+        if people is not None:
+            place = pc.index_in(
+                pa.array(user_ids[kept], pa.int64()), value_set=people["userId"].combine_chunks()
+            )
+            dropped["users_without_attributes"] = place.null_count
+            known = people.drop_columns("userId").combine_chunks()
+            users |= {name: known[name].take(place) for name in known.column_names}
         return Tables(
             items=_items(movies),
             users=pa.table(users),
@@ -260,23 +246,6 @@ class MovieLens(Source):
         }
 
 
-def _read_unique(
-    path: Path, columns: tuple[Column, ...], key: tuple[str, ...], what: str, problems: Problems
-) -> pa.Table | None:
-    """The file's columns, where no two rows have the same key."""
-    table = read_csv(path, columns, problems)
-    if table is None:
-        return None
-    counts = table.group_by(list(key)).aggregate([([], "count_all")])
-    if counts.num_rows == table.num_rows:
-        return table
-    again = counts.filter(pc.greater(counts["count_all"], 1))
-    values = frozenset(zip(*(again[name].to_pylist() for name in key), strict=True))
-    fix = "keep one of the rows"
-    problems.extend(examine(path, columns, [Complaint(key, values, what, fix, spare_first=True)]))
-    return None
-
-
 def _item_rows(movies: NDArray[np.int64], rated: NDArray[np.int64]) -> NDArray[np.int32]:
     """Item row of each rating."""
     order = np.argsort(movies)
@@ -302,21 +271,3 @@ def _items(movies: pa.Table) -> pa.Table:
             "genres": pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values.filter(pa.array(real))),
         }
     )
-
-
-def _missing_files(folder: Path, missing: list[Path]) -> Problem:
-    download = f"download an edition in CSV (ml-latest-small, ml-32m, …) from {MovieLens.url}, unpack it, and give its folder"
-    if not folder.exists():
-        return Problem(str(folder), "there is no such folder", download)
-    if folder.is_file():
-        return Problem(
-            str(folder), "is a file, a folder is expected", "unpack it, and give the folder that it makes"
-        )
-    below = sorted(path.parent for path in folder.glob("*/ratings.csv"))
-    if below:
-        return Problem(str(folder), "holds no ratings.csv itself", f"give the folder that does: {below[0]}")
-    if (folder / "ratings.dat").exists() or (folder / "u.data").exists():
-        what = "is an edition of the older layout (ml-100k, ml-1m or ml-10m), which is not read"
-        return Problem(str(folder), what, download)
-    names = " and ".join(path.name for path in missing)
-    return Problem(str(folder), f"{names} {'are' if len(missing) > 1 else 'is'} missing", download)

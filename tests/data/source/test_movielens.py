@@ -378,7 +378,8 @@ def test_no_user_left_is_an_error(raw):
             "give the folder that does",
         ),
         (lambda folder: _touch(folder / "ml-latest-small.zip"), "is a file, a folder is expected"),
-        (lambda folder: _touch(folder / "ratings.dat").parent, "older layout"),
+        (lambda folder: _touch(folder / "ratings.dat").parent, "movies.dat is missing"),
+        (lambda folder: _touch(folder / "u.data").parent, "u.item and u.user are missing"),
         (lambda folder: _touch(folder / "ratings.csv").parent, "movies.csv is missing"),
     ],
 )
@@ -431,3 +432,144 @@ def test_rules_are_declared(store):
         "candidates",
         "missing",
     }
+
+
+# --- older editions -----------------------------------------------------------------------------------------------------------
+
+
+def dat(rows):
+    return "".join("::".join(map(str, row)) + "\n" for row in rows)
+
+
+LIKES = [
+    (user, movie, 4 if (user + movie) % 3 else 2, 1000 + movie)
+    for user in (1, 2, 3)
+    for movie in range(user, 13)
+]
+FILMS = [(m, f"Film {m}, the (1990)", "Drama|War") for m in range(1, 31)]
+PEOPLE = [(1, "F", 1, 10, "48067"), (2, "M", 56, 16, "07072-1234"), (3, "", 25, 0, "")]
+
+
+@pytest.fixture
+def older(tmp_path):
+    """Writes files of an older edition, in Latin-1 unless they are bytes already."""
+
+    def write(**files):
+        for name, content in files.items():
+            raw = content if isinstance(content, bytes) else content.encode("latin-1")
+            (tmp_path / name.replace("_", ".")).write_bytes(raw)
+        return str(tmp_path)
+
+    return write
+
+
+def test_the_files_of_1m_are_read(older, raw):
+    """Two colons between values, Latin-1, no header: the impressions of the same ratings in CSV, and attributes of users."""
+    films = [(m, 'Cin\u00e9ma "Le Caf\u00e9"' if m == 2 else title, genres) for m, title, genres in FILMS]
+    new = MovieLens(older(movies_dat=dat(films), ratings_dat=dat(LIKES), users_dat=dat(PEOPLE))).tables()
+    assert new.items["title"].to_pylist()[:2] == ["Film 1, the (1990)", 'Cin\u00e9ma "Le Caf\u00e9"']
+    assert new.items["genres"].to_pylist()[0] == ["Drama", "War"]
+    assert new.user_attributes == dict.fromkeys(("gender", "age", "occupation", "zip"), "category")
+    assert new.users.drop_columns(["history", "times"]).to_pylist() == [
+        {"user_id": "1", "gender": "F", "age": "under 18", "occupation": "K-12 student", "zip": "48067"},
+        {
+            "user_id": "2",
+            "gender": "M",
+            "age": "56 and over",
+            "occupation": "self-employed",
+            "zip": "07072-1234",
+        },
+        {"user_id": "3", "gender": None, "age": "25-34", "occupation": "other", "zip": None},
+    ]
+    same = MovieLens(raw(ratings=ratings_of([(u, m, float(r), t) for u, m, r, t in LIKES]))).tables()
+    assert new.impressions == same.impressions
+
+
+def test_the_files_of_10m_are_read(older):
+    """Without users, with halves, and in UTF-8."""
+    films = dat([(m, "Caf\u00e9" if m == 2 else title, genres) for m, title, genres in FILMS]).encode("utf-8")
+    halves = dat([(u, m, r - 0.5 if r == 4 else r, t) for u, m, r, t in LIKES])
+    tables = MovieLens(older(movies_dat=films, ratings_dat=halves)).tables()
+    assert tables.items["title"].to_pylist()[1] == "Caf\u00e9"
+    assert tables.user_attributes == {}
+    assert tables.users.num_rows == 3
+
+
+def test_the_files_of_100k_are_read(older):
+    """Genres are columns of 0 and 1, `unknown` is none; a movie may lack its dates; age is a number."""
+    flags = {1: [0] * 5 + [1] + [0] * 13, 2: [1] + [0] * 18, 3: [0] * 8 + [1] + [0] * 8 + [1, 0]}
+    items = "".join(
+        "|".join(
+            map(
+                str,
+                [
+                    m,
+                    "Caf\u00e9 (1995)",
+                    "01-Jan-1995" if m > 1 else "",
+                    "",
+                    "http://x?a",
+                    *flags.get(m, flags[3]),
+                ],
+            )
+        )
+        + "\n"
+        for m, _, _ in FILMS
+    )
+    data = "".join("\t".join(map(str, row)) + "\n" for row in LIKES)
+    people = "1|24|M|technician|85711\n2|53|F|other|T8H1N\n3|23|M|writer|32067\n"
+    tables = MovieLens(older(u_item=items, u_data=data, u_user=people)).tables()
+    assert tables.items["genres"].to_pylist()[:3] == [["Comedy"], [], ["Drama", "War"]]
+    assert tables.items["title"].to_pylist()[0] == "Caf\u00e9 (1995)"
+    assert tables.user_attributes == {
+        "gender": "category",
+        "age": "number",
+        "occupation": "category",
+        "zip": "category",
+    }
+    assert tables.users["age"].to_pylist() == [24, 53, 23]
+    assert tables.users["zip"].to_pylist() == ["85711", "T8H1N", "32067"]
+
+
+def test_a_user_that_the_file_of_users_lacks_has_no_attributes(older):
+    """It is counted."""
+    folder = older(movies_dat=dat(FILMS), ratings_dat=dat(LIKES), users_dat=dat(PEOPLE[:2]))
+    tables = MovieLens(folder).tables()
+    assert tables.users["gender"].to_pylist() == ["F", "M", None]
+    assert tables.dropped["users_without_attributes"] == 1
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        ({"ratings_dat": dat(LIKES) + "1::2::3\n"}, "ratings.dat line 34: 4 columns are expected, 3 found"),
+        ({"ratings_dat": dat([*LIKES, (1, 14, 7, 5)])}, "line 34, column rating: a number from 0.5 to 5 is expected, '7' found"),
+        ({"ratings_dat": dat([*LIKES, LIKES[0]])}, "ratings.dat line 34, column movieId: user 1 rates movie 1 in line 1 already"),
+        ({"ratings_dat": dat([*LIKES, (1, 99, 5, 5)])}, "ratings.dat line 34, column movieId: movie 99 is not in movies.dat"),
+        ({"ratings_dat": ""}, "ratings.dat: is empty"),
+        ({"movies_dat": dat([*FILMS, FILMS[0]])}, "movies.dat line 31, column movieId: movie 1 is already in line 1"),
+        ({"users_dat": dat([*PEOPLE, (4, "F", 30, 1, "1")])}, "users.dat line 4, column age: 30 stands for no age"),
+        ({"users_dat": dat([*PEOPLE, (4, "F", 18, 21, "1")])}, "column occupation: a whole number from 0 to 20 is expected"),
+        ({"users_dat": dat([*PEOPLE, PEOPLE[0]])}, "users.dat line 4, column userId: user 1 is already in line 1"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_in_older_files_is_named(older, files, sentence):
+    """By file, line and column, as in the CSV editions."""
+    whole = {"movies_dat": dat(FILMS), "ratings_dat": dat(LIKES), "users_dat": dat(PEOPLE)}
+    with pytest.raises(DataError) as caught:
+        MovieLens(older(**{**whole, **files})).tables()
+    assert sentence in str(caught.value)
+
+
+def test_real_movies_and_users_of_1m_are_read(shared_data, older):
+    """All 3,883 movies and 6,040 users, in Latin-1, beside ratings of our own."""
+    real = shared_data / "movielens" / "ml-1m"
+    files = {name: (real / name.replace("_", ".")).read_bytes() for name in ("movies_dat", "users_dat")}
+    likes = dat([(user, movie, 5, movie) for user in (1, 6040) for movie in (1, 2, 3, 3952, 3949, 3948)])
+    tables = MovieLens(older(**files, ratings_dat=likes)).tables()
+    assert tables.items.num_rows == 3883
+    titles = tables.items["title"].to_pylist()
+    assert any("\u00e9" in title for title in titles)
+    assert not any("\ufffd" in title or "::" in title for title in titles)
+    assert all(tables.items["genres"].to_pylist())
+    assert tables.users["age"].to_pylist() == ["under 18", "25-34"]
+    assert tables.users["occupation"].to_pylist() == ["K-12 student", "doctor or health care"]
