@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from lego.content.item_id import ItemID
     from lego.content.lookup import Lookup
     from lego.content.numeric import Numeric
-    from lego.content.pretrained import BERT, Pretrained
+    from lego.content.pretrained import BERT, GLM, OPT, LLaMA, Pretrained, Qwen
     from lego.content.semantic_id import SemanticID
     from lego.content.topic_aware import TopicAware
     from lego.content.views import Views
@@ -151,6 +151,10 @@ _HOME = {
     "GAUC": "lego.metric.gauc",
     "GBCE": "lego.task.gbce",
     "GDCN": "lego.predictor.gdcn",
+    "GLM": "lego.content.pretrained",
+    "LLaMA": "lego.content.pretrained",
+    "OPT": "lego.content.pretrained",
+    "Qwen": "lego.content.pretrained",
     "GRU": "lego.sequence.gru",
     "Gate": "lego.sequence.gate",
     "GloVe": "lego.tokens.glove",
@@ -239,6 +243,7 @@ __all__ = [
     "GAUC",
     "GBCE",
     "GDCN",
+    "GLM",
     "GRU",
     "HSTU",
     "LSTM",
@@ -247,6 +252,7 @@ __all__ = [
     "MINS",
     "MRR",
     "NDCG",
+    "OPT",
     "PNN",
     "Additive",
     "Attention",
@@ -280,6 +286,7 @@ __all__ = [
     "InterestAttention",
     "ItemID",
     "LRAP",
+    "LLaMA",
     "Last",
     "LateInteraction",
     "LinearRecurrence",
@@ -304,6 +311,7 @@ __all__ = [
     "Prepared",
     "Pretrained",
     "PretrainedTokens",
+    "Qwen",
     "Random",
     "RankMixer",
     "Ranking",

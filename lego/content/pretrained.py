@@ -119,6 +119,26 @@ def BERT(checkpoint: str = "google-bert/bert-base-uncased", **options: Any) -> P
     return Pretrained(checkpoint, **options)
 
 
+def LLaMA(checkpoint: str = "meta-llama/Llama-3.2-1B", **options: Any) -> Pretrained:  # noqa: N802 - a word of the language
+    """LLaMA (Touvron et al. 2023, https://arxiv.org/abs/2302.13971), of 16 layers unless another checkpoint is named."""
+    return Pretrained(checkpoint, **options)
+
+
+def OPT(checkpoint: str = "facebook/opt-125m", **options: Any) -> Pretrained:  # noqa: N802 - a word of the language
+    """OPT (Zhang et al. 2022, https://arxiv.org/abs/2205.01068), of 12 layers unless another checkpoint is named."""
+    return Pretrained(checkpoint, **options)
+
+
+def GLM(checkpoint: str = "zai-org/glm-edge-1.5b-chat", **options: Any) -> Pretrained:  # noqa: N802 - a word of the language
+    """GLM (Zeng et al. 2024, https://arxiv.org/abs/2406.12793), the small one for devices unless another checkpoint is named."""
+    return Pretrained(checkpoint, **options)
+
+
+def Qwen(checkpoint: str = "Qwen/Qwen3-0.6B", **options: Any) -> Pretrained:  # noqa: N802 - a word of the language
+    """Qwen3 (Yang et al. 2025, https://arxiv.org/abs/2505.09388), of 28 layers unless another checkpoint is named."""
+    return Pretrained(checkpoint, **options)
+
+
 def states_key(checkpoint: Checkpoint, first: int | None, count: int, base: str) -> str:
     """A hash of all that the states of the frozen layers depend on, but for the tokens."""
     import transformers

@@ -12,6 +12,7 @@ from typing import Any
 
 from lego import catalog
 from lego.errors import CatalogError, CheckpointError
+from lego.pretrained import gguf
 from lego.spec import Checkpoint
 
 CONFIG = "config.json"
@@ -48,11 +49,17 @@ _UNWANTED = (
 def resolve(name: str, *, download: bool = True) -> Checkpoint:
     """The checkpoint of a name: a local folder, or the hub id of one that is installed, cached, or on the hub.
 
+    A folder may hold one GGUF file in place of all others, or that file may be named.
+
     A relative folder is looked up from the working directory. `download=False` fetches no weights: of a checkpoint that is on the
     hub only, config.json is had, which is enough to check options. CheckpointError with the ways out where it cannot be had,
     where a file is missing or damaged, or where it asks for code of its own.
     """
     found = _local(name) or _packaged(name) or _cached(name)
+    if found is not None and (single := gguf.file_of(found.folder)) is not None:
+        found = gguf.converted(found, single, weights=download)
+        if not download:
+            return found
     if found is None:
         found = _from_hub(name, download=download)
         if not download:
@@ -149,6 +156,8 @@ def _local(name: str) -> Checkpoint | None:
     path = Path(name).expanduser()
     if path.is_dir():
         return Checkpoint(name=name, folder=path.resolve(), origin="folder")
+    if path.is_file() and path.suffix == ".gguf":
+        return Checkpoint(name=name, folder=path.resolve(), origin="file")
     if path.is_file():
         raise CheckpointError(
             name, "it is a file", "name the folder that holds config.json, the weights and the tokenizer"

@@ -41,7 +41,8 @@ class FrozenTable(nn.Embedding):
         super().__init__(weight.shape[0], weight.shape[1], _weight=weight)
         self.requires_grad_(False)
         self.name = name
-        digest = bytes(32) if weight.is_meta else hashlib.sha256(memoryview(weight.detach().numpy())).digest()
+        values: Any = None if weight.is_meta else weight.detach().numpy()
+        digest = bytes(32) if values is None else hashlib.sha256(values).digest()
         self.register_buffer("base", torch.tensor(list(digest), dtype=torch.uint8, device=weight.device))
         hooked: Any = self  # torch gives these two no types
         hooked.register_state_dict_post_hook(_leave_out_table)
