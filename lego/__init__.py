@@ -81,8 +81,10 @@ if TYPE_CHECKING:
     from lego.recommender import Recommender
     from lego.runtime.load import load
     from lego.runtime.sweep import sweep
+    from lego.scorer.bm25 import BM25
     from lego.scorer.popularity import Popularity
     from lego.scorer.random import Random
+    from lego.scorer.score_file import ScoreFile
     from lego.scorer.text_similarity import TextSimilarity
     from lego.sequence.additive import Additive
     from lego.sequence.attention import Attention
@@ -119,6 +121,7 @@ _HOME = {
     "Attention": "lego.sequence.attention",
     "AutoInt": "lego.predictor.auto_int",
     "BERT": "lego.content.pretrained",
+    "BM25": "lego.scorer.bm25",
     "BST": "lego.behavior.bst",
     "Bilinear": "lego.predictor.bilinear",
     "CAUM": "lego.behavior.caum",
@@ -201,6 +204,7 @@ _HOME = {
     "Ranking": "lego.task.ranking",
     "Recall": "lego.metric.recall",
     "Recommender": "lego.recommender",
+    "ScoreFile": "lego.scorer.score_file",
     "SemanticID": "lego.content.semantic_id",
     "Sum": "lego.sequence.sum",
     "SupervisedContrastive": "lego.task.supervised_contrastive",
@@ -233,6 +237,7 @@ _HOME = {
 __all__ = [
     "AUC",
     "BERT",
+    "BM25",
     "BST",
     "CAUM",
     "CNN",
@@ -240,12 +245,15 @@ __all__ = [
     "DIEN",
     "DIN",
     "DNN",
+    "ECE",
+    "F1",
     "GAUC",
     "GBCE",
     "GDCN",
     "GLM",
     "GRU",
     "HSTU",
+    "LRAP",
     "LSTM",
     "LSTUR",
     "MIND",
@@ -268,7 +276,6 @@ __all__ = [
     "DeepFM",
     "Default",
     "Dot",
-    "ECE",
     "Embedding",
     "EulerNet",
     "Evaluation",
@@ -285,7 +292,6 @@ __all__ = [
     "Hit",
     "InterestAttention",
     "ItemID",
-    "LRAP",
     "LLaMA",
     "Last",
     "LateInteraction",
@@ -316,6 +322,7 @@ __all__ = [
     "RankMixer",
     "Ranking",
     "Recall",
+    "ScoreFile",
     "Recommender",
     "SemanticID",
     "Sum",

@@ -39,6 +39,7 @@ GIVEN: dict[str, tuple[Any, ...]] = {
     "WhitenedExperts": ("items.npy",),
     "GloVe": ("glove.txt",),
     "TextSimilarity": ("owner/model",),
+    "ScoreFile": ("scores.parquet",),
     "Pretrained": ("owner/model",),
     "PretrainedTokens": ("owner/model",),
     "Hit": (5,),

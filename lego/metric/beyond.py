@@ -149,7 +149,8 @@ def per_user(values: Numbers, user: Rows) -> float:
 def _units(vectors: NDArray[np.floating]) -> Numbers:
     wide = vectors.astype(np.float64)
     lengths = np.linalg.norm(wide, axis=1, keepdims=True)
-    return np.divide(wide, lengths, out=np.zeros_like(wide), where=lengths > 0)
+    found: Numbers = np.divide(wide, lengths, out=np.zeros_like(wide), where=lengths > 0)
+    return found
 
 
 def _shares(lists: Ragged, category: Rows) -> Numbers:
@@ -167,7 +168,8 @@ def _where_any(lists: Ragged, category: Rows, values: Numbers) -> Numbers:
 
 
 def _log2(shares: Numbers) -> Numbers:
-    return np.log2(shares, out=np.zeros_like(shares), where=shares > 0)
+    found: Numbers = np.log2(shares, out=np.zeros_like(shares), where=shares > 0)
+    return found
 
 
 def _sums(lists: Ragged, values: NDArray[np.floating]) -> Numbers:

@@ -48,8 +48,6 @@ class Model:
 class Compared:
     """Models side by side."""
 
-    Model = Model
-
     models: Sequence[Model]
     tests: Sequence[Pair]
     protocol: str

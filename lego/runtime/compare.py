@@ -19,7 +19,7 @@ from lego.metric.parse import parse_metric
 from lego.metric.protocol import Rows, protocol
 from lego.metric.ranking import Ranking
 from lego.metric.significance import TESTS, WITHOUT_SCIPY, Test, available, holm, paired
-from lego.report.comparison import Compared, Pair
+from lego.report.comparison import Compared, Model, Pair
 from lego.runtime.folder import Folder, read_json
 from lego.runtime.load import recorded
 from lego.runtime.reading import scored
@@ -161,9 +161,9 @@ def _tested(metrics: Sequence[str], every: Sequence[_One]) -> Iterator[GroupMetr
             yield metric
 
 
-def _model(name: str, text: str, runs: Sequence[_One]) -> Compared.Model:
+def _model(name: str, text: str, runs: Sequence[_One]) -> Model:
     found = spread(one.record["test"] for one in runs)
-    return Compared.Model(
+    return Model(
         name=name,
         text=text,
         runs=[str(one.folder.path) for one in runs],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from lego.data.scores import read_scores
 from lego.errors import DataError
 from lego.experiment import Evaluation, Experiment
 from lego.metric.parse import parse_metric
@@ -16,7 +17,7 @@ from lego.recommender import Recommender
 from lego.runtime.evaluation import metrics_of, rows_of
 from lego.runtime.load import load, opened
 from lego.runtime.progress import Screen
-from lego.runtime.scored import kept_scores, read_scores, rows_of_table
+from lego.runtime.scored import kept_scores, rows_of_table
 from lego.spec import Metric
 
 if TYPE_CHECKING:

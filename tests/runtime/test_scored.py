@@ -6,12 +6,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from lego import ItemID, load
+from lego.data.scores import read_scores
 from lego.errors import DataError
 from lego.metric.protocol import PROTOCOLS
 from lego.runtime.reading import read_file, scored
 from lego.runtime.scored import (
     kept_scores,
-    read_scores,
     rows_of_table,
     scores_table,
     write_submission,

@@ -1,0 +1,153 @@
+"""Files of scores, of any system: read, with all that is wrong in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from lego.data.table import flat
+from lego.errors import DataError, Problem
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+REQUIRED: Final = ("impression", "item", "label", "score")
+OPTIONAL: Final = ("user", "history", "part")
+"""What some protocols need: who the user is, how many items the history has, and which part the row is of."""
+
+_HEADLINE: Final = "cannot read the scores"
+_SHOWN: Final = 5
+
+
+def read_scores(path: str | Path, required: Sequence[str] = REQUIRED) -> pa.Table:
+    """The table of a Parquet, CSV or TSV file, checked.
+
+    Columns `impression`, `item` (any ids), `label` (0 or 1) and `score` (a finite number), one row for each candidate; `user`,
+    `history` (a number of items, or a list of them) and `part` where they are known. DataError with all that is wrong: columns
+    that are missing, rows without a value, labels and scores that are none, items that stand twice in an impression, impressions
+    with two users or histories.
+    """
+    file = Path(path)
+    table = _opened(file)
+    missing = [name for name in required if name not in table.column_names]
+    if missing:
+        what = f"there is no column {' and no '.join(missing)}; there are {', '.join(table.column_names)}"
+        fix = f"give the columns {', '.join(required)}, and where known {', '.join(OPTIONAL)}"
+        raise DataError([Problem(str(file), what, fix)], headline=_HEADLINE)
+    table = table.select([name for name in (*REQUIRED, *OPTIONAL) if name in table.column_names])
+    if not table.num_rows:
+        raise DataError(
+            [Problem(str(file), "has no rows", "score at least one candidate")], headline=_HEADLINE
+        )
+    problems = list(_problems(file, table))
+    if problems:
+        raise DataError(problems, headline=_HEADLINE)
+    return table
+
+
+def _opened(file: Path) -> pa.Table:
+    readers = {".parquet": pq.read_table, ".csv": pyarrow.csv.read_csv, ".tsv": _tab_separated}
+    if file.suffix not in readers:
+        what = f"is no {', '.join(readers)}"
+        raise DataError([Problem(str(file), what, "write the scores as Parquet or CSV")], headline=_HEADLINE)
+    try:
+        return readers[file.suffix](file)
+    except FileNotFoundError:
+        fix = "name a file with the columns impression, user, item, label, score"
+        raise DataError([Problem(str(file), "there is no such file", fix)], headline=_HEADLINE) from None
+    except (pa.ArrowInvalid, OSError) as problem:
+        fix = f"write it again as {file.suffix[1:]}"
+        raise DataError([Problem(str(file), f"cannot be read: {problem}", fix)], headline=_HEADLINE) from None
+
+
+def _tab_separated(file: Path) -> pa.Table:
+    return pyarrow.csv.read_csv(file, parse_options=pyarrow.csv.ParseOptions(delimiter="\t"))
+
+
+def _problems(file: Path, table: pa.Table) -> Iterator[Problem]:
+    """What is wrong, each with its first rows, which count from 0."""
+    sound = set()
+    for name in table.column_names:
+        empty = flat(pc.is_null(table[name]))
+        if empty.any():
+            yield _wrong(file, name, "have no value", table[name], empty, "give every row a value")
+        elif name in ("label", "score") and not _numeric(table[name].type):
+            yield Problem(f"{file}, {name}", f"is of type {table[name].type}", "give numbers")
+        else:
+            sound.add(name)
+    if "score" in sound:
+        infinite = ~np.isfinite(numbers(table["score"]).astype(np.float64))
+        if infinite.any():
+            fix = "score every candidate with a finite number"
+            yield _wrong(file, "score", "are not finite", table["score"], infinite, fix)
+    if "label" in sound:
+        labels = numbers(table["label"])
+        wrong = (labels != 0) & (labels != 1)
+        if wrong.any():
+            fix = "give 1 for a click and 0 for none"
+            yield _wrong(file, "label", "are neither 0 nor 1", table["label"], wrong, fix)
+    if "impression" not in sound:
+        return
+    impression = codes(table["impression"])
+    if "item" in sound:
+        item = codes(table["item"])
+        pair = impression * (int(item.max()) + 1) + item
+        order = np.argsort(pair, kind="stable")
+        again = np.zeros(len(pair), np.bool_)
+        again[order[1:]] = pair[order[1:]] == pair[order[:-1]]
+        if again.any():
+            shown = [
+                f"row {row}: impression {table['impression'][int(row)]}, item {table['item'][int(row)]}"
+                for row in np.flatnonzero(again)[:_SHOWN]
+            ]
+            what = f"{again.sum()} rows repeat an item of their impression ({'; '.join(shown)})"
+            yield Problem(str(file), what, "give each candidate of an impression one row")
+    for name in ("user", "history"):
+        if name in sound:
+            values = codes(table[name]) if name == "user" else lengths(table[name])
+            first = np.full(int(impression.max()) + 1, -1, np.int64)
+            first[impression[::-1]] = values[::-1]
+            other = values != first[impression]
+            if other.any():
+                fix = "give the impressions ids that are unique over all users"
+                what = f"differ from the {name} of the first row of their impression"
+                yield _wrong(file, name, what, table[name], other, fix)
+
+
+def _wrong(
+    file: Path, name: str, what: str, column: pa.ChunkedArray, bad: NDArray[np.bool_], fix: str
+) -> Problem:
+    rows = np.flatnonzero(bad)
+    shown = ", ".join(f"row {row}: {column[int(row)]}" for row in rows[:_SHOWN])
+    more = ", …" if len(rows) > _SHOWN else ""
+    return Problem(f"{file}, {name}", f"{len(rows)} of {len(bad)} {what} ({shown}{more})", fix)
+
+
+def _numeric(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+
+
+def numbers(column: pa.ChunkedArray) -> NDArray[Any]:
+    """A column of numbers; True counts 1."""
+    values = flat(column)
+    return values.astype(np.int8) if values.dtype == np.bool_ else values
+
+
+def codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Whole numbers for the ids of a column, counted from 0 in the order of first mention."""
+    return flat(pc.index_in(column, pc.unique(column))).astype(np.int64)
+
+
+def lengths(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Whole numbers, or how long each list is."""
+    kind = column.type
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return flat(pc.list_value_length(column)).astype(np.int64)
+    return flat(column).astype(np.int64)
