@@ -73,6 +73,16 @@ class Compiled:
         }
 
     @property
+    def budgets(self) -> dict[str, int]:
+        """The most tokens of what is read, by attribute; `template` is the text made of several."""
+        return {
+            name: budget
+            for each in self.fed.values()
+            if each.tokens is not None
+            for name, budget in each.tokens.budgets.items()
+        }
+
+    @property
     def history(self) -> int:
         """S, the most items of a history that are read; the most recent are kept."""
         return history_of(self.experiment)
@@ -155,6 +165,7 @@ def compile(  # noqa: A001 - the verb of the language
         **modules,
         feed=builder.feed(model.content, modules["content"]),
         gather=gather,
+        scoring=model.predictor.needs,
         candidate_aware=Need.CANDIDATES in model.behavior.needs,
     )
     return Compiled(

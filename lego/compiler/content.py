@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import torch
 from torch import nn
 
 from lego.compiler.feed import Feed, Feeds, ItemFeed, Numbers
@@ -19,7 +20,7 @@ from lego.data.text import ItemTokens, item_tokens
 from lego.errors import Problem, did_you_mean
 from lego.home import home
 from lego.nn.token_encoder import TokenEncoder
-from lego.seed import lent
+from lego.seed import lent, torch_generator
 from lego.spec import Content, Context, Encoder, Tokens
 
 if TYPE_CHECKING:
@@ -145,6 +146,10 @@ def unreadable(content: Content, reads: Mapping[str, int], store: Store) -> Iter
             if name not in kinds:
                 fix = f"{did_you_mean(name, kinds)}They have: {', '.join(kinds)}"
                 yield Problem(f"reads: {name!r}", "the items have no such attribute", fix)
+        for name in leaf.spec.named_attributes:
+            if name not in reads:
+                fix = f"read it: reads={{{name!r}: 20, …}}; read are {', '.join(reads)}"
+                yield Problem(where, f"it names {name!r}, which the model does not read", fix)
         if leaf.spec.reads in (Reads.CODES, Reads.NUMBERS) and len(leaf.reads) != 1:
             what = f"it reads one attribute, and gets {', '.join(leaf.reads) or 'none'}"
             yield Problem(where, what, "name it: Lookup('category'), or Views(category=Lookup())")
@@ -247,6 +252,12 @@ class Builder:
             tokens=tokens, states=states, codes=mine.codes, numbers=mine.numbers, labels=mine.labels
         )
 
+    def _generator(self, path: str) -> torch.Generator | None:
+        """Chance for what a leaf draws by hand: of its own, as its first weights are."""
+        if not path:
+            return self.context.generator
+        return torch_generator(self.seed, "initialisation", "content by hand", path)
+
     def _context(self, mine: Fed) -> Context:
         leaf = mine.leaf
         input_width = self.context.width
@@ -261,5 +272,6 @@ class Builder:
             length=length,
             encoder=None if leaf.encoder is None else self.encoders[leaf.encoder],
             item_vocabularies={**codes, **labels},
+            generator=self._generator(leaf.path),
             numbers=None if mine.numbers is None else mine.numbers.values,
         )

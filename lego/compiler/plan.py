@@ -200,7 +200,7 @@ def _notes(compiled: Compiled) -> Iterator[str]:
         yield "items are known by id alone: an item that was not in the data cannot be told from any other unknown one"
     for name, count in compiled.truncated.items():
         if count:
-            items, budget = compiled.store.items.num_rows, compiled.reads[name]
+            items, budget = compiled.store.items.num_rows, compiled.budgets[name]
             yield f"{count:,} of {items:,} items have more {name} than {budget} tokens and are cut"
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
 import attrs
@@ -18,19 +18,30 @@ from torch import Tensor, nn
 
 from lego import catalog
 from lego.contract import Need, Needs, Out, Reads
-from lego.errors import CheckpointError, Problem
+from lego.errors import CheckpointError, Problem, SpecError
 from lego.pretrained.checkpoint import resolve
 from lego.pretrained.families import Shape, shape_of
 from lego.pretrained.layers import Full, Layers, Lora
 from lego.pretrained.model import LanguageModel, base_hash, check_targets, load, target_names
 from lego.pretrained.packaged import MINILM
+from lego.pretrained.template import fields_of
 from lego.pretrained.tokens import CheckpointTokens
-from lego.spec import PATH_IF_THERE, Checkpoint, Content, Context, Pool, between, operator
+from lego.spec import PATH_IF_THERE, Checkpoint, Content, Context, Pool, between, ge, operator
 
 
 def _additive() -> Pool:
     pool: Pool = catalog.load("content", "Additive")()
     return pool
+
+
+def known_template(instance: object, attribute: Any, value: str | None) -> None:
+    """A validator: plain names of attributes in braces, at least one."""
+    try:
+        if value is not None:
+            fields_of(value)
+    except ValueError as problem:
+        expected = f"a text with attributes in braces, as in 'News: {{title}} [{{category}}]' ({problem})"
+        raise SpecError.wrong_value(type(instance).__name__, attribute.name, value, expected) from None
 
 
 @operator
@@ -39,13 +50,16 @@ class Pretrained(Content):
 
     `checkpoint` is a folder, or a hub id that is looked for among installed packages, in the hub's cache, and on the hub.
     `layers` says how much of it learns: `full()`, `frozen()`, `split(10)`, `lora()`, `split(10) | lora()`. Attributes are joined
-    as its tokenizer joins a pair.
+    as its tokenizer joins a pair, or make one text by a `template` as in `News: {title} [{category}]`, of at most `length` tokens
+    (the sum of the budgets unless given); an attribute without a value leaves its place empty, an item without any has no text.
     """
 
     checkpoint: str = attrs.field(kw_only=False, metadata=PATH_IF_THERE)
     layers: Layers = attrs.field(factory=Full)
     pool: Pool = attrs.field(factory=_additive)
     dropout: float = attrs.field(default=0.1, validator=between(0, 1))
+    template: str | None = attrs.field(default=None, validator=known_template)
+    length: int | None = attrs.field(default=None, validator=ge(1))
 
     @property
     def reads(self) -> Reads:
@@ -60,10 +74,22 @@ class Pretrained(Content):
     @property
     def tokens(self) -> CheckpointTokens:
         """The checkpoint's tokenizer."""
-        return CheckpointTokens(self.checkpoint)
+        return CheckpointTokens(self.checkpoint, template=self.template, length=self.length)
+
+    @property
+    def named_attributes(self) -> tuple[str, ...]:
+        """Those that the template names."""
+        return () if self.template is None else fields_of(self.template)
+
+    def reads_of(self, reads: Mapping[str, int]) -> Mapping[str, int]:
+        """All there is; what the template names, where there is one."""
+        return {name: reads[name] for name in self.named_attributes if name in reads} or reads
 
     def problems(self, context_width: int, where: str) -> Iterator[Problem]:
         """Whether the checkpoint can be had and has these layers; reads config.json, no weight."""
+        if self.length is not None and self.template is None:
+            fix = "give budgets in reads={…}, or a template"
+            yield Problem(where, f"length={self.length} cuts the text of a template, and there is none", fix)
         try:
             shape = shape_of(resolve(self.checkpoint, download=False))
         except CheckpointError as error:

@@ -37,6 +37,8 @@ class ItemTokens:
     """Items that lost tokens, by attribute."""
     length: int
     """The longest row that the budgets allow, separators and special tokens included."""
+    budgets: Mapping[str, int] = attrs.field(factory=dict)
+    """The most tokens of each attribute, or of the one text that is made of them."""
 
 
 def item_tokens(store: Store, reads: Mapping[str, int], encoder: Encoder, cache: Path) -> ItemTokens:
@@ -46,11 +48,10 @@ def item_tokens(store: Store, reads: Mapping[str, int], encoder: Encoder, cache:
     the attribute and the encoder, so that what changes an id also changes the name. CompositionError where `reads` names what
     the items lack or holds a budget below 1.
     """
-    items: pa.Table = store.items
-    _refuse_unreadable(reads, items.column_names)
-    names = {attribute: _name(attribute, items.column(attribute), encoder) for attribute in reads}
+    columns, reads = _columns(store.items, reads, encoder)
+    names = {attribute: _name(attribute, columns[attribute], encoder) for attribute in reads}
     whole = {
-        attribute: _cached(cache / name, attribute, items.column(attribute), encoder)
+        attribute: _cached(cache / name, attribute, columns[attribute], encoder)
         for attribute, name in names.items()
     }
     joined = _joined(whole, reads, encoder)
@@ -60,26 +61,46 @@ def item_tokens(store: Store, reads: Mapping[str, int], encoder: Encoder, cache:
         truncated={
             attribute: int((whole[attribute].lengths > budget).sum()) for attribute, budget in reads.items()
         },
-        length=longest(reads, encoder),
+        length=_longest(reads, encoder),
+        budgets=reads,
     )
 
 
 def encode_items(table: pa.Table, reads: Mapping[str, int], encoder: Encoder) -> Ragged:
     """Tokens of the items of a table that is in no store (row r is line r, counted from 0), cut and joined just as in one."""
-    _refuse_unreadable(reads, table.column_names)
-    return _joined(
-        {attribute: encoder.encode(attribute, table.column(attribute)) for attribute in reads}, reads, encoder
-    )
+    columns, reads = _columns(table, reads, encoder)
+    return _joined({name: encoder.encode(name, columns[name]) for name in reads}, reads, encoder)
 
 
 def longest(reads: Mapping[str, int], encoder: Encoder) -> int:
     """The longest row that budgets allow, separators and special tokens included."""
+    none = {name: pa.chunked_array([], pa.string()) for name in reads}
+    return _longest(_as_read(none, reads, encoder)[1], encoder)
+
+
+def _longest(reads: Mapping[str, int], encoder: Encoder) -> int:
     full = [Ragged.from_lengths(np.ones(budget, np.int32), np.array([budget])) for budget in reads.values()]
     return int(encoder.join(full).lengths[0])
 
 
 def _joined(whole: Mapping[str, Ragged], reads: Mapping[str, int], encoder: Encoder) -> Ragged:
     return encoder.join([whole[attribute].head(budget) for attribute, budget in reads.items()])
+
+
+def _columns(
+    table: pa.Table, reads: Mapping[str, int], encoder: Encoder
+) -> tuple[Mapping[str, pa.ChunkedArray], Mapping[str, int]]:
+    """The columns that are read, with their budgets, as the encoder wants them."""
+    _refuse_unreadable(reads, table.column_names)
+    return _as_read({name: table.column(name) for name in reads}, reads, encoder)
+
+
+def _as_read(
+    columns: Mapping[str, pa.ChunkedArray], reads: Mapping[str, int], encoder: Encoder
+) -> tuple[Mapping[str, pa.ChunkedArray], Mapping[str, int]]:
+    """Encoders that make one text of all attributes (`one_text`) get one; the others read each by itself."""
+    one_text = getattr(encoder, "one_text", None)
+    return (one_text(columns, reads) if one_text is not None else None) or (columns, reads)
 
 
 def _refuse_unreadable(reads: Mapping[str, int], columns: Iterable[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -15,6 +16,7 @@ import pyarrow.compute as pc
 
 from lego.errors import CheckpointError
 from lego.pretrained.families import shape_of
+from lego.pretrained.template import fields_of, rendered
 from lego.ragged import Ragged, concatenate
 from lego.spec import Checkpoint
 
@@ -26,6 +28,9 @@ _RULE = "lego pretrained encoder 1"
 """Changes with the rules of this file, since they can change an id."""
 
 _FILE = "tokenizer.json"
+_TEMPLATE = "template.json"
+_WHOLE = "template"
+"""What the text that a template makes is called among attributes."""
 _PAGE = 16_384
 """Texts that are tokenized at a time."""
 
@@ -38,17 +43,21 @@ class PretrainedEncoder:
     without text leaves no separator, an item without text has no token at all. Text that spells a special token is text.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, template: str | None = None, length: int | None = None) -> None:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         tokenizer.encode_special_tokens = True
         self.tokenizer = tokenizer
+        self.template = template
+        self.length = length
         self.prefix, self.separator, self.suffix = _special(tokenizer)
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint) -> PretrainedEncoder:
+    def of(
+        cls, checkpoint: Checkpoint, template: str | None = None, length: int | None = None
+    ) -> PretrainedEncoder:
         """The encoder of a checkpoint; CheckpointError where the tokenizer cannot be read, or is not that of the weights."""
-        encoder = cls(_tokenizer(checkpoint))
+        encoder = cls(_tokenizer(checkpoint), template, length)
         vocabulary = shape_of(checkpoint).vocabulary
         if encoder.vocab_size > vocabulary:
             what = f"its tokenizer makes ids below {encoder.vocab_size}, its weights know {vocabulary} tokens"
@@ -62,12 +71,19 @@ class PretrainedEncoder:
         """The encoder that `save` wrote."""
         from tokenizers import Tokenizer
 
-        return cls(Tokenizer.from_file(str(folder / _FILE)))
+        template: dict[str, Any] = {}
+        if (folder / _TEMPLATE).exists():
+            template = json.loads((folder / _TEMPLATE).read_text("utf-8"))
+        return cls(Tokenizer.from_file(str(folder / _FILE)), **template)
 
     def save(self, folder: Path) -> None:
-        """Writes tokenizer.json, which says it all."""
+        """Writes tokenizer.json, and what makes one text of several where that is wanted."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _FILE).write_text(self.tokenizer.to_str(), "utf-8")
+        if self.template is not None:
+            (folder / _TEMPLATE).write_text(
+                json.dumps({"template": self.template, "length": self.length}), "utf-8"
+            )
 
     @cached_property
     def vocab_size(self) -> int:
@@ -87,7 +103,20 @@ class PretrainedEncoder:
     def identity(self) -> str:
         """A hash of the tokenizer and of the rules that join attributes."""
         record = [_RULE, json.loads(self.tokenizer.to_str()), self.prefix, self.separator, self.suffix]
+        if self.template is not None:
+            record += [self.template, self.length]
         return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+    def one_text(
+        self, columns: Mapping[str, pa.ChunkedArray], reads: Mapping[str, int]
+    ) -> tuple[dict[str, pa.ChunkedArray], dict[str, int]] | None:
+        """The one column of text that the template makes of these, and its budget; None where there is no template."""
+        if self.template is None:
+            return None
+        budget = (
+            self.length if self.length is not None else sum(reads[name] for name in fields_of(self.template))
+        )
+        return {_WHOLE: pa.chunked_array([rendered(self.template, columns)])}, {_WHOLE: budget}
 
     def encode(self, attribute: str, values: pa.ChunkedArray) -> Ragged:
         """Ids (int32) of each value, untruncated, without special tokens; several values are joined by a comma; null has none."""

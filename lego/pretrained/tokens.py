@@ -21,10 +21,12 @@ class CheckpointTokens(Tokens):
     """The tokenizer of a checkpoint, and its token embeddings as they are."""
 
     checkpoint: str = attrs.field(kw_only=False, metadata=PATH_IF_THERE)
+    template: str | None = None
+    length: int | None = None
 
     def fit(self, columns: Mapping[str, pa.ChunkedArray]) -> PretrainedEncoder:
         """The checkpoint's tokenizer; the columns change nothing."""
-        return PretrainedEncoder.of(resolve(self.checkpoint))
+        return PretrainedEncoder.of(resolve(self.checkpoint), self.template, self.length)
 
     def load(self, folder: Path) -> PretrainedEncoder:
         """The encoder that was saved."""

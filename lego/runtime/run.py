@@ -224,7 +224,7 @@ def _say_plan(compiled: Compiled, screen: Screen) -> None:
         if count:
             share = count / max(1, compiled.store.items.num_rows)
             screen.say(
-                f"{name}: {count:,} items ({share:.1%}) are longer than {compiled.reads[name]} tokens and were cut"
+                f"{name}: {count:,} items ({share:.1%}) are longer than {compiled.budgets[name]} tokens and were cut"
             )
 
 
