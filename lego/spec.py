@@ -522,8 +522,11 @@ class Content(Spec):
         """The attributes, with their token budgets, that the part of this name reads, of those that the model reads."""
         return reads
 
+    @property
     def named_attributes(self) -> tuple[str, ...]:
         """Attributes that its options name, so that the model must read them."""
+        return ()
+
     def reads_of(self, reads: Mapping[str, int]) -> Mapping[str, int]:
         """What it reads, with token budgets, where the model (or the source, where the model does not say) has these `reads`."""
         return {
