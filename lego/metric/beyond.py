@@ -159,7 +159,8 @@ def _shares(lists: Ragged, category: Rows) -> Numbers:
     of = category[lists.values]
     flat = (owners(lists) * count + of)[of >= 0]
     found = np.bincount(flat, minlength=len(lists) * count).reshape(len(lists), count).astype(np.float64)
-    return found / np.maximum(found.sum(1, keepdims=True), 1)
+    shares: Numbers = found / np.maximum(found.sum(1, keepdims=True), 1)
+    return shares
 
 
 def _where_any(lists: Ragged, category: Rows, values: Numbers) -> Numbers:

@@ -75,6 +75,8 @@ class Reading:
     """Rules of the protocol that the rows do not say enough for."""
     ties: Mapping[str, Ties]
     """The tie rule of each metric."""
+    formulas: Mapping[str, str]
+    """What each metric is, in words."""
 
     @property
     def called(self) -> dict[str, float | None]:
@@ -93,6 +95,7 @@ class Reading:
             "source": self.protocol.source,
             "grouping": self.protocol.group,
             "ties": dict(self.ties),
+            "formulas": dict(self.formulas),
             "called": dict(self.protocol.called),
             "left_out": self.left_out,
             "one_class": int(self.counts["left_out"]),
@@ -141,8 +144,9 @@ class Protocol:
         kept, key, left_out, not_applied = self._kept(rows)
         main = rows.ranking(self.group, ties or self.ties, kept, key)
         values: dict[str, float | None] = {}
-        counted, rules = {}, {}
+        counted, rules, formulas = {}, {}, {}
         for metric in metrics:
+            formulas[metric.name] = _first_paragraph(metric)
             rule = self._ties(metric, ties)
             rules[metric.name] = rule
             if metric.logits and not logits:
@@ -165,6 +169,7 @@ class Protocol:
             left_out=left_out,
             not_applied=not_applied,
             ties=rules,
+            formulas=formulas,
         )
 
     def ranking(self, metric: Metric, rows: Rows, *, ties: Ties | None = None) -> Ranking:
@@ -220,6 +225,11 @@ class Protocol:
             what = f"nothing is left: {', '.join(f'{count} impressions ({why})' for why, count in left_out.items())}"
             raise DataError([Problem(f"protocol {self.name}", what, "choose another protocol, such as mind")])
         return kept, tuple(key), left_out, tuple(not_applied)
+
+
+def _first_paragraph(metric: Metric) -> str:
+    """What a metric's documentation says first."""
+    return " ".join((metric.__doc__ or "").partition("\n\n")[0].split())
 
 
 def _squashed(ranking: Ranking) -> Ranking:

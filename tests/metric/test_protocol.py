@@ -94,6 +94,7 @@ def test_several_clicks_and_impressions(name, auc, mrr):
     drops = PROTOCOLS[name].drops_empty
     assert read.left_out == ({WITHOUT_HISTORY: 1} if drops else {})
     assert read.record["counted"]["mrr"] == read.counts["groups"]
+    assert read.record["formulas"]["gauc"].startswith("The share of (positive, negative) pairs of a group")
 
 
 def test_both_mrrs_are_there_under_their_own_names():
