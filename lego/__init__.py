@@ -280,7 +280,6 @@ __all__ = [
     "EulerNet",
     "Evaluation",
     "Experiment",
-    "F1",
     "Fastformer",
     "FiBiNET",
     "FinalMLP",
