@@ -19,7 +19,7 @@ from lego.data.text import ItemTokens, item_tokens, longest
 from lego.errors import CompositionError, Problem
 from lego.experiment import Experiment
 from lego.home import home
-from lego.pretrained.states import HiddenStates
+from lego.pretrained.states import HiddenStates, bytes_for
 from lego.recommender import Recommender
 from lego.seed import lent, torch_generator
 from lego.spec import Context, Encoder
@@ -268,13 +268,17 @@ def _states(
     folder, what = home() / "states", "hidden states of the frozen layers"
     if not weights:
         count = int(tokens.tokens.offsets[-1])
-        return None, CacheLine(what, str(folder), count * content.states_width * 4)
+        return None, CacheLine(
+            what, str(folder), bytes_for(count, content.states_width, content.states_dtype)
+        )
     states = HiddenStates.build(
         folder,
         key=content.states_key,
         tokens=tokens.tokens,
         tokens_identity=tokens.identity,
         lower=content.lower,
+        dtype=content.states_dtype,
+        about=content.states_about,
         progress=progress,
     )
     content.drop_lower()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from lego import catalog
+from lego.compiler.content import leaves
 from lego.compiler.rules import SUPPORTED_NEEDS, fed_parts, item_form, parts_of, shares_tokens
 from lego.compiler.trial import trial
 from lego.contract import Form, Need, Reads
@@ -197,7 +198,7 @@ def _tokens(model: Recommender) -> Iterator[Problem]:
         yield Problem(
             "reads={}", "no attribute is read", "name at least one, for example reads={'title': 30}"
         )
-    used = model.content.reads_of(model.reads or {})
+    used = {name for leaf in leaves(model.content, model.reads or {}) for name in leaf.reads}
     for name in [] if by_rows else (model.reads or {}):
         if name not in used:
             what = f"content={model.content!r} reads {', '.join(used)} alone"

@@ -79,7 +79,10 @@ class ItemFeed:
     def has(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """rows (N,) -> whether there is anything to read of each, (N,)."""
         if self.codes is not None:
-            return self.codes.rows.lengths[rows] > 0
+            # Code 0 is a value that the data does not have: nothing can be read of it.
+            table, _ = self.codes.rows.take(rows).padded()
+            known: NDArray[np.bool_] = (table > 0).any(1)
+            return known
         if self.numbers is not None:
             return ~np.isnan(self.numbers.values[rows])
         return self.lengths(rows) > 0

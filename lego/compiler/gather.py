@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import torch
 
 from lego.contract import Need, Needs
-from lego.data.attributes import Codes, codes_of, not_categorical, padded
+from lego.data.attributes import CATEGORICAL, Codes, codes_of, not_categorical, padded
 from lego.data.batch import Batch, collate
 from lego.data.table import flat
 from lego.errors import Problem
@@ -149,7 +149,7 @@ def gather_of(model: Recommender, store: Store, tokens: Ragged | None) -> Gather
         identity=_identity(store) if Need.USER in needs else np.zeros(len(store.users) + 1, np.int64),
         profile={}
         if profile is None or store.users.attributes is None
-        else codes_of(store.users.attributes, kinds, profile, first=1),
+        else codes_of(store.users.attributes, kinds, profile, first=1, among=_trained(store)),
         items={} if items is None else codes_of(store.items, store.attributes, items, first=1),
         tokens=tokens if Need.TOKENS in needs else None,
     )
@@ -161,6 +161,11 @@ def _named(operators: tuple[object, ...], need: Need, option: str) -> tuple[str,
     if not asking:
         return None
     return () if () in asking else tuple(dict.fromkeys(name for names in asking for name in names))
+
+
+def _trained(store: Store) -> NDArray[np.int64]:
+    """The user rows of the train part, whose attributes are the ones that training can learn of."""
+    return np.unique(store.part("train").user).astype(np.int64)
 
 
 def _identity(store: Store) -> NDArray[np.int64]:
@@ -184,6 +189,10 @@ def lacking(model: Recommender, store: Store) -> Iterator[Problem]:
             (Need.PROFILE, spec.user_attributes, store.user_attributes, "users"),
         ]
         for need, names, kinds, of in named:
+            if need is Need.PROFILE and need in spec.needs and slot == "behavior" and not names:
+                if not any(kind in CATEGORICAL for kind in kinds.values()):
+                    what = "it reads attributes of users, and the users of this data have none that is categorical"
+                    yield Problem(where, what, "use an operator that goes by the history, or UserID()")
             if need in spec.needs:
                 for problem in not_categorical(names, kinds, of):
                     yield attrs.evolve(problem, where=f"{where}: {problem.where}")

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Pipeline(nn.Module):
     """content, behavior, predictor.
 
-    `gather` finds what behavior and predictor ask for beyond their tensors. A behavior operator that is `candidate_aware` runs
-    inside `score`, because it needs the candidates.
+    `gather` finds what behavior and predictor ask for beyond their tensors; `scoring` is what `score` asks for of it, all of it
+    unless said otherwise. A behavior operator that is `candidate_aware` runs inside `score`, because it needs the candidates.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class Pipeline(nn.Module):
         *,
         feed: Feed,
         gather: Gather | None = None,
+        scoring: frozenset[Need] | None = None,
         candidate_aware: bool = False,
     ) -> None:
         super().__init__()
@@ -42,6 +43,7 @@ class Pipeline(nn.Module):
         self.predictor = predictor
         self.feed = feed
         self.gather = gather or Gather()
+        self.scoring = self.gather.needs if scoring is None or candidate_aware else scoring
         self.candidate_aware = candidate_aware
 
     def encode_items(self, rows: Tensor) -> Out:

@@ -30,9 +30,12 @@ class Codes:
     """int64; row r is that of item or user row r. A missing value has none, an unknown one has 0."""
 
     @classmethod
-    def of(cls, column: pa.ChunkedArray, first: int) -> Codes:
-        """The codes of a whole column, behind `first` rows without a value (items count from 1)."""
-        values = _values(column)
+    def of(cls, column: pa.ChunkedArray, first: int, among: NDArray[np.integer] | None = None) -> Codes:
+        """The codes of a whole column, behind `first` rows without a value (items count from 1).
+
+        With `among`, values that none of these lines of the column has are unknown.
+        """
+        values = _values(column if among is None else column.take(pa.array(among)))
         vocabulary = pc.drop_null(pc.unique(values))
         vocabulary = vocabulary.take(pc.sort_indices(vocabulary))
         made = cls(vocabulary, Ragged(np.empty(0, np.int64), np.zeros(first + 1, np.int64)))
@@ -75,10 +78,16 @@ def padded(rows: Ragged, wanted: NDArray[np.int64]) -> Tensor:
     return torch.from_numpy(table.reshape(*wanted.shape, -1))
 
 
-def codes_of(table: pa.Table, kinds: Mapping[str, str], names: Iterable[str], first: int) -> dict[str, Codes]:
+def codes_of(
+    table: pa.Table,
+    kinds: Mapping[str, str],
+    names: Iterable[str],
+    first: int,
+    among: NDArray[np.integer] | None = None,
+) -> dict[str, Codes]:
     """Codes of the named attributes of a table; of all that are categorical where none is named."""
     chosen = list(names) or [name for name, kind in kinds.items() if kind in CATEGORICAL]
-    return {name: Codes.of(table.column(name), first) for name in chosen}
+    return {name: Codes.of(table.column(name), first, among) for name in chosen}
 
 
 def not_categorical(names: Iterable[str], kinds: Mapping[str, str], of: str) -> Iterator[Problem]:

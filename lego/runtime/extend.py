@@ -74,6 +74,7 @@ def extended(compiled: Compiled, new: pa.Table, *, screen: Screen | None = None)
             items={name: codes.extended(new[name]) for name, codes in gather.items.items()},
             tokens=tokens,
         ),
+        scoring=pipeline.scoring,
         candidate_aware=pipeline.candidate_aware,
     )
     return made.eval()

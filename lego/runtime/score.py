@@ -130,9 +130,18 @@ def _encoded(
         )
         vectors = functional.embedding(torch.from_numpy(place[rows]).to(table.device), table)
         user = pipeline.encode_users(vectors, torch.from_numpy(mask).to(table.device), needs)
-        if not pipeline.candidate_aware:
-            needs = attrs.evolve(needs, times=None, history={}, tokens=None, token_slots=None)
-        yield chunk, of_history, user, needs
+        yield chunk, of_history, user, _for_scoring(needs, pipeline.scoring)
+
+
+def _for_scoring(needs: Needs, asked: frozenset[Need]) -> Needs:
+    """What is repeated for every impression: tables as long as histories only where scoring asks for them."""
+    return attrs.evolve(
+        needs,
+        times=needs.times if Need.TIMES in asked else None,
+        history=needs.history if Need.ATTRIBUTES in asked else {},
+        tokens=needs.tokens if Need.TOKENS in asked else None,
+        token_slots=needs.token_slots if Need.TOKENS in asked else None,
+    )
 
 
 def user_vectors(pipeline: Pipeline, impressions: Impressions, users: Users) -> NDArray[np.float32]:

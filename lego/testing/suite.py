@@ -38,7 +38,9 @@ class SpecTests:
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """A test for each spec, unless a subclass has a fixture `spec` of its own."""
         if "spec" in metafunc.fixturenames and (self.specs or self.operator):
-            specs = self.all_specs()
+            # Exporting takes longer than all other tests together, so one example has to do.
+            once = metafunc.function.__name__ == "test_it_exports"
+            specs = self.all_specs()[: 1 if once else None]
             metafunc.parametrize("spec", specs, ids=[repr(spec) for spec in specs])
 
     def all_specs(self) -> list[Any]:
@@ -120,7 +122,6 @@ class ModuleTests(SpecTests):
         """A test for each spec and input width."""
         super().pytest_generate_tests(metafunc)
         if "input_width" in metafunc.fixturenames:
-            # Exporting takes longer than all other tests together, so one width has to do.
             once = metafunc.function.__name__ == "test_it_exports"
             metafunc.parametrize("input_width", self.input_widths[-1:] if once else self.input_widths)
 

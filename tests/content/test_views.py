@@ -21,6 +21,7 @@ from lego import (
     MovieLens,
     Pretrained,
     Recommender,
+    Sum,
     Training,
     Views,
     compile,  # noqa: A004
@@ -170,3 +171,22 @@ def test_a_model_of_views_reads_their_attributes_alone(experiment):
     made = compile(experiment(Views(title=CNN(), genres=Lookup()), reads={"title": 2, "genres": 1}))
     assert made.fed["title"].tokens.tokens.lengths.max() == 2
     assert ItemID().reads_of({"title": 3}) == {"title": 3}
+
+
+def test_an_unknown_value_is_no_view(experiment, tmp_path):
+    """A new item with a genre that the data lacks has the vector of one without any genre."""
+    opened = load(experiment(Views(title=Mean(), genres=Lookup(), pool=Mean())).run(out=tmp_path).path)
+    title = opened.store.items["title"][3].as_py()
+    items = [
+        {"item_id": "x", "title": title, "genres": ["never seen"]},
+        {"item_id": "y", "title": title, "genres": []},
+    ]
+    first, second = opened.item_vectors(items)["vector"].to_pylist()
+    assert first == pytest.approx(second, rel=1e-6)
+    assert any(first)
+
+
+def test_what_no_part_reads_is_refused_of_any_combination(experiment):
+    """`reads` that a lookup by its own attribute leaves out is not dropped in silence."""
+    with pytest.raises(CompositionError, match=r"title.*reads genres alone"):
+        compile(experiment(Sum(ItemID(), Lookup("genres")), reads={"title": 30}))

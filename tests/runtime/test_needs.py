@@ -36,10 +36,11 @@ class Made(Source):
     reads: ClassVar[dict[str, int]] = {"title": 4}  # type: ignore[assignment]
     history: int = 4
     timed: bool = True
+    grouped: bool = True
 
     def fingerprint(self) -> Any:
-        """The one option that moves tables."""
-        return {"timed": self.timed}
+        """The options that move tables."""
+        return {"timed": self.timed, "grouped": self.grouped}
 
     def files(self) -> Any:
         """None."""
@@ -63,6 +64,8 @@ class Made(Source):
         }
         if not self.timed:
             del users["times"]
+        if not self.grouped:
+            del users["group"]
 
         def part(rows: list[tuple[int, int, int | None]]) -> pa.Table:
             count = len(rows)
@@ -168,7 +171,9 @@ class _AsksAware(nn.Module):
 class AsksPredictor(Predictor):
     """A product, moved by the candidate's attributes and the user."""
 
-    needs: ClassVar[frozenset[Need]] = frozenset({Need.ATTRIBUTES, Need.USER, Need.PROFILE})
+    needs: ClassVar[frozenset[Need]] = frozenset(
+        {Need.ATTRIBUTES, Need.USER, Need.PROFILE, Need.TIMES, Need.TOKENS}
+    )
 
     @property
     def item_attributes(self) -> tuple[str, ...]:
@@ -186,9 +191,12 @@ class _AsksPredictor(nn.Module):
     def forward(self, user: Out, candidates: Tensor, candidate_mask: Tensor, needs: Needs) -> Tensor:
         assert needs.user is not None
         own = needs.user + 7 * needs.profile["group"].sum(-1)
-        return (user.tensor.unsqueeze(1) * candidates).sum(-1) + needs.candidates["topic"].sum(
-            -1
-        ) * own.unsqueeze(-1)
+        # A predictor has no mask of the history: what is padding is 0 in all that it is told.
+        assert needs.times is not None
+        everywhere = torch.ones_like(needs.times, dtype=torch.bool)
+        own = own + told(attrs.evolve(needs, user=None, profile={}), everywhere)
+        product = (user.tensor.unsqueeze(1) * candidates).sum(-1)
+        return product + needs.candidates["topic"].sum(-1) * own.unsqueeze(-1)
 
 
 MODELS: dict[str, tuple[Behavior, Predictor]] = {
@@ -234,7 +242,7 @@ def test_cached_scores_are_the_naive_ones(name):
         ("TIMES", [(0, 8), (6, 7)], [(0, 1), (0, 2)]),
         ("ATTRIBUTES", [(0, 1), (0, 2), (0, 8), (6, 7)], []),
         ("aware", [(0, 8)], [(0, 1), (0, 2), (6, 7)]),
-        ("predictor", [(0, 2), (0, 8)], [(0, 1), (6, 7)]),
+        ("predictor", [(0, 8)], [(0, 1), (0, 2), (6, 7)]),
     ],
 )
 def test_users_of_one_history_share_a_vector_only_where_that_is_right(name, same, other):
@@ -332,7 +340,7 @@ def test_attributes_that_cannot_be_given_are_named(monkeypatch):
     assert "Did you mean 'topic'" in str(caught.value)
 
 
-def test_training_hands_over_the_same_needs(movies, tmp_path):
+def test_training_hands_over_the_same_needs(tmp_path):
     """A fit with all needs runs and is the same with and without deduplication."""
     model = Recommender(
         Mean(), Asks(asked=("USER", "PROFILE", "TIMES", "ATTRIBUTES", "TOKENS")), AsksPredictor(), width=WIDTH
@@ -345,5 +353,28 @@ def test_training_hands_over_the_same_needs(movies, tmp_path):
         )
         losses.append(made.metrics["logloss"])
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
-    timed = prepare(MovieLens(movies, negatives=3), tmp_path / "data")
-    assert timed.users.times is not None
+
+
+def test_movielens_has_times(movies, tmp_path):
+    """So operators that ask for times run on it."""
+    assert prepare(MovieLens(movies, negatives=3), tmp_path / "data").users.times is not None
+
+
+def test_values_of_users_that_training_lacks_are_unknown():
+    """An attribute that only users of the test part have is no value of the model."""
+    gather = compiled("PROFILE").pipeline.gather
+    assert gather.profile["group"].vocabulary.to_pylist() == ["f", "m"]
+    needs = gather(Seen(user=np.array([0, 1, 3, 4]), history=np.zeros((4, 1), np.int64)))
+    assert needs.profile["group"].squeeze(1).tolist() == [2, 1, 0, 1]
+
+
+def test_user_attributes_that_no_user_has_are_refused_early():
+    """Before tokens are made, with a way out; a predictor goes without."""
+    from lego import DCN, UserAttributes
+
+    class_of = MODELS.setdefault
+    class_of("attributes", (UserAttributes(), Dot()))
+    with pytest.raises(CompositionError, match="have none that is categorical"):
+        compiled("attributes", grouped=False)
+    class_of("fields", (Mean(), DCN(fields="attributes", hidden=(4,))))
+    assert not compiled("fields", grouped=False).pipeline.gather.profile
