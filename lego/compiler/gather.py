@@ -189,10 +189,13 @@ def lacking(model: Recommender, store: Store) -> Iterator[Problem]:
             (Need.PROFILE, spec.user_attributes, store.user_attributes, "users"),
         ]
         for need, names, kinds, of in named:
-            if need is Need.PROFILE and need in spec.needs and slot == "behavior" and not names:
-                if not any(kind in CATEGORICAL for kind in kinds.values()):
-                    what = "it reads attributes of users, and the users of this data have none that is categorical"
-                    yield Problem(where, what, "use an operator that goes by the history, or UserID()")
+            none = not names and not any(kind in CATEGORICAL for kind in kinds.values())
+            # Predictors read the fields that there are; a behavior operator would have nothing to read.
+            if none and need is Need.PROFILE and need in spec.needs and slot == "behavior":
+                what = (
+                    "it reads attributes of users, and the users of this data have none that is categorical"
+                )
+                yield Problem(where, what, "use an operator that goes by the history, or UserID()")
             if need in spec.needs:
                 for problem in not_categorical(names, kinds, of):
                     yield attrs.evolve(problem, where=f"{where}: {problem.where}")
