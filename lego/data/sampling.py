@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from lego.data.table import flat
 from lego.errors import SpecError
 from lego.ragged import Ragged, flat_positions, offsets_of
 
@@ -67,8 +69,8 @@ def draw(
     - `popularity`: items clicked in the part, in proportion to their clicks.
 
     The last three never give an item that the user clicked in the part; nor, unless `want.exclude` is `positives`, one of the
-    history as it stands at the user's last impression of the part (what comes later belongs to another part). Where fewer than
-    K are left, a row holds fewer.
+    history as it stands at the user's last impression of the part (what comes later belongs to another part). All rows of a user
+    id are one user. Where fewer than K are left, a row holds fewer.
 
     With `batch` a row is its positive alone, and `beside` finds its negatives once the batch is known.
 
@@ -106,13 +108,12 @@ def draw(
         taken = _clicked_by_user(
             impressions, users, impression, shown[clicked], item_count, history=want.exclude == "history"
         )
-        user = impressions.user[impression].astype(np.int64)
+        who = taken.who[impressions.user]
+        user = who[impression]
         if want.source == "user":
-            pairs = _sorted_once(
-                impressions.user[owner[~clicked]].astype(np.int64) * (item_count + 1) + shown[~clicked]
-            )
+            pairs = _sorted_once(who[owner[~clicked]] * (item_count + 1) + shown[~clicked])
             pairs = pairs[~np.isin(pairs, taken.keys, assume_unique=True)]
-            pool = _rows_of(pairs // (item_count + 1), pairs % (item_count + 1), len(users.user_ids))
+            pool = _rows_of(pairs // (item_count + 1), pairs % (item_count + 1), len(taken.offsets) - 1)
             negatives = _from_pool(pool, user, want.negatives, generator)
         else:
             weights = np.ones_like(counts) if want.source == "uniform" else counts.copy()
@@ -286,30 +287,31 @@ def _from_all(weights: Ints, taken: Taken, user: Ints, count: int, generator: np
 
 @attrs.frozen(eq=False)
 class Taken:
-    """What each user clicked: different items, ascending, a user's one after the other."""
+    """What each user clicked: different items, ascending, a user's one after the other. All rows of an id are one user."""
 
+    who: Ints
+    """User row → the user's number, the same for all rows of one id."""
     items: Ints
     offsets: Ints
+    """By the user's number."""
     keys: Ints
-    """user * (item_count + 1) + item, ascending."""
+    """number * (item_count + 1) + item, ascending."""
 
 
 def _clicked_by_user(
     impressions: Impressions, users: Users, impression: Ints, clicked: Ints, item_count: int, *, history: bool
 ) -> Taken:
     """The user's clicks in the part, and with `history` those before, up to the user's last impression of the part."""
-    count = len(users.user_ids)
+    who = flat(pc.dictionary_encode(users.user_ids).indices).astype(np.int64)
     begin = users.history.offsets[:-1].astype(np.int64)
     end = begin.copy()
     if history:
         np.maximum.at(end, impressions.user, impressions.stop)
     past = np.asarray(users.history.values[flat_positions(begin, end - begin)], np.int64)
-    owner = np.concatenate([impressions.user[impression], np.repeat(np.arange(count), end - begin)]).astype(
-        np.int64
-    )
+    owner = np.concatenate([who[impressions.user[impression]], np.repeat(who, end - begin)])
     keys = _sorted_once(owner * (item_count + 1) + np.concatenate([clicked, past]))
-    lengths = np.bincount(keys // (item_count + 1), minlength=count)
-    return Taken(keys % (item_count + 1), offsets_of(lengths), keys)
+    lengths = np.bincount(keys // (item_count + 1), minlength=int(who.max(initial=-1)) + 1)
+    return Taken(who, keys % (item_count + 1), offsets_of(lengths), keys)
 
 
 # --- in a batch ---------------------------------------------------------------------------------------------------------------
@@ -326,7 +328,7 @@ class Shared:
 
 
 def beside(shared: Shared, positives: Ints, user: Ints) -> NDArray[np.int32]:
-    """positives (B,) of a batch and their users (B,) -> candidates (B, C): the positive, then its negatives; 0 is padding.
+    """positives (B,) of a batch and their user rows (B,) -> candidates (B, C): the positive, then its negatives; 0 is padding.
 
     The negatives are the different positives of the other rows, without what the row's user clicked, from the row's own place
     on: batches are in random order, so the first K of them are drawn at random.
@@ -337,8 +339,9 @@ def beside(shared: Shared, positives: Ints, user: Ints) -> NDArray[np.int32]:
     column = np.empty(len(ordered), np.int64)
     column[order] = np.arange(len(ordered))
     items = ordered[order]
-    begin = shared.taken.offsets[user]
-    lengths = shared.taken.offsets[user + 1] - begin
+    who = shared.taken.who[user]
+    begin = shared.taken.offsets[who]
+    lengths = shared.taken.offsets[who + 1] - begin
     own = shared.taken.items[flat_positions(begin, lengths)]
     place = np.minimum(np.searchsorted(ordered, own), len(ordered) - 1)
     found = ordered[place] == own

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import attrs
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -226,6 +227,22 @@ def test_history_cut_for_the_model_is_still_excluded() -> None:
     )
     assert sorted(rows.items[0, 1:3].tolist()) == [2, 6]
     assert not rows.items[0, 3:].any()
+
+
+@pytest.mark.parametrize("source", ["user", "uniform", "popularity", "batch"])
+def test_all_rows_of_a_user_id_are_one_user(source: str) -> None:
+    """What a user clicked in one row is no negative in another row of the id, and what was not clicked there may be one."""
+    shown: Shown = [(0, [1], [2, 7]), (1, [2], [3, 8]), (2, [3], [1, 9]), (3, [4], [5])]
+    impressions, users = part(shown, [[5], [6], [], []])
+    users = attrs.evolve(users, user_ids=pa.array(["same", "same", "same", "other"]))
+    want = Candidates(negatives=9, source=source)
+    rows = draw(impressions, want, users, 9, np.random.default_rng(0))
+    items = rows.items
+    if rows.shared is not None:
+        items = beside(rows.shared, items[:, 0].astype(np.int64), impressions.user.astype(np.int64))
+    may = {"user": {7, 8, 9}, "uniform": {4, 7, 8, 9}, "popularity": {4}, "batch": {4}}[source]
+    for row in range(3):
+        assert set(items[row, 1:].tolist()) - {0} == may
 
 
 def test_a_draw_ends_where_nearly_everything_is_clicked() -> None:
