@@ -54,6 +54,23 @@ def run_id(experiment: Experiment, fingerprint: str) -> str:
     return identity([to_json(experiment), outside(experiment)], fingerprint)
 
 
+def fetch(experiment: Experiment) -> None:
+    """Has every checkpoint that an experiment names on this machine, so that `run_id` is the same before and after compiling.
+
+    CheckpointError where one cannot be had.
+    """
+    from lego.pretrained.checkpoint import resolve
+
+    for spec in specs_in(experiment):
+        cls: Any = type(spec)
+        for field in () if isinstance(spec, Source) else attrs.fields(cls):
+            value = getattr(spec, field.name)
+            if field.metadata.get("lego.path") != "if there" or not isinstance(value, str):
+                continue
+            if not Path(value).expanduser().is_file():
+                resolve(value, download=True)
+
+
 def _files(spec: Spec) -> Iterator[tuple[str, str]]:
     cls: Any = type(spec)
     for field in attrs.fields(cls):

@@ -37,7 +37,7 @@ from lego.runtime.folder import (
     write_json,
     written_aside,
 )
-from lego.runtime.outside import run_id, specs_in
+from lego.runtime.outside import fetch, run_id, specs_in
 from lego.runtime.progress import Screen
 from lego.runtime.script import hash_of
 from lego.scorer.base import Fitted
@@ -107,6 +107,8 @@ def run_experiment(
     _require_parts(experiment, store)
     record = to_json(experiment)
     name = name or (script.stem if script else "run")
+    with timed(seconds, "compile"):
+        fetch(experiment)
     name_of_folder = run_id(experiment, store.fingerprint)
     if reuse and (done := finished(Path(out), name, name_of_folder)) is not None:
         screen.say(f"finished already: {done.path}")

@@ -3,9 +3,10 @@ from __future__ import annotations
 import shutil
 
 import numpy as np
+import pytest
 
 from lego import Embedding, Pretrained
-from lego.runtime.outside import outside, run_id, specs_in
+from lego.runtime.outside import fetch, outside, run_id, specs_in
 from lego.spec import Spec
 from lego.testing.checkpoint import tiny_checkpoint
 
@@ -25,6 +26,50 @@ def test_other_weights_and_vectors_are_another_run(small, tmp_path):
         assert len(outside(experiment)) == 1
         change()
         assert run_id(experiment, "data") != first
+
+
+def test_a_run_has_one_name_before_and_after_its_checkpoint_is_there(small, tmp_path, monkeypatch):
+    """A checkpoint is fetched before the run is named, so the second run of an experiment has the name of the first."""
+    from lego.errors import CheckpointError
+    from lego.pretrained import checkpoint
+
+    source, resolve, here = tiny_checkpoint(tmp_path / "hub", layers=1), checkpoint.resolve, []
+
+    def stub(name, *, download=True):
+        if name != "acme/bert":
+            return resolve(name, download=download)
+        if download:
+            here.append(name)
+        if not here:
+            raise CheckpointError(name, "is not here", "fetch it")
+        return resolve(str(source), download=download)
+
+    monkeypatch.setattr(checkpoint, "resolve", stub)
+    experiment = small(content=Pretrained("acme/bert"))
+    absent = run_id(experiment, "data")
+    fetch(experiment)
+    assert here == ["acme/bert"]
+    named = run_id(experiment, "data")
+    assert named != absent
+    fetch(experiment)
+    assert run_id(experiment, "data") == named
+
+    import lego.runtime.run as module
+
+    here.clear()
+    names = []
+
+    def stop(out, name, folder, **_):
+        names.append(folder)
+        raise RuntimeError
+
+    monkeypatch.setattr(module, "checked", lambda experiment: None)
+    monkeypatch.setattr(module, "create", stop)
+    for _ in range(2):
+        with pytest.raises(RuntimeError):
+            experiment.run(out=tmp_path / "runs")
+    assert names[0] == names[1]
+    assert here
 
 
 def _another(folder):
