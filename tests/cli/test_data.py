@@ -69,7 +69,7 @@ def test_a_broken_source_hides_no_other(lego, distribution):
     """What cannot be loaded is told on standard error."""
     distribution("acme_data", "[lego.source]\nOdd = odd_source:Odd\n", odd_source="raise ImportError('gone')")
     answer = lego("data", "list", "--json")
-    assert {row["name"] for row in answer.json} == {"MIND", "MovieLens", "Prepared"}
+    assert {row["name"] for row in answer.json} >= {"MIND", "MovieLens", "Prepared", "Tables"}
     assert "ImportError: gone" in answer.err
 
 
@@ -142,6 +142,59 @@ def test_nothing_is_left_beside_the_folder(lego, raw, tmp_path):
     """Neither a lock nor a half-written folder."""
     lego("data", "prepare", "MovieLens", raw, "--out", tmp_path / "place" / "made")
     assert [path.name for path in (tmp_path / "place").iterdir()] == ["made"]
+
+
+@pytest.fixture
+def own(tmp_path):
+    """Writes a table of items and a log of one's own, and gives the words of `lego data prepare` for them."""
+
+    def write(items, rows):
+        (tmp_path / "items.csv").write_bytes(items)
+        (tmp_path / "rows.csv").write_bytes(rows)
+        return (
+            "data",
+            "prepare",
+            "Tables",
+            tmp_path / "items.csv",
+            "--set",
+            f"rows={str(tmp_path / 'rows.csv')!r}",
+        )
+
+    return write
+
+
+def test_tables_of_ones_own_are_prepared(lego, own, tmp_path):
+    """RAW is the table of items, the log and all else are options; what was taken for what is described."""
+    words = own(b"sku,title\na,One\nb,Two\nc,Three\n", b"who,sku\nu,a\nu,b\nv,c\nv,zz\nv,a\n")
+    more = ("--set", "columns={'user': 'who'}", "--set", "missing='drop'", "--out", tmp_path / "made")
+    answer = lego(*words, *more)
+    assert answer.code == 0
+    assert "Left out: 1 missing items, 1 rows of missing items" in answer.out
+    described = lego("data", "describe", tmp_path / "made", "--json").json
+    assert described["items"] == 3
+    told = lego("data", "describe", tmp_path / "made").out
+    assert "user = who, item = sku (guessed)" in told
+
+
+@pytest.mark.parametrize(
+    ("items", "rows", "words"),
+    [
+        (b"item,title\na,One\na,Two\n", b"user,item\nu,a\n", "items.csv line 3, column item: item a is already in line 2"),
+        (b"item,title\na,One\n", b"user,item\nu,a\nu\n", "rows.csv line 3: 2 columns are expected, 1 found"),
+        (b"item,title\na,One\n", b"", "rows.csv: is empty"),
+        (b"item,title\na,One\n", b"user,thing\nu,a\n", "no column is known to be the item; there are user, thing"),
+        (b"item,title\na,One\n", b"user,item\nu,b\n", "rows.csv line 2, column item: items has no 'b'"),
+        (b"item,title\na,\xff\n", b"user,item\nu,a\n", "items.csv line 2: byte 3 of the line, 0xff, is not UTF-8"),
+        (b"item,title\na,One\n" * 30, b"user,item\nu,a\n", "and 37 more"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_named_and_nothing_is_written(lego, own, tmp_path, items, rows, words):
+    """Exit code 1, file, line and column, no traceback, no folder."""
+    answer = lego(*own(items, rows), "--out", tmp_path / "never")
+    assert answer.code == 1
+    assert words in answer.err
+    assert "Traceback" not in answer.err
+    assert not (tmp_path / "never").exists()
 
 
 def test_an_option_is_set_once(lego, raw):
