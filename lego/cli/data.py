@@ -45,7 +45,9 @@ def list_(as_json: bool = typer.Option(False, "--json", help="Print one JSON doc
 @data.command()
 def prepare(
     source: str = typer.Argument(..., metavar="SOURCE", help="The data set, as `lego data list` names it."),
-    raw: str = typer.Argument(..., metavar="RAW", help="The folder of its raw files."),
+    raw: str = typer.Argument(
+        ..., metavar="RAW", help="The folder of its raw files; of Tables the table of items."
+    ),
     out: Path | None = typer.Option(
         None, "--out", metavar="DIR", help="The folder to write; below LEGO_HOME unless given."
     ),

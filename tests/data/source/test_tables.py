@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lego.data.problems import LIMIT
+from lego.data.source.mind import MIND
 from lego.data.source.tables import Tables
 from lego.data.store import Store, prepare
 from lego.errors import DataError, SpecError
@@ -676,3 +678,47 @@ def test_it_is_prepared_like_any_source(write, tmp_path):
     assert prepare(source, tmp_path / "root").path == first.path
     write(ROWS + "w,a,9\n")
     assert prepare(source, tmp_path / "root").path != first.path
+
+
+def test_the_sample_of_mind_is_read_as_its_own_source_does(shared_data, tmp_path):
+    """Items and two logs with headers, given as tables: the same users, histories, candidates, labels and counts."""
+    raw = shared_data / "mind"
+    own = MIND(str(raw), missing="drop", dev=0.0).tables()
+    names = ["impression_id", "user_id", "time", "history", "impressions"]
+    logs = {}
+    for part, folder in (("train", "MINDsmall_train"), ("test", "MINDsmall_dev")):
+        lines = (raw / folder / "behaviors.tsv").read_text(encoding="utf-8").splitlines()
+        columns = dict(
+            zip(names, map(list, zip(*(line.split("\t") for line in lines), strict=True)), strict=True)
+        )
+        moments = [datetime.strptime(each, "%m/%d/%Y %I:%M:%S %p") for each in columns["time"]]
+        logs[part] = {**columns, "time": moments}
+    tables = Tables(own.items, impressions=logs, missing="drop", dev=0.0).tables()
+    assert tables.impressions == own.impressions
+    assert tables.users == own.users
+    assert tables.dropped == {
+        name.replace("news", "items"): count
+        for name, count in own.dropped.items()
+        if name != "news_with_other_text"
+    }
+    assert tables.attributes == own.attributes
+
+
+def test_a_click_of_many_is_found_as_a_plain_loop_finds_it(made):
+    """Histories and candidates of random impressions, against a loop over the log."""
+    generator = np.random.default_rng(3)
+    items = "item_id,title\n" + "".join(f"i{n},t {n}\n" for n in range(30))
+    log, past, expected = "user,time,candidates,labels\n", {}, []
+    times = np.sort(generator.integers(0, 50, 200))
+    for time in times.tolist():
+        user = f"u{generator.integers(7)}"
+        candidates = [
+            f"i{n}" for n in generator.choice(30, size=int(generator.integers(1, 5)), replace=False)
+        ]
+        labels = generator.integers(0, 2, len(candidates)).tolist()
+        log += f"{user},{time},{' '.join(candidates)},{' '.join(map(str, labels))}\n"
+        expected.append((user, list(past.get(user, [])), candidates, labels))
+        past.setdefault(user, []).extend(c for c, y in zip(candidates, labels, strict=True) if y)
+    tables = made(log, "impressions", items=items, dev=0.1, test=0.2)
+    assert shown(tables, "train") + shown(tables, "dev") + shown(tables, "test") == expected
+    assert [tables.impressions[part].num_rows for part in ("train", "dev", "test")] == [140, 20, 40]
