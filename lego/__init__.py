@@ -92,6 +92,7 @@ if TYPE_CHECKING:
     from lego.sequence.cnn import CNN
     from lego.sequence.concat import Concat
     from lego.sequence.fastformer import Fastformer
+    from lego.sequence.first import First
     from lego.sequence.gate import Gate
     from lego.sequence.gru import GRU
     from lego.sequence.hstu import HSTU
@@ -150,6 +151,7 @@ _HOME = {
     "FiBiNET": "lego.predictor.fibinet",
     "FinalMLP": "lego.predictor.final_mlp",
     "FinalNet": "lego.predictor.final_net",
+    "First": "lego.sequence.first",
     "Flat": "lego.behavior.flat",
     "GAUC": "lego.metric.gauc",
     "GBCE": "lego.task.gbce",
@@ -284,6 +286,7 @@ __all__ = [
     "FiBiNET",
     "FinalMLP",
     "FinalNet",
+    "First",
     "Flat",
     "Gate",
     "GloVe",

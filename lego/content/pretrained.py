@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import attrs
 from torch import Tensor, nn
@@ -24,9 +24,12 @@ from lego.pretrained.families import Shape, shape_of
 from lego.pretrained.layers import Full, Layers, Lora
 from lego.pretrained.model import LanguageModel, base_hash, check_targets, load, target_names
 from lego.pretrained.packaged import MINILM
+from lego.pretrained.table import stored_dtype
 from lego.pretrained.template import fields_of
 from lego.pretrained.tokens import CheckpointTokens
 from lego.spec import PATH_IF_THERE, Checkpoint, Content, Context, Pool, between, ge, operator
+
+_DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
 def _additive() -> Pool:
@@ -52,6 +55,7 @@ class Pretrained(Content):
     `layers` says how much of it learns: `full()`, `frozen()`, `split(10)`, `lora()`, `split(10) | lora()`. Attributes are joined
     as its tokenizer joins a pair, or make one text by a `template` as in `News: {title} [{category}]`, of at most `length` tokens
     (the sum of the budgets unless given); an attribute without a value leaves its place empty, an item without any has no text.
+    `states` is how cached states are stored: as the checkpoint's weights are unless given. In 16 bits they are rounded.
     """
 
     checkpoint: str = attrs.field(kw_only=False, metadata=PATH_IF_THERE)
@@ -60,6 +64,7 @@ class Pretrained(Content):
     dropout: float = attrs.field(default=0.1, validator=between(0, 1))
     template: str | None = attrs.field(default=None, validator=known_template)
     length: int | None = attrs.field(default=None, validator=ge(1))
+    states: Literal["fp32", "bf16", "fp16"] | None = None
 
     @property
     def reads(self) -> Reads:
@@ -115,7 +120,14 @@ class Pretrained(Content):
             raise CheckpointError(self.checkpoint, what, "lower the token budgets in reads={…}")
         pool = self.pool.build(attrs.evolve(context, input_width=context.width))
         return _Pretrained(
-            checkpoint, shape, self.layers, pool, context.width, self.dropout, weights=context.weights
+            checkpoint,
+            shape,
+            self.layers,
+            pool,
+            context.width,
+            self.dropout,
+            states=self.states,
+            weights=context.weights,
         )
 
     @classmethod
@@ -190,6 +202,7 @@ class _Pretrained(nn.Module):
         width: int,
         dropout: float,
         *,
+        states: str | None,
         weights: bool,
     ) -> None:
         super().__init__()
@@ -200,6 +213,10 @@ class _Pretrained(nn.Module):
         self.pool = pool
         self.language: LanguageModel = load(checkpoint, layers, base=base, weights=weights)
         self.states_key = states_key(checkpoint, first, shape.layers, base) if base else ""
+        self.states_dtype = (
+            _DTYPES[states] if states else stored_dtype(checkpoint) if first is not None else "float32"
+        )
+        self.states_about = {"checkpoint": checkpoint.name, "layers": f"{first} of {shape.layers}"}
         self.states_width = shape.output if first == shape.layers else shape.hidden
 
     def forward(self, tokens: Tensor, mask: Tensor, needs: Needs) -> Out:

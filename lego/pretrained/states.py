@@ -7,6 +7,7 @@ with a journal that lets a killed run go on where it was, and renamed when it is
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -21,7 +22,7 @@ from typing import Any, Literal
 import attrs
 import numpy as np
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -44,7 +45,12 @@ Lower = Callable[[Tensor, Tensor], Tensor]
 Progress = Callable[[str, int, int], None]
 """Told what is done: a phrase, how many tokens, of how many."""
 
+USED = "used"
+"""An empty file whose time says when the states were last opened."""
+
 _JOURNAL_SECONDS = 5.0
+_TOLD_SECONDS = 10.0
+"""What takes less is not announced."""
 _BLOCK = 1 << 24
 
 
@@ -102,12 +108,14 @@ class HiddenStates:
         lower: Lower,
         dtype: Dtype = "float32",
         page_tokens: int = 8192,
+        about: Mapping[str, str] | None = None,
         progress: Progress | None = None,
     ) -> HiddenStates:
         """The states of all items, from the cache below `folder` or computed now.
 
         `key` stands for all that `lower` depends on, `tokens_identity` for the tokenizer. `page_tokens` bounds the tokens of a
-        call of `lower`. Of several processes one computes, the others wait. Damaged files are made again, with a warning.
+        call of `lower`; `about` is told by `lego cache list` and is no part of the key. Of several processes one computes, the
+        others wait. Damaged files are made again, with a warning.
         """
         parts = {
             "format": FORMAT,
@@ -127,7 +135,7 @@ class HiddenStates:
                 except RunError as problem:
                     warnings.warn(f"{problem} It is made again.", stacklevel=2)
                     shutil.rmtree(path)
-            _Builder(path, parts, tokens, lower, dtype, page_tokens, progress).run()
+            _Builder(path, parts, tokens, lower, dtype, page_tokens, progress, about or {}).run()
             return cls.open(path)
 
     @classmethod
@@ -150,6 +158,8 @@ class HiddenStates:
         except (OSError, ValueError) as problem:
             raise _damaged(path, f"rows.npy cannot be read ({problem})") from None
         shape = (count, width)
+        with contextlib.suppress(OSError):  # a cache that may only be read is as good
+            (path / USED).touch()
         values = np.memmap(file, stored, mode="r", shape=shape) if count else np.zeros(shape, stored)
         return cls(path=path, dtype=dtype, width=width, starts=rows[0], lengths=rows[1], values=values)
 
@@ -171,8 +181,10 @@ class _Builder:
         dtype: Dtype,
         page_tokens: int,
         progress: Progress | None,
+        about: Mapping[str, str],
     ) -> None:
         self.path = path
+        self.about = about
         self.partial = path.with_name(f"{path.name}.partial")
         self.file = self.partial / "states.bin"
         self.parts = parts
@@ -191,6 +203,14 @@ class _Builder:
         journal = self._resumed()
         width = journal["width"] or self._width()
         self._check_room(bytes_for(self.total, width, self.dtype) - journal["bytes"])
+        if self.progress and self.total:
+            size = bytes_for(self.total, width, self.dtype) / 1e6
+            done = f", {journal['tokens']:,} of them there already" if journal["tokens"] else ""
+            self.progress(
+                f"hidden states: {self.total:,} tokens of {len(self.order):,} items{done}; {size:,.1f} MB of {self.dtype}",
+                0,
+                0,
+            )
         with self.file.open("r+b" if self.file.exists() else "w+b") as file:
             file.truncate(journal["bytes"])
             file.seek(journal["bytes"])
@@ -212,7 +232,9 @@ class _Builder:
 
     def _compute(self, file: Any, journal: dict[str, int]) -> None:
         lengths = self.tokens.lengths[self.order]
-        noted = time.monotonic()
+        begun = noted = time.monotonic()
+        first = journal["tokens"]
+        told = False
         while journal["rows"] < len(self.order):
             place = journal["rows"]
             rows = self.order[place : place + max(1, self.page_tokens // int(lengths[place]))]
@@ -224,6 +246,11 @@ class _Builder:
             journal["crc"] = zlib.crc32(data, journal["crc"])
             if self.progress:
                 self.progress("hidden states", journal["tokens"], self.total)
+            if self.progress and not told:
+                told = True
+                each = (time.monotonic() - begun) / max(1, journal["tokens"] - first)
+                if (left := each * (self.total - journal["tokens"])) > _TOLD_SECONDS:
+                    self.progress(f"hidden states: about {left:,.0f} s", 0, 0)
             if time.monotonic() - noted > _JOURNAL_SECONDS:
                 self._note(file, journal)
                 noted = time.monotonic()
@@ -273,6 +300,7 @@ class _Builder:
         np.save(self.partial / "rows.npy", np.stack([starts, lengths]), allow_pickle=False)
         manifest = {
             "parts": dict(self.parts),
+            "about": dict(self.about),
             "dtype": self.dtype,
             "tokens": self.total,
             "width": journal["width"],
@@ -283,6 +311,71 @@ class _Builder:
         _write_json(self.partial / "manifest.json", {**manifest, "self": _seal(manifest)})
         (self.partial / "journal.json").unlink()
         self.partial.replace(self.path)
+
+
+@attrs.frozen(kw_only=True)
+class Kept:
+    """What stands in a folder of states."""
+
+    path: Path
+    state: Literal["whole", "unfinished", "damaged"]
+    """As its head says; `check_kept` reads all of it."""
+    bytes: int
+    used: float
+    """When it was last opened, or written, in seconds since 1970."""
+    about: Mapping[str, str]
+    dtype: str = ""
+    tokens: int = 0
+    width: int = 0
+
+
+def kept(folder: Path) -> list[Kept]:
+    """Everything below a folder of states, the last used first; reads manifests alone."""
+    if not folder.is_dir():
+        return []
+    found = [_kept(path) for path in folder.iterdir() if path.is_dir()]
+    return sorted(found, key=lambda each: -each.used)
+
+
+def _kept(path: Path) -> Kept:
+    files = [each for each in path.iterdir() if each.is_file()]
+    size = sum(each.stat().st_size for each in files)
+    used = max((each.stat().st_mtime for each in (*files, path)), default=0.0)
+    if path.suffix == ".partial":
+        return Kept(path=path, state="unfinished", bytes=size, used=used, about={})
+    try:
+        manifest = _read_manifest(path)
+    except RunError:
+        return Kept(path=path, state="damaged", bytes=size, used=used, about={})
+    return Kept(
+        path=path,
+        state="whole",
+        bytes=size,
+        used=used,
+        about=manifest.get("about", {}),
+        dtype=manifest["dtype"],
+        tokens=manifest["tokens"],
+        width=manifest["width"],
+    )
+
+
+def check_kept(path: Path) -> bool:
+    """Reads all of a folder of finished states and says whether it is what was written."""
+    try:
+        return HiddenStates.open(path).verify()
+    except (RunError, OSError):
+        return False
+
+
+def discard(path: Path) -> bool:
+    """Removes a folder of states, unless some process is making it just now; says whether it did."""
+    lock = path.with_name(f"{path.name.removesuffix('.partial')}.lock")
+    try:
+        with FileLock(lock, timeout=0):
+            shutil.rmtree(path, ignore_errors=True)
+    except Timeout:
+        return False
+    return not path.exists()
 
 
 def _hash_tokens(tokens: Ragged) -> str:

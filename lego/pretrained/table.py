@@ -32,6 +32,17 @@ def table_shape(checkpoint: Checkpoint) -> tuple[int, int]:
     return int(rows), int(width)
 
 
+def stored_dtype(checkpoint: Checkpoint) -> str:
+    """`float32`, `bfloat16` or `float16`: what the weights are stored in, by their token embeddings; float32 where unknown."""
+    try:
+        path, name = _place(checkpoint)
+    except CheckpointError:  # config.json alone is here
+        return "float32"
+    with safe_open(path, framework="pt") as file:
+        found = file.get_slice(name).get_dtype()
+    return {"BF16": "bfloat16", "F16": "float16"}.get(str(found), "float32")
+
+
 class FrozenTable(nn.Embedding):
     """Token embeddings as a checkpoint has them. Its `state_dict` holds their hash alone, and goes onto no others."""
 

@@ -70,3 +70,42 @@ def test_a_run_with_a_template_opens_again_and_reads_new_items(small, bert, tmp_
     found = opened.recommend(history=history, items=new)
     assert found["new"].to_pylist() == [True]
     torch.testing.assert_close(found["score"][0].as_py(), old["score"][0].as_py(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("states", "size"), [(None, 4), ("fp32", 4), ("bf16", 2), ("fp16", 2)])
+def test_states_are_kept_in_the_dtype_of_the_checkpoint_or_as_asked(small, bert, states, size):
+    """Two or four bytes a number, known before; items are those of the full model, up to the rounding of 16 bits."""
+    content = Pretrained(str(bert), layers=split(1), states=states)
+    planned = compile(small(content=content), weights=False).caches[0].bytes
+    made = compile(small(content=content), device="cpu")
+    assert planned == made.caches[0].bytes
+    assert planned == sum(len(each) for each in _tokens(made)) * 16 * size
+    rows = torch.arange(1, 20)
+    with torch.no_grad():
+        found = made.pipeline.eval().encode_items(rows).tensor
+        plain = Pretrained(str(bert), layers=split(0))
+        whole = compile(small(content=plain), device="cpu").pipeline.eval().encode_items(rows).tensor
+    torch.testing.assert_close(
+        found, whole, rtol=1e-5 if size == 4 else 2e-2, atol=1e-5 if size == 4 else 2e-2
+    )
+
+
+def test_a_checkpoint_in_16_bits_has_states_in_16_bits(small, tmp_path):
+    """Where nothing is asked for, the weights say it."""
+    from safetensors.torch import load_file, save_file
+
+    folder = tiny_checkpoint(tmp_path / "half", "bert", layers=2)
+    weights = load_file(folder / "model.safetensors")
+    save_file(
+        {name: value.bfloat16() for name, value in weights.items()},
+        folder / "model.safetensors",
+        {"format": "pt"},
+    )
+    made = compile(small(content=Pretrained(str(folder), layers=split(1))), device="cpu")
+    assert made.pipeline.content.states_dtype == "bfloat16"
+    assert made.caches[0].bytes == sum(len(each) for each in _tokens(made)) * 16 * 2
+
+
+def _tokens(made):
+    tokens = made.fed[""].tokens.tokens
+    return [tokens[row] for row in range(len(tokens))]
