@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
+import pyarrow as pa
 import torch
 
 from lego.compiler.content import SHARED, Fed, shared_reads
 from lego.compiler.feed import Feed, Feeds, ItemFeed, Page
 from lego.compiler.pipeline import Pipeline
+from lego.content.topic_aware import TopicAware
 from lego.contract import Reads
 from lego.data.text import encode_items
 from lego.errors import RunError
@@ -21,27 +23,41 @@ from lego.seed import lent
 from lego.spec import Content, Context, Encoder
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from numpy.typing import NDArray
     from torch import Tensor
 
     from lego.compiler.assemble import Compiled
+    from lego.data.attributes import Codes
 
 TEXT_PAGE = 65_536
 """New items whose text becomes ids in one call."""
 
 
 def attributes_of(compiled: Compiled) -> tuple[str, ...]:
-    """The attributes of an item without which it cannot be encoded: what is read, and what operators ask for beside."""
-    names = [*compiled.reads, *compiled.pipeline.gather.items, *_labels(compiled.pipeline.feed)]
-    return tuple(dict.fromkeys(names))
+    """The attributes of an item without which it cannot be encoded: what is read, and what operators ask for beside.
+
+    What a loss alone reads is not among them: nothing is learned of new items.
+    """
+    content = _labels(compiled.model.content, compiled.pipeline.feed)
+    return tuple(dict.fromkeys([*compiled.reads, *compiled.pipeline.gather.items, *content]))
 
 
-def _labels(feed: Feed) -> Iterator[str]:
-    yield from feed.labels
+def _labels(content: Content, feed: Feed) -> Iterator[str]:
+    if not isinstance(content, TopicAware):
+        yield from feed.labels
     if isinstance(feed, Feeds):
-        for part in feed.parts:
-            yield from _labels(part)
+        for part, inner in zip(content.content_parts.values(), feed.parts, strict=True):
+            yield from _labels(part, inner)
+
+
+def _with_codes(codes: Mapping[str, Codes], new: pa.Table) -> dict[str, Codes]:
+    """The codes of the catalog and those of new items behind them; an attribute that these lack is missing in each."""
+    return {
+        name: each.extended(
+            new[name] if name in new.column_names else pa.chunked_array([pa.nulls(new.num_rows, pa.string())])
+        )
+        for name, each in codes.items()
+    }
 
 
 def by_rows(compiled: Compiled) -> bool:
@@ -71,10 +87,11 @@ def extended(compiled: Compiled, new: pa.Table, *, screen: Screen | None = None)
         feed=_Extension(compiled, new, screen).feed(compiled.model.content, pipeline.feed, pipeline.content),
         gather=attrs.evolve(
             gather,
-            items={name: codes.extended(new[name]) for name, codes in gather.items.items()},
+            items=_with_codes(gather.items, new),
             tokens=tokens,
         ),
         scoring=pipeline.scoring,
+        nobody=pipeline.nobody,
         candidate_aware=pipeline.candidate_aware,
     )
     return made.eval()
@@ -104,7 +121,7 @@ class _Extension:
 
     def feed(self, content: Content, feed: Feed, module: Any, path: str = "") -> Feed:
         """The feed of this operator, or of this combination and its parts."""
-        labels = {name: codes.extended(self.new[name]) for name, codes in feed.labels.items()}
+        labels = _with_codes(feed.labels, self.new)
         if isinstance(feed, Feeds):
             parts = tuple(
                 self.feed(part, feed.parts[place], module.parts[place], f"{path}.{name}" if path else name)

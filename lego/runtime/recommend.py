@@ -25,6 +25,7 @@ from lego.errors import DataError, Problem, RunError, SpecError
 from lego.ragged import Ragged, flat_positions
 from lego.runtime.extend import attributes_of, by_rows, extended
 from lego.runtime.items import Asked, asked, nearest
+from lego.runtime.latest import latest_of
 from lego.runtime.progress import Screen
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ if TYPE_CHECKING:
 ITEM_PAGE = 4096
 """Items encoded and scored in one call."""
 USER_PAGE = 1024
-"""Users for whom pages are scored at a time; behind more, the item vectors are kept for the next ones."""
+"""Users for whom pages are scored at a time, fewer where tokens of whole histories are read, which are many.
+
+Behind more, the item vectors are kept for the next ones."""
 PLACES = 1 << 19
 """Places (users × items × history slots where the user is a sequence) scored in one call."""
 
@@ -155,13 +158,10 @@ def _refuse_call(user: object, users: object, history: object, k: int) -> None:
 
 
 def _known(store: Store, ids: list[str], *, several: bool) -> Askers:
-    """Users of the data, each with the whole history of the latest row that has the id. DataError that lists unknown ids."""
+    """Users of the data, each with the whole history of the id's latest row. DataError that lists unknown ids."""
     users = store.users
-    reverse = users.user_ids.take(pa.array(np.arange(len(users))[::-1]))
-    place = flat(pc.fill_null(pc.index_in(pa.array(ids, pa.string()), value_set=reverse), -1)).astype(
-        np.int64
-    )
-    unknown = [each for each, row in zip(ids, place, strict=True) if row < 0]
+    found = latest_of(store, pa.array(ids, pa.string()))
+    unknown = [each for each, row in zip(ids, found.row, strict=True) if row < 0]
     if unknown:
         there = pa.chunked_array([users.user_ids])
         fix = "give a user of the data, or the history of a new one: history=[…] (--history ID …)"
@@ -171,17 +171,16 @@ def _known(store: Store, ids: list[str], *, several: bool) -> Askers:
                 for each in unknown
             ]
         )
-    rows = len(users) - 1 - place
-    history = users.history.take(rows)
+    history = users.history.take(found.row)
     times = None
     if users.times is not None:
-        clicks = users.times.take(rows)
+        clicks = users.times.take(found.row)
         last = np.repeat(
             clicks.values[np.maximum(clicks.offsets[1:], 1) - 1] if len(clicks.values) else clicks.lengths,
             clicks.lengths,
         )
         times = Ragged(np.maximum(last - clicks.values, 0).astype(np.int64), clicks.offsets)
-    return Askers(names=tuple(ids) if several else None, user=rows, history=history, times=times)
+    return Askers(names=tuple(ids) if several else None, user=found.row, history=history, times=times)
 
 
 def _with_history(rows: NDArray[np.int64]) -> Askers:
@@ -272,10 +271,11 @@ def _by_model(
     compiled: Compiled, askers: Askers, candidates: Asked, k: int, screen: Screen, *, exclude_seen: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Users in blocks, pages of items within."""
-    scoring = _Scoring(compiled, candidates, keep=len(askers) > USER_PAGE, screen=screen)
+    users = max(1, USER_PAGE // 16) if Need.TOKENS in compiled.pipeline.needs else USER_PAGE
+    scoring = _Scoring(compiled, candidates, keep=len(askers) > users, screen=screen)
     found = []
-    for at in range(0, len(askers), USER_PAGE):
-        block = askers.take(np.arange(at, min(at + USER_PAGE, len(askers))))
+    for at in range(0, len(askers), users):
+        block = askers.take(np.arange(at, min(at + users, len(askers))))
         score = scoring.against(block.recent(compiled.history))
         found.append(best(score, candidates.rows, _seen(block, exclude_seen=exclude_seen), k, screen))
     return np.concatenate([scores for scores, _ in found]), np.concatenate([rows for _, rows in found])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 
@@ -17,9 +18,10 @@ from lego.data.store import Impressions
 from lego.errors import RunError
 from lego.ragged import Ragged
 from lego.runtime import score
-from lego.runtime.extend import extended
+from lego.runtime.extend import attributes_of, extended
 from lego.runtime.folder import written_aside
 from lego.runtime.items import asked
+from lego.runtime.latest import latest_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +38,7 @@ def item_vectors(loaded: Loaded, items: Any = None) -> Iterator[pa.RecordBatch]:
     RunError where the model is no Recommender, or knows items by row alone and is asked for new ones.
     """
     compiled = _compiled(loaded)
-    candidates = asked(loaded.store, items, compiled.reads)
+    candidates = asked(loaded.store, items, attributes_of(compiled))
     if candidates.new.num_rows and not compiled.reads:
         raise RunError(
             f"content={compiled.model.content!r} knows the items of the data by their row, so new ones have no vector."
@@ -53,9 +55,9 @@ def item_vectors(loaded: Loaded, items: Any = None) -> Iterator[pa.RecordBatch]:
 
 
 def user_vectors(loaded: Loaded) -> pa.Table:
-    """`user_id` and `vector` (D float32), or the list `vectors` of several interests, of every user by the whole history.
+    """`user_id` and `vector` (D float32), or the list `vectors` of several interests, of every user.
 
-    A user id with several histories is given by the last of them. RunError where a user is no vector by itself.
+    A user has the whole history of the row of the latest impression. RunError where a user is no vector by itself.
     """
     compiled = _compiled(loaded)
     spec = compiled.model.behavior
@@ -65,21 +67,20 @@ def user_vectors(loaded: Loaded) -> pa.Table:
             "nothing to store. Ask `lego recommend`, or use an operator that gives a vector or interests."
         )
     users = loaded.store.users
-    last = {name: row for row, name in enumerate(users.user_ids.to_pylist())}
-    rows = np.array(sorted(last.values()), np.int64)
-    offsets = users.history.offsets
+    ids = pc.unique(users.user_ids)
+    latest = latest_of(loaded.store, ids)
     impressions = Impressions(
-        impression=rows,
-        user=rows.astype(np.int32),
-        start=offsets[rows],
-        stop=offsets[rows + 1],
+        impression=np.arange(len(ids)),
+        user=latest.row.astype(np.int32),
+        start=users.history.offsets[latest.row],
+        stop=users.history.offsets[latest.row + 1],
         time=None,
-        candidates=Ragged(np.empty(0, np.int32), np.zeros(len(rows) + 1, np.int64)),
+        candidates=Ragged(np.empty(0, np.int32), np.zeros(len(ids) + 1, np.int64)),
         labels=np.empty(0, np.int8),
     )
     compiled.pipeline.eval()
     found = score.user_vectors(compiled.pipeline, impressions.recent(compiled.history), users)
-    return pa.Table.from_batches([_batch("user_id", users.user_ids.take(pa.array(rows)), found)])
+    return pa.Table.from_batches([_batch("user_id", ids, found)])
 
 
 def _compiled(loaded: Loaded) -> Compiled:

@@ -225,17 +225,40 @@ def test_several_users_are_scored_together(text, monkeypatch):
             assert scores == pytest.approx([wanted[item] for item in found["item"].to_pylist()], rel=1e-5)
 
 
-def test_the_latest_row_of_a_user_counts(text, monkeypatch):
-    """Where an id stands in several rows, the history of the last one is read."""
-    users = text.store.users
+@pytest.mark.parametrize("latest", [1, 5])
+def test_the_latest_impression_of_a_user_counts(text, latest):
+    """Where an id stands in several rows, the history of its latest impression is read, whichever row that is."""
+    store, users = text.store, text.store.users
     ids = users.user_ids.to_pylist()
     ids[5] = ids[1]
-    object.__setattr__(text.store, "users", attrs.evolve(users, user_ids=pa.array(ids)))
+    changed = {
+        name: attrs.evolve(
+            store.part(name), time=np.where(store.part(name).user == latest, 2**40, 1) + store.part(name).stop
+        )
+        for name in store.parts
+    }
+    before = {"users": users, "_parts": store._parts}
     try:
+        object.__setattr__(store, "users", attrs.evolve(users, user_ids=pa.array(ids)))
+        object.__setattr__(store, "_parts", changed)
         found = scores_of(text.recommend(user=ids[1], k=9))
     finally:
-        object.__setattr__(text.store, "users", users)
-    assert found == scores_of(text.recommend(history=ids_of(text, users.history[5]), k=9))
+        for name, value in before.items():
+            object.__setattr__(store, name, value)
+    assert found == scores_of(text.recommend(history=ids_of(text, users.history[latest]), k=9))
+
+
+def test_users_whose_tokens_are_read_are_taken_in_smaller_blocks(small, tmp_path, monkeypatch):
+    """Sixteen times fewer users at once, as when a part is scored, with the scores that each has alone."""
+    loaded = load(small(content=Mean(), epochs=1).run(out=tmp_path / "runs").path, device="cpu")
+    monkeypatch.setattr(type(loaded.compiled.pipeline), "needs", frozenset({Need.TOKENS}))
+    monkeypatch.setattr(module, "USER_PAGE", 32)
+    blocks, against = [], module._Scoring.against
+    monkeypatch.setattr(
+        module._Scoring, "against", lambda self, askers: blocks.append(len(askers)) or against(self, askers)
+    )
+    loaded.recommend(users=loaded.store.users.user_ids.to_pylist()[:5], k=3)
+    assert blocks == [2, 2, 1]
 
 
 def test_the_best_are_found_by_pages_as_by_sorting_all(monkeypatch):

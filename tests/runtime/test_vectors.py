@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import attrs
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,6 +24,7 @@ from lego import (
     PolyAttention,
     Popularity,
     Recommender,
+    TopicAware,
     Training,
     load,
 )
@@ -71,6 +73,47 @@ def test_new_items_have_vectors_where_text_is_read(trained):
     )
     with pytest.raises(RunError, match="know"):
         trained(Recommender(ItemID(), Mean(), Dot(), width=8)).item_vectors(new)
+
+
+def test_new_items_need_no_label_that_a_loss_alone_reads(trained):
+    """A topic is learned from the items of the data: new ones have the same vector with it and without."""
+    opened = trained(
+        Recommender(TopicAware(Mean(), label="genres"), Mean(), Dot(), width=8, reads={"title": 6})
+    )
+    new = opened.store.items.slice(4, 1).set_column(0, "item_id", pa.array(["new"]))
+    new = new.select([name for name in new.column_names if name in ("item_id", *opened.compiled.reads)])
+    assert "genres" not in new.column_names
+    found = table(opened.item_vectors(new)["vector"].combine_chunks())
+    np.testing.assert_allclose(
+        found[0], table(opened.item_vectors()["vector"].combine_chunks())[4], rtol=1e-5
+    )
+    assert opened.recommend(history=["new"], items=new, exclude_seen=False)["item"].to_pylist() == ["new"]
+
+
+def test_a_user_of_several_rows_has_one_vector_and_it_is_the_latest(trained):
+    """The latest impression decides, as in `recommend`."""
+    opened = trained(Recommender(Mean(), Mean(), Dot(), width=8))
+    users = opened.store.users
+    ids = users.user_ids.to_pylist()
+    ids[5] = ids[1]
+    object.__setattr__(opened.store, "users", attrs.evolve(users, user_ids=pa.array(ids)))
+    latest = {name: opened.store.part(name) for name in opened.store.parts}
+    latest = {
+        name: attrs.evolve(part, time=np.where(part.user == 1, 2**40, 1) + part.stop)
+        for name, part in latest.items()
+    }
+    object.__setattr__(opened.store, "_parts", latest)
+    vectors, items = opened.user_vectors(), opened.item_vectors()
+    assert sorted(vectors["user_id"].to_pylist()) == sorted(set(ids))
+    found = opened.recommend(user=ids[1], k=5)
+    rows = [items["item_id"].to_pylist().index(each) for each in found["item"].to_pylist()]
+    mine = table(vectors["vector"].combine_chunks())[vectors["user_id"].to_pylist().index(ids[1])]
+    np.testing.assert_allclose(
+        found["score"].to_numpy(),
+        table(items["vector"].combine_chunks())[rows] @ mine,
+        rtol=1e-5,
+        atol=1e-6,
+    )
 
 
 def test_interests_are_lists_and_what_needs_candidates_is_refused(trained):
