@@ -13,7 +13,7 @@ from lego.compiler.check import check, reads_of
 from lego.compiler.content import SHARED, Builder, Fed, fed, fitted, leaves, shared_reads, unreadable
 from lego.compiler.gather import Gather, batch_of, gather_of, lacking
 from lego.compiler.pipeline import Pipeline
-from lego.contract import Need, Reads
+from lego.contract import Form, Need, Reads
 from lego.data.store import Store, prepare
 from lego.data.text import ItemTokens, item_tokens, longest
 from lego.errors import CompositionError, Problem
@@ -161,8 +161,12 @@ def compile(  # noqa: A001 - the verb of the language
         }
     if weights:
         modules = {slot: module.to(device) for slot, module in modules.items()}
+    nobody = None
+    if not model.behavior.gives & Form.SEQUENCE:
+        nobody = nn.Parameter(torch.zeros(model.width, device=device if weights else "meta"))
     pipeline = Pipeline(
         **modules,
+        nobody=nobody,
         feed=builder.feed(model.content, modules["content"]),
         gather=gather,
         scoring=model.predictor.needs,

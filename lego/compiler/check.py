@@ -158,9 +158,14 @@ def _some(names: list[str]) -> str:
 
 
 def _fitting(slot: str, fits: Any) -> list[str]:
-    """Names of the operators of a slot, one of whose examples fits; those that fit whatever their options first."""
-    found = {entry.name: [bool(fits(each)) for each in _examples(entry)] for entry in catalog.entries(slot)}
-    return sorted((name for name, each in found.items() if any(each)), key=lambda name: not all(found[name]))
+    """Names of the operators of a slot, one of whose examples fits: first what fits whatever its options, simple before rich."""
+    examples = {entry.name: _examples(entry) for entry in catalog.entries(slot)}
+    found = {name: [bool(fits(each)) for each in specs] for name, specs in examples.items()}
+
+    def order(name: str) -> tuple[bool, int]:
+        return not all(found[name]), len(field_names(type(examples[name][0])))
+
+    return sorted((name for name, each in found.items() if any(each)), key=order)
 
 
 def _examples(entry: catalog.Entry) -> list[Any]:

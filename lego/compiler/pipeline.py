@@ -24,6 +24,7 @@ class Pipeline(nn.Module):
 
     `gather` finds what behavior and predictor ask for beyond their tensors; `scoring` is what `score` asks for of it, all of it
     unless said otherwise. A behavior operator that is `candidate_aware` runs inside `score`, because it needs the candidates.
+    `nobody` (D) is added to every user without history: the default that training makes of such users, zeros at first.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Pipeline(nn.Module):
         gather: Gather | None = None,
         scoring: frozenset[Need] | None = None,
         candidate_aware: bool = False,
+        nobody: nn.Parameter | None = None,
     ) -> None:
         super().__init__()
         self.content = content
@@ -45,6 +47,7 @@ class Pipeline(nn.Module):
         self.gather = gather or Gather()
         self.scoring = self.gather.needs if scoring is None or candidate_aware else scoring
         self.candidate_aware = candidate_aware
+        self.nobody = nobody
 
     def encode_items(self, rows: Tensor) -> Out:
         """rows (N,) of distinct items -> their vectors (N, D), in the order of `rows`."""
@@ -54,14 +57,16 @@ class Pipeline(nn.Module):
         """history (B, S, D), mask (B, S) -> the user, in the form the behavior operator gives."""
         if self.candidate_aware:
             return Out(history, mask)
-        out: Out = self.behavior(history, mask, needs)
-        return out
+        return self._or_nobody(self.behavior(history, mask, needs), mask)
 
     def score(self, user: Out, candidates: Tensor, candidate_mask: Tensor, needs: Needs) -> Out:
         """user in its form, candidates (B, C, D), candidate_mask (B, C) -> scores (B, C), float32."""
         losses: dict[str, Tensor] = {}
         if self.candidate_aware:
-            user = self.behavior(user.tensor, user.mask, candidates, candidate_mask, needs)
+            given = user.mask
+            user = self.behavior(user.tensor, given, candidates, candidate_mask, needs)
+            if given is not None:
+                user = self._or_nobody(user, given)
             losses = summed(losses, user.losses)
         scores = self.predictor(user, candidates, candidate_mask, needs)
         if isinstance(scores, Out):
@@ -79,6 +84,13 @@ class Pipeline(nn.Module):
         user = self.encode_users(history, batch.history_mask, needs)
         scores = self.score(user, candidates, batch.candidate_mask, needs)
         return Out(scores.tensor, losses=summed(items.losses, user.losses, scores.losses))
+
+    def _or_nobody(self, user: Out, mask: Tensor) -> Out:
+        """The users (B, …, D), those without any history in mask (B, S) with the default added."""
+        if self.nobody is None:
+            return user
+        empty = ~mask.any(1).view(-1, *[1] * (user.tensor.dim() - 1))
+        return attrs.evolve(user, tensor=user.tensor + empty * self.nobody.to(user.tensor.dtype))
 
     @property
     def needs(self) -> frozenset[Need]:

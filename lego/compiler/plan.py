@@ -164,6 +164,7 @@ def _stages(compiled: Compiled) -> Iterator[Stage]:
         pipeline.behavior,
         history,
         f"user as {_label(model.behavior.gives, width)}",
+        () if pipeline.nobody is None else (pipeline.nobody,),
     )
     taken = f"user as {_label(model.behavior.gives, width)}, candidates (B, C, D={width})"
     yield _stage("predictor", model.predictor, pipeline.predictor, taken, "scores (B, C), float32")
@@ -188,9 +189,16 @@ def _label(form: Form, width: int) -> str:
     return form.label.replace("D)", f"D={width})")
 
 
-def _stage(name: str, spec: Spec, module: torch.nn.Module, gets: str, gives: str) -> Stage:
+def _stage(
+    name: str,
+    spec: Spec,
+    module: torch.nn.Module,
+    gets: str,
+    gives: str,
+    beside: tuple[torch.nn.Parameter, ...] = (),
+) -> Stage:
     counts = {True: 0, False: 0}
-    for parameter in module.parameters():
+    for parameter in (*module.parameters(), *beside):
         counts[parameter.requires_grad] += parameter.numel()
     return Stage(name, write(spec, full=True), gets, gives, counts[True], counts[False])
 

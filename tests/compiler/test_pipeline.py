@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from lego import (
+    BST,
     CNN,
     DCN,
     DIN,
@@ -200,3 +201,35 @@ def test_items_come_back_in_the_order_they_were_asked_for(compiled, count):
     found = pipeline.encode_items(rows).tensor
     alone = torch.cat([pipeline.encode_items(row[None]).tensor for row in rows])
     torch.testing.assert_close(found, alone)
+
+
+@pytest.mark.parametrize(
+    ("behavior", "predictor"),
+    [
+        (Mean(), Dot()),
+        (PolyAttention(interests=3, hidden=6), InterestAttention()),
+        (BST(heads=2), DNN(hidden=(6,))),
+    ],
+)
+def test_users_without_history_have_a_default_that_is_learned(compiled, behavior, predictor):
+    """It moves their scores and nobody else's, and its gradient comes from them alone."""
+    made = compiled(Mean(), behavior, predictor, Ranking())
+    pipeline, store = made.pipeline.eval(), made.store
+    train = store.part("train").recent(6).take(np.arange(6))
+    start = train.start.copy()
+    start[2] = train.stop[2]
+    train = attrs.evolve(train, start=start)
+    rows = draw(train, Ranking().candidates, store.users, store.items.num_rows, np.random.default_rng(0))
+    order = np.argsort(rows.impression, kind="stable")
+    batch = made.batch(train, rows, order)
+    before = pipeline(batch).tensor
+    empty = ~batch.history_mask.any(1)
+    assert 0 < int(empty.sum()) < len(empty)
+    before[~empty].sum().backward(retain_graph=True)
+    assert not pipeline.nobody.grad.any()
+    before[empty].square().sum().backward()
+    with torch.no_grad():
+        pipeline.nobody += 1
+    after = pipeline(batch).tensor
+    assert torch.equal(after[~empty], before[~empty])
+    assert not torch.equal(after[empty], before[empty])
