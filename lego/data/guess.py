@@ -52,7 +52,7 @@ NAMES: Mapping[str, tuple[tuple[str, ...], ...]] = {
 }  # fmt: skip
 """Names of columns of each role, best first; only letters and digits count, in lower case. Names side by side are ambiguous."""
 
-_NUMBER = r"^\s*[+-]?(0|[1-9]\d*)?(\.\d*)?([eE][+-]?\d+)?\s*$"
+_NUMBER = r"^\s*[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*$"
 """No zero in front: 01234 is a code."""
 _ADDRESS = r"^\s*https?://"
 _SHARE = 0.5

@@ -186,3 +186,84 @@ def one_class(log: Log, rows: NDArray[np.int64]) -> dict[str, int]:
         "no_click": int((clicks == 0).sum()),
         "only_clicks": int((clicks == log.candidates.lengths[rows]).sum()),
     }
+
+
+# --- clicks ------------------------------------------------------------------------------------------------------------------
+
+
+@attrs.define(eq=False, kw_only=True)
+class Clicks:
+    """Rows of a log that are clicks, or items that were met without a click."""
+
+    user: pa.Array
+    item: NDArray[np.int32]
+    click: NDArray[np.bool_]
+    time: NDArray[np.int64]
+    part: NDArray[np.int8]
+
+    @classmethod
+    def joined(cls, logs: list[Clicks]) -> Clicks:
+        """One log of several."""
+        return cls(
+            user=pa.concat_arrays([each.user for each in logs]),
+            item=np.concatenate([each.item for each in logs]),
+            click=np.concatenate([each.click for each in logs]),
+            time=np.concatenate([each.time for each in logs]),
+            part=np.concatenate([each.part for each in logs]),
+        )
+
+    def where(self, mask: NDArray[np.bool_]) -> Clicks:
+        """Some of the rows."""
+        return Clicks(
+            user=self.user.filter(pa.array(mask)),
+            item=self.item[mask],
+            click=self.click[mask],
+            time=self.time[mask],
+            part=self.part[mask],
+        )
+
+
+def no_rows(count: int) -> Ragged:
+    """Rows without values."""
+    return Ragged(np.empty(0, np.int32), np.zeros(count + 1, np.int64))
+
+
+def side_by_side(first: Ragged, second: Ragged) -> Ragged:
+    """Each row of the first with that of the second behind it."""
+    lengths = first.lengths + second.lengths
+    offsets = offsets_of(lengths)
+    values = np.empty(int(offsets[-1]), second.values.dtype)
+    values[flat_positions(offsets[:-1], first.lengths)] = first.values
+    values[flat_positions(offsets[:-1] + first.lengths, second.lengths)] = second.values
+    return Ragged(values, offsets)
+
+
+def behind(before: Ragged, filler: int, rows: Ragged) -> Ragged:
+    """The rows, with the filler in place of what is before them."""
+    return side_by_side(Ragged(np.full(len(before.values), filler, rows.values.dtype), before.offsets), rows)
+
+
+def sorted_sets(owner: NDArray[np.int64], item: NDArray[np.int32], count: int) -> Ragged:
+    """The different items of each owner, ascending."""
+    size = int(item.max(initial=0)) + 1
+    keys = np.unique(owner * size + item)
+    return Ragged.from_lengths((keys % size).astype(np.int32), np.bincount(keys // size, minlength=count))
+
+
+def clicks_before(
+    log: Log, part: NDArray[np.int8], user: NDArray[np.int64], before: Ragged, *, timed: bool
+) -> tuple[Ragged, Ragged | None, NDArray[np.int64]]:
+    """History of each user with all clicks behind what was before; their times; how much of it each impression has seen."""
+    time = log.time if timed else np.zeros(len(user), np.int64)
+    order = np.lexsort((np.arange(len(user)), part, time, user))
+    shown_rows = log.candidates.take(order)
+    clicked = Ragged(log.labels, log.candidates.offsets).take(order).values == 1
+    row = np.repeat(np.arange(len(order)), shown_rows.lengths)[clicked]
+    counts = np.bincount(row, minlength=len(order))
+    per_user = np.bincount(user[order], weights=counts, minlength=len(before)).astype(np.int64)
+    clicks = Ragged.from_lengths(shown_rows.values[clicked], per_user)
+    seen = offsets_of(counts)[:-1] - clicks.offsets[user[order]]
+    stop = np.empty(len(order), np.int64)
+    stop[order] = seen + before.lengths[user[order]]
+    times = Ragged(time[order][row], clicks.offsets) if timed and not len(before.values) else None
+    return side_by_side(before, clicks), times, stop

@@ -17,15 +17,21 @@ from lego.data import table
 from lego.data.candidates import draw_unseen, impressions_of_clicks
 from lego.data.frame import Frame, kept, read_frame
 from lego.data.guess import NAMES, Roles, budgets, kind_by_values, roles
+from lego.data.known_users import KnownUsers, UserTable
 from lego.data.log import (
     Catalog,
+    Clicks,
     Log,
+    behind,
+    clicks_before,
     drop_missing,
     join_logs,
-    one_after_another,
+    no_rows,
     one_class,
     part_of_log,
     share_histories,
+    side_by_side,
+    sorted_sets,
 )
 from lego.data.parts import cut, in_words
 from lego.data.problems import LIMIT, Problems
@@ -42,7 +48,7 @@ from lego.data.values import (
     unique_ids,
 )
 from lego.errors import DataError, Problem, SpecError, did_you_mean
-from lego.ragged import Ragged, flat_positions, offsets_of
+from lego.ragged import Ragged
 from lego.spec import PATH, Choice, FrozenMap, Source, between, field_names, ge, operator
 
 _LOGS = ("impressions", "rows", "sequences")
@@ -172,13 +178,19 @@ class Tables(Source):
         """Every option but paths and `history`; `version` counts changes of the rules above."""
         left_out = {"items", "users", "history", *_LOGS}
         options = {name: getattr(self, name) for name in field_names(type(self)) if name not in left_out}
-        parts = {part: str(order) for order, (part, _) in enumerate(self._log_paths())}
-        return {"version": 1, "log": self._log, "parts": parts, "users": self.users is not None, **options}
+        parts = {part: str(order) for order, (part, _) in enumerate(self.log_paths())}
+        return {
+            "version": 1,
+            "log": self.log_option,
+            "parts": parts,
+            "users": self.users is not None,
+            **options,
+        }
 
     def files(self) -> Iterable[Path]:
         """The files that are named; DataError where one is not there."""
         problems, paths = Problems(), []
-        for option, text in self._named():
+        for option, text in self.named_paths():
             path = Path(text).expanduser()
             paths.append(path)
             if not path.is_file():
@@ -187,20 +199,22 @@ class Tables(Source):
         return paths
 
     @property
-    def _log(self) -> str:
+    def log_option(self) -> str:
+        """The option that the log is given in."""
         return next(name for name in _LOGS if getattr(self, name) is not None)
 
-    def _log_paths(self) -> list[tuple[str, str]]:
+    def log_paths(self) -> list[tuple[str, str]]:
         """Part, empty where the log is one file, and path."""
-        log = getattr(self, self._log)
+        log = getattr(self, self.log_option)
         return (
             [(part, log[part]) for part in PARTS if part in log] if isinstance(log, Mapping) else [("", log)]
         )
 
-    def _named(self) -> list[tuple[str, str]]:
+    def named_paths(self) -> list[tuple[str, str]]:
+        """What messages call each table, and its path."""
         users = [] if self.users is None else [("users", self.users)]
-        log = self._log
-        logs = [(f"{log}[{part!r}]" if part else log, path) for part, path in self._log_paths()]
+        log = self.log_option
+        logs = [(f"{log}[{part!r}]" if part else log, path) for part, path in self.log_paths()]
         return [("items", self.items), *users, *logs]
 
     def tables(self) -> table.Tables:
@@ -256,38 +270,6 @@ def _attributes(
 # --- the log ------------------------------------------------------------------------------------------------------------------
 
 
-@attrs.define(eq=False, kw_only=True)
-class _Clicks:
-    """Rows of a log that are clicks, or items that were met without a click."""
-
-    user: pa.Array
-    item: NDArray[np.int32]
-    click: NDArray[np.bool_]
-    time: NDArray[np.int64]
-    part: NDArray[np.int8]
-
-    @classmethod
-    def joined(cls, logs: list[_Clicks]) -> _Clicks:
-        """One log of several."""
-        return cls(
-            user=pa.concat_arrays([each.user for each in logs]),
-            item=np.concatenate([each.item for each in logs]),
-            click=np.concatenate([each.click for each in logs]),
-            time=np.concatenate([each.time for each in logs]),
-            part=np.concatenate([each.part for each in logs]),
-        )
-
-    def where(self, mask: NDArray[np.bool_]) -> _Clicks:
-        """Some of the rows."""
-        return _Clicks(
-            user=self.user.filter(pa.array(mask)),
-            item=self.item[mask],
-            click=self.click[mask],
-            time=self.time[mask],
-            part=self.part[mask],
-        )
-
-
 @attrs.frozen(eq=False)
 class _Met:
     """Where ids of items stand in a frame, so that one that is missing can be shown."""
@@ -313,7 +295,7 @@ class _Maker:
 
     def make(self) -> table.Tables:
         spec, problems = self.spec, self.problems
-        frames = [read_frame(path, option, problems) for option, path in spec._named()]  # noqa: SLF001
+        frames = [read_frame(path, option, problems) for option, path in spec.named_paths()]
         whole = [frame for frame in frames if frame is not None]
         if len(whole) < len(frames):
             problems.raise_any()
@@ -321,20 +303,20 @@ class _Maker:
         user_frame = rest.pop(0) if spec.users is not None else None
         items = self._items(item_frame)
         users = None if user_frame is None else self._users(user_frame)
-        parts = [part for part, _ in spec._log_paths()]  # noqa: SLF001
+        parts = [part for part, _ in spec.log_paths()]
         found = [self._read(frame, part) for frame, part in zip(rest, parts, strict=True)]
         problems.raise_any()
         logs = [each for each in found if isinstance(each[0], Log)]
-        clicks = [each for each in found if isinstance(each[0], _Clicks)]
+        clicks = [each for each in found if isinstance(each[0], Clicks)]
         if (logs and clicks) or len(self.own_history) > 1:
             what = "some files have impressions or histories, and some have not"
-            raise DataError([Problem(spec._log, what, "give each file the same columns")])  # noqa: SLF001
+            raise DataError([Problem(spec.log_option, what, "give each file the same columns")])
         items = self._settle_missing(items)
-        base = _Base.of(users, items.num_rows, self)
+        base = KnownUsers.of(users, items.num_rows, self.dropped)
         made_parts = bool(parts[0]) or any(part is not None for _, part in found)
         if clicks:
             return self._of_clicks(
-                items, base, [log for log, _ in clicks if isinstance(log, _Clicks)], made_parts=made_parts
+                items, base, [log for log, _ in clicks if isinstance(log, Clicks)], made_parts=made_parts
             )
         return self._of_logs(items, base, logs, made_parts=made_parts)
 
@@ -351,7 +333,7 @@ class _Maker:
         self.catalog = Catalog(pc.unique(ids))
         return pa.table({"item_id": ids, **attributes}) if not self.problems else pa.table({"item_id": ids})
 
-    def _users(self, frame: Frame) -> _UserTable:
+    def _users(self, frame: Frame) -> UserTable:
         found = roles(
             frame, "users", ("user",), ("history",), self.spec.columns, self.problems, own_id="user"
         )
@@ -359,10 +341,10 @@ class _Maker:
         ids = self._ids(frame, found, "user")
         self.rules["users"] = _told(found, attributes)
         if ids is None:
-            return _UserTable(pa.array([], pa.string()), {}, _none(0))
+            return UserTable(pa.array([], pa.string()), {}, no_rows(0))
         unique_ids(frame, found.columns["user"], ids, "user", "keep one row per user", self.problems)
         history = self._lists(frame, found.columns["history"]) if "history" in found.columns else None
-        return _UserTable(ids, attributes, _none(len(ids)) if history is None else history)
+        return UserTable(ids, attributes, no_rows(len(ids)) if history is None else history)
 
     def _ids(self, frame: Frame, found: Roles, role: str) -> pa.Array | None:
         return ids_of(frame, found.columns[role], self.problems) if role in found.columns else None
@@ -382,18 +364,18 @@ class _Maker:
         self.met.append(_Met(frame, column, ids, row))
         return Ragged.from_lengths(self.catalog.rows(ids), lengths)
 
-    def _read(self, frame: Frame, part: str) -> tuple[Log | _Clicks | None, NDArray[np.int8] | None]:
+    def _read(self, frame: Frame, part: str) -> tuple[Log | Clicks | None, NDArray[np.int8] | None]:
         """The log of a file, and the part of each row where it says."""
         read = {
             "impressions": self._read_impressions,
             "rows": self._read_rows,
             "sequences": self._read_sequences,
         }
-        log, parts = read[self.spec._log](frame)  # noqa: SLF001
+        log, parts = read[self.spec.log_option](frame)
         if part and log is not None:
             length = len(log.impression) if isinstance(log, Log) else len(log.item)
             parts = np.full(length, PARTS.index(part), np.int8)
-        if isinstance(log, _Clicks) and parts is not None:
+        if isinstance(log, Clicks) and parts is not None:
             log.part = parts
         return log, parts
 
@@ -403,7 +385,7 @@ class _Maker:
         columns, before = found.columns, len(self.problems)
         user, time = self._ids(frame, found, "user"), self._times(frame, found)
         history = (
-            self._lists(frame, columns["history"]) if "history" in columns else _none(frame.table.num_rows)
+            self._lists(frame, columns["history"]) if "history" in columns else no_rows(frame.table.num_rows)
         )
         self.own_history.add("history" in columns)
         shown_to = self._candidates(frame, columns) if "candidates" in columns else None
@@ -442,7 +424,10 @@ class _Maker:
             marked = flat(pc.match_substring_regex(ids, r"^.+-[01]$"))
             wrong = np.zeros(len(lengths), bool)
             wrong[row[~marked]] = True
-            fix = f"name their column in columns={{'{self.spec._log}.labels': 'COLUMN'}} or '….clicked', or write id-1 and id-0"  # noqa: SLF001
+            role = f"{self.spec.log_option}.labels"
+            fix = (
+                f"name their column in columns={{{role!r}: 'COLUMN'}} or '….clicked', or write id-1 and id-0"
+            )
             frame.complain(wrong, column, lambda _: "the candidates have no labels", fix, self.problems)
             labels = flat(pc.ends_with(ids, "-1")).astype(np.int8)
             ids = pc.utf8_slice_codeunits(ids, 0, -2)
@@ -503,7 +488,7 @@ class _Maker:
         whole = pc.all(pc.match_substring_regex(ids, r"^(0|[1-9]\d{0,14})$")).as_py()
         return flat(pc.cast(numbers, pa.int64())) if whole else np.arange(count, dtype=np.int64)
 
-    def _read_rows(self, frame: Frame) -> tuple[Log | _Clicks | None, NDArray[np.int8] | None]:
+    def _read_rows(self, frame: Frame) -> tuple[Log | Clicks | None, NDArray[np.int8] | None]:
         found = self._roles(frame, ("user", "item"), ("label", "time", "impression", "part"))
         columns, before = found.columns, len(self.problems)
         user, item, time = (
@@ -523,7 +508,7 @@ class _Maker:
         ).values
         if group is None:
             everywhere = np.full(len(rows), -1, np.int8)
-            return _Clicks(
+            return Clicks(
                 user=user, item=rows, click=click, time=time, part=everywhere if part is None else part
             ), part
         return self._grouped(frame, columns, group, user, rows, click, time, part)
@@ -563,13 +548,13 @@ class _Maker:
             impression=flat(pc.cast(ids, pa.int64())) if whole else np.arange(len(first)),
             user=pa.chunked_array([user.take(pa.array(first))]),
             time=begin,
-            history=_none(len(first)),
+            history=no_rows(len(first)),
             candidates=Ragged.from_lengths(item[order], np.bincount(code)),
             labels=click[order].astype(np.int8),
         )
         return log, None if part is None else part[first]
 
-    def _read_sequences(self, frame: Frame) -> tuple[_Clicks | None, NDArray[np.int8] | None]:
+    def _read_sequences(self, frame: Frame) -> tuple[Clicks | None, NDArray[np.int8] | None]:
         found = self._roles(frame, ("user",), ("items", "item", "time", "part"))
         columns, before = found.columns, len(self.problems)
         user, part = self._ids(frame, found, "user"), self._parts(frame, columns.get("part"))
@@ -590,7 +575,7 @@ class _Maker:
             return None, part
         owner = np.repeat(np.arange(len(history)), history.lengths)
         parts = None if part is None else part[owner]
-        clicks = _Clicks(
+        clicks = Clicks(
             user=user.take(pa.array(owner)),
             item=history.values,
             click=np.ones(len(owner), bool),
@@ -600,7 +585,7 @@ class _Maker:
         return clicks, parts
 
     def _roles(self, frame: Frame, needed: tuple[str, ...], optional: tuple[str, ...]) -> Roles:
-        option = self.spec._log  # noqa: SLF001
+        option = self.spec.log_option
         if isinstance(getattr(self.spec, option), Mapping):
             optional = tuple(role for role in optional if role != "part")
         found = roles(frame, option, needed, optional, self.spec.columns, self.problems)
@@ -671,18 +656,18 @@ class _Maker:
     # --- tables
 
     def _of_clicks(
-        self, items: pa.Table, base: _Base, logs: list[_Clicks], *, made_parts: bool
+        self, items: pa.Table, base: KnownUsers, logs: list[Clicks], *, made_parts: bool
     ) -> table.Tables:
         """Each click is an impression with drawn candidates."""
         spec = self.spec
-        log = _Clicks.joined(logs)
+        log = Clicks.joined(logs)
         inside = log.item <= items.num_rows
         if not inside.all():
             absent = len(self.catalog.missing)
             self._count_dropped(missing_items=absent, rows_of_missing_items=int((~inside).sum()))
             log = log.where(inside)
         if not log.click.any():
-            raise _nothing(spec._log, "there is no click")  # noqa: SLF001
+            raise _nothing(spec.log_option, "there is no click")
         names, user = base.users_with(log.user)
         timed = bool((log.time >= 0).all())
         time = log.time if timed else np.zeros(len(user), np.int64)
@@ -695,11 +680,11 @@ class _Maker:
         else:
             part = self._split(user[order], time[order], timed=timed, unit="clicks")
         before = base.history_of(names)
-        history = _side_by_side(before, clicks)
-        whole_part = _behind(before, -1, Ragged(part, clicks.offsets)).values
-        moments = _behind(before, 0, Ragged(time[order], clicks.offsets)) if timed else None
+        history = side_by_side(before, clicks)
+        whole_part = behind(before, -1, Ragged(part, clicks.offsets)).values
+        moments = behind(before, 0, Ragged(time[order], clicks.offsets)) if timed else None
         times = None if len(before.values) else moments
-        met = _sorted_sets(
+        met = sorted_sets(
             np.concatenate([user, np.repeat(np.arange(len(before)), before.lengths)]),
             np.concatenate([log.item, before.values]),
             len(names),
@@ -715,12 +700,12 @@ class _Maker:
 
         impressions, without = impressions_of_clicks(history, moments, whole_part, draw, spec.seed)
         self._count_dropped(impressions_without_negatives=without)
-        behind = ", behind the history in users" if len(before.values) else ""
+        after = ", behind the history in users" if len(before.values) else ""
         drawn = {"popularity": "by their clicks in all parts", "uniform": "each as likely as the others"}
         self.rules |= {
             "click": self._click_rule(),
             "order": "time, then the log" if timed else "the log",
-            "history": f"all clicks of the user before the impression{behind}",
+            "history": f"all clicks of the user before the impression{after}",
             "candidates": f"the click and up to {spec.negatives} items that the user never met, {drawn[spec.candidates]}, "
             f"without putting back; places random; seed {spec.seed}",
         }
@@ -729,7 +714,7 @@ class _Maker:
     def _of_logs(
         self,
         items: pa.Table,
-        base: _Base,
+        base: KnownUsers,
         found: list[tuple[Any, NDArray[np.int8] | None]],
         *,
         made_parts: bool,
@@ -747,7 +732,7 @@ class _Maker:
             ]
         log, part = join_logs(logs), np.concatenate(parts)
         if not len(part):
-            raise _nothing(spec._log, "no impression is left")  # noqa: SLF001
+            raise _nothing(spec.log_option, "no impression is left")
         names, user = base.users_with(pa.concat_arrays(log.user.chunks))
         timed = bool((log.time >= 0).all())
         if made_parts:
@@ -762,9 +747,9 @@ class _Maker:
         else:
             row = user.astype(np.int32)
             before = base.history_of(names)
-            history, times, stop = _clicks_before(log, part, user, before, timed=timed)
-            behind = ", behind the history in users" if len(before.values) else ""
-            self.rules["history"] = f"the clicks of the user in the impressions before{behind}"
+            history, times, stop = clicks_before(log, part, user, before, timed=timed)
+            after = ", behind the history in users" if len(before.values) else ""
+            self.rules["history"] = f"the clicks of the user in the impressions before{after}"
         self.rules |= {
             "click": self._click_rule(),
             "order": "time, then the log" if timed else "the log",
@@ -781,7 +766,7 @@ class _Maker:
     def _tables(
         self,
         items: pa.Table,
-        base: _Base,
+        base: KnownUsers,
         names: pa.Array,
         history: Ragged,
         times: Ragged | None,
@@ -821,13 +806,13 @@ class _Maker:
         rule = spec.split or ("time" if timed else "leave_last_out")
         if rule == "time" and not timed:
             fix = "name the column in columns={'time': 'COLUMN'}, or choose split='leave_last_out' or split='user'"
-            raise DataError([Problem(spec._log, "split='time' needs times, and there are none", fix)])  # noqa: SLF001
+            raise DataError([Problem(spec.log_option, "split='time' needs times, and there are none", fix)])
         part = cut(
             rule, user, time if timed else np.zeros(len(user), np.int64), spec.dev, spec.test, spec.seed
         )
         self.rules["split"] = in_words(rule, spec.dev, spec.test, spec.seed, unit)
         if not (part == 0).any():
-            raise _nothing(spec._log, f"{len(user)} {unit} are too few to have a train part")  # noqa: SLF001
+            raise _nothing(spec.log_option, f"{len(user)} {unit} are too few to have a train part")
         return part
 
     def _cut_dev(
@@ -839,7 +824,9 @@ class _Maker:
         absent = [name for number, name in enumerate(PARTS) if name != "dev" and not (part == number).any()]
         if absent:
             fix = "name files of train and test, or one file without a column of parts, which split= cuts"
-            raise DataError([Problem(spec._log, f"there is no impression in {' and '.join(absent)}", fix)])  # noqa: SLF001
+            raise DataError(
+                [Problem(spec.log_option, f"there is no impression in {' and '.join(absent)}", fix)]
+            )
         if (part == 1).any() or spec.dev == 0:
             return part
         train = np.flatnonzero(part == 0)
@@ -854,69 +841,6 @@ class _Maker:
         return part
 
 
-# --- users --------------------------------------------------------------------------------------------------------------------
-
-
-@attrs.frozen(eq=False)
-class _UserTable:
-    """What `users` says: ids, attributes, and the history before the log."""
-
-    ids: pa.Array
-    attributes: Mapping[str, pa.Array]
-    history: Ragged
-
-
-@attrs.frozen(eq=False)
-class _Base:
-    """The same for whoever has no such table."""
-
-    users: _UserTable
-
-    @classmethod
-    def of(cls, users: _UserTable | None, items: int, maker: _Maker) -> _Base:
-        if users is None:
-            return cls(_UserTable(pa.array([], pa.string()), {}, _none(0)))
-        inside = users.history.values <= items
-        if inside.all():
-            return cls(users)
-        maker._count_dropped(history_clicks_of_missing_items=int((~inside).sum()))  # noqa: SLF001
-        before = offsets_of(inside)
-        history = Ragged(users.history.values[inside], before[users.history.offsets])
-        return cls(_UserTable(users.ids, users.attributes, history))
-
-    def users_with(self, users: pa.Array) -> tuple[pa.Array, NDArray[np.int64]]:
-        """All users, those of the log first; and for each row of the log the place of its user."""
-        coded = users.dictionary_encode()
-        names = coded.dictionary
-        others = self.users.ids.filter(pc.invert(pc.is_in(self.users.ids, value_set=names)))
-        return pa.concat_arrays([names, others]), flat(coded.indices).astype(np.int64)
-
-    def history_of(self, names: pa.Array) -> Ragged:
-        """The history before the log of each of these users."""
-        place = flat(pc.fill_null(pc.index_in(names, value_set=self.users.ids), -1)).astype(np.int64)
-        known = place >= 0
-        taken = self.users.history.take(place[known])
-        lengths = np.zeros(len(place), np.int64)
-        lengths[known] = taken.lengths
-        return Ragged.from_lengths(taken.values, lengths)
-
-    def with_others(self, names: pa.ChunkedArray, history: Ragged) -> tuple[pa.Array, Ragged]:
-        """Users and their histories, and behind them the users that the log lacks."""
-        first = pc.cast(names, pa.string()).combine_chunks()
-        first = pa.concat_arrays(first.chunks) if isinstance(first, pa.ChunkedArray) else first
-        others = self.users.ids.filter(pc.invert(pc.is_in(self.users.ids, value_set=pc.unique(first))))
-        return pa.concat_arrays([first, others]), one_after_another([history, self.history_of(others)])
-
-    def attributes_of(self, names: pa.Array) -> tuple[dict[str, pa.Array], int]:
-        """The attributes of these users, and how many of the users have none."""
-        place = pc.index_in(names, value_set=self.users.ids)
-        unknown = len(pc.unique(names.filter(place.is_null())))
-        return {name: column.take(place) for name, column in self.users.attributes.items()}, unknown
-
-
-# --- arrays -------------------------------------------------------------------------------------------------------------------
-
-
 def _told(found: Roles, attributes: Iterable[str]) -> str:
     """For the manifest: what was taken for what."""
     made = list(attributes)
@@ -929,49 +853,3 @@ def _told(found: Roles, attributes: Iterable[str]) -> str:
 
 def _nothing(where: str, what: str) -> DataError:
     return DataError([Problem(where, what, "give more of the log, or other options")])
-
-
-def _none(count: int) -> Ragged:
-    """Rows without values."""
-    return Ragged(np.empty(0, np.int32), np.zeros(count + 1, np.int64))
-
-
-def _side_by_side(first: Ragged, second: Ragged) -> Ragged:
-    """Each row of the first with that of the second behind it."""
-    lengths = first.lengths + second.lengths
-    offsets = offsets_of(lengths)
-    values = np.empty(int(offsets[-1]), second.values.dtype)
-    values[flat_positions(offsets[:-1], first.lengths)] = first.values
-    values[flat_positions(offsets[:-1] + first.lengths, second.lengths)] = second.values
-    return Ragged(values, offsets)
-
-
-def _behind(before: Ragged, filler: int, rows: Ragged) -> Ragged:
-    """The rows, with the filler in place of what is before them."""
-    return _side_by_side(Ragged(np.full(len(before.values), filler, rows.values.dtype), before.offsets), rows)
-
-
-def _sorted_sets(owner: NDArray[np.int64], item: NDArray[np.int32], count: int) -> Ragged:
-    """The different items of each owner, ascending."""
-    size = int(item.max(initial=0)) + 1
-    keys = np.unique(owner * size + item)
-    return Ragged.from_lengths((keys % size).astype(np.int32), np.bincount(keys // size, minlength=count))
-
-
-def _clicks_before(
-    log: Log, part: NDArray[np.int8], user: NDArray[np.int64], before: Ragged, *, timed: bool
-) -> tuple[Ragged, Ragged | None, NDArray[np.int64]]:
-    """History of each user with all clicks behind what was before; their times; how much of it each impression has seen."""
-    time = log.time if timed else np.zeros(len(user), np.int64)
-    order = np.lexsort((np.arange(len(user)), part, time, user))
-    shown_rows = log.candidates.take(order)
-    clicked = Ragged(log.labels, log.candidates.offsets).take(order).values == 1
-    row = np.repeat(np.arange(len(order)), shown_rows.lengths)[clicked]
-    counts = np.bincount(row, minlength=len(order))
-    per_user = np.bincount(user[order], weights=counts, minlength=len(before)).astype(np.int64)
-    clicks = Ragged.from_lengths(shown_rows.values[clicked], per_user)
-    seen = offsets_of(counts)[:-1] - clicks.offsets[user[order]]
-    stop = np.empty(len(order), np.int64)
-    stop[order] = seen + before.lengths[user[order]]
-    times = Ragged(time[order][row], clicks.offsets) if timed and not len(before.values) else None
-    return _side_by_side(before, clicks), times, stop

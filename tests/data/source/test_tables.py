@@ -334,6 +334,7 @@ KINDS = [
     (["x", "x", "y", "y"], "category"),
     (["1", "2.5", "", "-3e2"], "number"),
     (["01234", "09876", "12345", "54321"], "text"),
+    (["-", "1", "2", "3"], "text"),
     (["Drama|War", "War", "", "Comedy"], "list"),
     (["['a', 'b']", "[]", "['b']", "['c']"], "list"),
     ([1, 2, None, 4], "number"),
@@ -449,6 +450,7 @@ def test_a_log_is_cut_by_time_by_last_or_by_user(made):
     without = made(split="leave_last_out", dev=0, negatives=1)
     assert [without.impressions[part].num_rows for part in ("train", "dev", "test")] == [4, 0, 2]
     users = made(split="user", dev=0, test=0.5, negatives=1)
+    assert [users.impressions[part].num_rows for part in ("train", "dev", "test")] == [3, 0, 3]
     assert {user for user, _, _ in clicks(users, "train")} & {
         user for user, _, _ in clicks(users, "test")
     } == set()
@@ -526,6 +528,15 @@ def test_unknown_ids_can_be_dropped(made):
     rows = made(ROWS + "u,zz,8\n", missing="drop")
     assert rows.impressions == made(ROWS).impressions
     assert rows.dropped["rows_of_missing_items"] == rows.dropped["missing_items"] == 1
+
+
+def test_unknown_ids_before_the_log_are_counted_apart(made, write):
+    """What `users` has of missing items is left out of histories too."""
+    users = write("user,history\nu,zz d yy\nx,zz\n", "users.csv")
+    tables = made(SHOWN.replace("history", "note"), "impressions", users=users, missing="drop", dev=0)
+    assert tables.users["history"].to_pylist() == [[4, 3], [1], [2], []]
+    assert tables.dropped["earlier_clicks_of_missing_items"] == 3
+    assert tables.dropped["history_clicks_of_missing_items"] == 0
 
 
 def test_unknown_ids_can_be_items_without_attributes(made):
