@@ -590,7 +590,7 @@ class Sequence(Content, Behavior):
     slot: ClassVar[str] = "content"
 
     def __rshift__(self, after: Behavior) -> Sequence:
-        """`Attention(pool=None) >> GRU()`: the second reads what the first gives. Only the behavior slot takes any behavior last."""
+        """`Attention(pool=None) >> GRU()`: the second reads what the first gives; in the behavior slot any may be last."""
         from lego.sequence.chain import Chain
 
         return Chain(parts=(self, after))

@@ -120,7 +120,8 @@ def _forms(model: Recommender) -> Iterator[Problem]:
 def _nearest_way(model: Recommender) -> str:
     """`write Attention(pool=None), or `, where the same operator could give the sequence that is taken."""
     if Form.SEQUENCE in model.predictor.takes and "pool" in field_names(type(model.behavior)):
-        return f"write behavior={attrs.evolve(model.behavior, pool=None)!r}, or "  # type: ignore[call-arg]
+        behavior: Any = model.behavior
+        return f"write behavior={attrs.evolve(behavior, pool=None)!r}, or "
     return ""
 
 
@@ -186,11 +187,11 @@ def _needs(model: Recommender) -> Iterator[Problem]:
                 "use a content operator that reads the Recommender's tokens, for example Attention() or CNN()"
             )
             yield Problem(f"{where}={spec!r}", what, fix)
-    for slot, wanted, spec in (("behavior", Behavior, model.behavior), ("content", Content, model.content)):
-        for part in parts_of(spec):
+    for slot, wanted, whole in (("behavior", Behavior, model.behavior), ("content", Content, model.content)):
+        for part in parts_of(whole):
             if not isinstance(part, wanted):
                 what = f"{part!r} stands in it, which does not fit the {slot} slot"
-                yield Problem(f"{slot}={spec!r}", what, f"use an operator of `lego catalog {slot}`")
+                yield Problem(f"{slot}={whole!r}", what, f"use an operator of `lego catalog {slot}`")
     for content in fed_parts(model.content):
         if isinstance(content, Behavior):
             for need in sorted(content.needs, key=lambda each: each.name):

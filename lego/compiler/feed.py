@@ -81,8 +81,7 @@ class ItemFeed:
         if self.codes is not None:
             # Code 0 is a value that the data does not have: nothing can be read of it.
             table, _ = self.codes.rows.take(rows).padded()
-            known: NDArray[np.bool_] = (table > 0).any(1)
-            return known
+            return np.asarray((table > 0).any(1))
         if self.numbers is not None:
             return ~np.isnan(self.numbers.values[rows])
         return self.lengths(rows) > 0

@@ -72,7 +72,7 @@ def variants(slot: str, extra: Variants | None = None) -> tuple[dict[str, list[A
     found: dict[str, list[Any]] = {}
     unmade = []
     for entry in catalog.entries(slot):
-        cls = catalog.load_entry(entry)
+        cls: Any = catalog.load_entry(entry)
         if not isinstance(cls, type):  # a preset: the operator it makes is listed itself
             continue
         made = [*(extra or {}).get(entry.name, ()), *cls.examples()]

@@ -50,7 +50,7 @@ def _nearest(vectors: Tensor, centers: Tensor) -> tuple[Tensor, Tensor]:
     """vectors (N, W), centers (K, W) -> nearest (N,), squared distance (N,)."""
     squares = centers.square().sum(1)
     found, distances = [], []
-    for page in vectors.split(max(1, PAGE // len(centers))):
+    for page in torch.split(vectors, max(1, PAGE // len(centers))):
         table = squares - 2 * page @ centers.T
         value, place = table.min(1)
         found.append(place)

@@ -168,7 +168,7 @@ def _model(name: str, text: str, runs: Sequence[_One]) -> Model:
         text=text,
         runs=[str(one.folder.path) for one in runs],
         seeds=[one.experiment.training.seed for one in runs],
-        mean={metric: mean for metric, (mean, _) in found.items()},
+        mean={metric: mean for metric, (mean, _) in found.items() if mean is not None},
         std={metric: std for metric, (_, std) in found.items()},
     )
 

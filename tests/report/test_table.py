@@ -67,7 +67,10 @@ def test_torch_is_not_imported():
 
 def test_a_terminal_of_forty_columns_gets_whole_numbers_and_names():
     """Where no table fits, lines do: nothing is cut and nothing is wrapped."""
-    rows = {name: {"gauc": 0.51234, "mrr_all": 0.2, "ndcg@10": 0.3} for name in ("this model", "random", "popularity")}
+    rows = {
+        name: {"gauc": 0.51234, "mrr_all": 0.2, "ndcg@10": 0.3}
+        for name in ("this model", "random", "popularity")
+    }
     file = io.StringIO()
     print_metrics(rows, Console(file=file, force_terminal=True, color_system=None, width=40))
     assert file.getvalue().splitlines() == [
