@@ -185,6 +185,13 @@ class RunError(LegoError):
     """A run folder cannot be made, read or resumed, or a run went wrong."""
 
     @classmethod
+    def absent(cls, path: object) -> RunError:
+        """What the user named is not there, which is wrong use."""
+        made = cls(f"There is no run folder {path}. `lego run` prints the path of the folder that it makes.")
+        made.wrong_use = True
+        return made
+
+    @classmethod
     def unwritten(cls, path: object, problem: Exception, fix: str = "") -> RunError:
         """The disk did not take a file: full, read-only, not allowed."""
         reason = getattr(problem, "strerror", None) or str(problem)

@@ -24,7 +24,8 @@ def choose_device(name: str = "auto") -> str:
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as problem:
+        why = str(problem).splitlines()[0].rstrip(".")
         raise RunError(
-            f"--device {name} is not there: {str(problem).splitlines()[0]} Use cpu, or auto, which takes what there is."
+            f"--device {name} is not there: {why}. Use cpu, or auto, which takes what there is."
         ) from None
     return name

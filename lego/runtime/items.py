@@ -18,6 +18,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from lego.data.guess import NAMES, plain
 from lego.data.problems import Problems
 from lego.data.store import Store
 from lego.data.table import KINDS, flat
@@ -97,6 +98,7 @@ def asked(store: Store, items: Any, wanted: Iterable[str]) -> Asked:
         rows = np.arange(1, store.item_count + 1, dtype=np.int64)
         return Asked(store=store, new=store.items.slice(0, 0), rows=rows)
     table, name = _read(items)
+    table = _named(table)
     problems = Problems()
     ids = _ids(table, name, problems)
     problems.raise_any()
@@ -237,6 +239,14 @@ def _of_values(values: list[Any]) -> pa.Array:
         ]
         return pa.array(lists, pa.list_(pa.string()))
     return pa.array([None if each is None else str(each) for each in values], pa.string())
+
+
+def _named(table: pa.Table) -> pa.Table:
+    """The table with its ids under their name, where they stand under another that `Tables` would know them by."""
+    known = [each for tier in NAMES["item"] for each in table.column_names if plain(each) in tier]
+    if ID in table.column_names or not known:
+        return table
+    return table.rename_columns([ID if each == known[0] else each for each in table.column_names])
 
 
 def _ids(table: pa.Table, name: str, problems: Problems) -> pa.Array:

@@ -142,7 +142,7 @@ def recorded(path: str | Path) -> Recorded:
     """The experiment of a run folder. RunError where it is no run, or where its script has changed."""
     folder = Folder(Path(path))
     if not folder.path.is_dir():
-        raise RunError(f"There is no run folder {path}.")
+        raise RunError.absent(path)
     kept = read_json(folder.path / "experiment.json")
     if not isinstance(kept, dict) or not {"experiment", "data"} <= kept.keys():
         raise RunError(

@@ -347,7 +347,7 @@ def test_new_items_come_in_any_form(text, tmp_path, form):
     ("items", "words"),
     [
         ([{"item_id": "a", "name": "x"}], "no column 'title', which this run reads; there are name"),
-        ([{"id": "a", "title": "x"}], "no column item_id; there are id, title"),
+        ([{"thing": "a", "title": "x"}], "no column item_id; there are thing, title"),
         ([{"item_id": "a", "title": "x"}] * 2, "'a' stands in several lines"),
         ([{"item_id": "", "title": "x"}, {"title": "y"}], "2 problems"),
         ([], "holds no item"),
@@ -497,3 +497,15 @@ def test_what_operators_ask_for_is_there(small, movies, tmp_path, kind):
     if kind == "user":
         with pytest.warns(UserWarning, match="knows users by id"):
             loaded.recommend(history=["3"], k=1)
+
+
+def test_ids_of_new_items_may_stand_under_the_names_that_tables_are_known_by(movies, tmp_path):
+    """What trained under `id` is asked for under `id`; `item_id` wins where there are both."""
+    from lego.data.store import prepare
+    from lego.runtime.items import asked
+
+    store = prepare(MovieLens(movies), tmp_path)
+    rows = [{"id": "x", "title": "a", "genres": []}]
+    assert asked(store, rows, ["title"]).new["item_id"].to_pylist() == ["x"]
+    rows = [{"id": "1", "item_id": "y", "title": "a", "genres": []}]
+    assert asked(store, rows, ["title"]).new["item_id"].to_pylist() == ["y"]

@@ -301,6 +301,7 @@ class _Maker:
             problems.raise_any()
         item_frame, *rest = whole
         user_frame = rest.pop(0) if spec.users is not None else None
+        self._refuse_unused(whole, [item_frame] if user_frame is None else [item_frame, user_frame])
         items = self._items(item_frame)
         users = None if user_frame is None else self._users(user_frame)
         parts = [part for part, _ in spec.log_paths()]
@@ -319,6 +320,19 @@ class _Maker:
                 items, base, [log for log, _ in clicks if isinstance(log, Clicks)], made_parts=made_parts
             )
         return self._of_logs(items, base, logs, made_parts=made_parts)
+
+    def _refuse_unused(self, frames: list[Frame], described: list[Frame]) -> None:
+        """Names in `columns=` and `kinds=` that no table has: dropped in silence they would be guessed."""
+        for role, column in self.spec.columns.items():
+            there = list(dict.fromkeys(name for frame in frames for name in frame.columns))
+            if "." not in role and column not in there:
+                fix = f"{did_you_mean(column, there)}The columns are {', '.join(there)}"
+                self.problems.add(f"columns={{{role!r}: {column!r}}}", "no table has such a column", fix)
+        for name in self.spec.kinds:
+            there = list(dict.fromkeys(each for frame in described for each in frame.columns))
+            if name not in there and name.partition(".")[2] not in there:
+                fix = f"{did_you_mean(name, there)}The columns are {', '.join(there)}"
+                self.problems.add(f"kinds: {name!r}", "neither items nor users have such a column", fix)
 
     # --- reading
 

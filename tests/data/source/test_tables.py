@@ -733,3 +733,19 @@ def test_a_click_of_many_is_found_as_a_plain_loop_finds_it(made):
     tables = made(log, "impressions", items=items, dev=0.1, test=0.2)
     assert shown(tables, "train") + shown(tables, "dev") + shown(tables, "test") == expected
     assert [tables.impressions[part].num_rows for part in ("train", "dev", "test")] == [140, 20, 40]
+
+
+def test_names_that_no_table_has_are_refused(tmp_path):
+    """A column named in vain would be guessed, and a kind named in vain dropped: both are told, with the nearest name."""
+    (tmp_path / "items.csv").write_text("id,title,price\na,One,3\nb,Two,4\n")
+    (tmp_path / "clicks.csv").write_text("user,item\nu,a\n")
+    source = Tables(
+        str(tmp_path / "items.csv"),
+        rows=str(tmp_path / "clicks.csv"),
+        columns={"item": "sku"},
+        kinds={"pricee": "number"},
+    )
+    with pytest.raises(DataError) as caught:
+        source.tables()
+    assert "no table has such a column" in str(caught.value)
+    assert "Did you mean 'price'" in str(caught.value)
