@@ -243,7 +243,8 @@ def _of_values(values: list[Any]) -> pa.Array:
 
 def _named(table: pa.Table) -> pa.Table:
     """The table with its ids under their name, where they stand under another that `Tables` would know them by."""
-    known = [each for tier in NAMES["item"] for each in table.column_names if plain(each) in tier]
+    tiers = (*NAMES["item"], ("id",))
+    known = [each for tier in tiers for each in table.column_names if plain(each) in tier]
     if ID in table.column_names or not known:
         return table
     return table.rename_columns([ID if each == known[0] else each for each in table.column_names])
