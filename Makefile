@@ -20,7 +20,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all check format docs clean
+.PHONY: help install demo learning test test-all check format docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -39,6 +39,12 @@ $(STAMP): pyproject.toml constraints.txt requirements-weights.txt Makefile
 
 demo: $(STAMP) ## train and test a small model on the embedded data
 	$(BIN)/lego run examples/once.py
+
+# The folder of MIND, for the models that read news: make learning MIND=/path/to/mind
+MIND ?=
+
+learning: $(STAMP) ## train the zoo on small data (MIND=folder adds news) and write docs/learning.md
+	$(BIN)/python tests/learning/table.py $(if $(MIND),--mind '$(MIND)')
 
 # Two workers with one thread each: more threads than cores make small models slower.
 test: export OMP_NUM_THREADS = 1
