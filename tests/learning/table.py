@@ -48,6 +48,13 @@ METRICS = ("gauc", "mrr", "mrr_all", "ndcg@5", "ndcg@10")
 WIDTH = 64
 LLAMA = ("dire", "once")
 """Models of seven billion weights."""
+SHORTER: Mapping[str, Any] = {
+    "plm_nr": {"epochs": 3},
+    "miner": {"epochs": 3},
+    "flat_transformer": {"epochs": 2, "history": 8},
+    "flat_fastformer": {"epochs": 2, "history": 8},
+}
+"""What takes longest, and what it is spared."""
 
 
 HEAD = """# What is learned
@@ -58,8 +65,10 @@ The models of [the zoo](zoo.md) that fit two cores, trained on small real data: 
 All have the setting of Table 2 with a width of {width}. Words start from the token table of MiniLM, which stays; language
 models and ready-made vectors are MiniLM's, frozen. `naml, views` has a view for each attribute. Each model is trained with its
 published loss where that compares the click with what was shown beside it, otherwise with `Matching()`, by Adam with 0.001 and
-batches of 64; the epoch that is best on the dev part is kept. `zoo.dire` and `zoo.once` need a language model of seven billion weights and are left out. Differences below the spread
-say nothing, and the order on small data is not that on large data.
+batches of 64; the epoch that is best on the dev part is kept. To keep runs near a minute, models around a language model see the
+data 3 times at most, and those that read all tokens of a history see the last 8 items of it, twice. `zoo.dire` and `zoo.once`
+need a language model of seven billion weights and are left out. Differences below the spread say nothing, and the order on
+small data is not that on large data.
 
 """
 
@@ -87,6 +96,10 @@ class Case:
     task: Task
     transductive: bool = False
     """Whether it knows items by id alone."""
+    epochs: int | None = None
+    """The most that it is trained, where that is less than others are."""
+    history: int | None = None
+    """The items of a history that it reads, where they are fewer than for others."""
 
 
 def data_sets(mind: Path | None, users: int) -> Iterator[Data]:
@@ -121,6 +134,7 @@ def cases() -> list[Case]:
             model=lambda data, store, entry=entry: model_of(entry, data, store),
             task=task_of(entry),
             transductive="item ids" in entry.reads,
+            **SHORTER.get(entry.name, {}),
         )
         for entry in zoo.entries()
         if entry.name not in LLAMA
@@ -206,6 +220,18 @@ class Result:
         )
 
 
+def experiment_of(data: Data, case: Case, model: Recommender | TextSimilarity, seed: int) -> Experiment:
+    """What is run: a baseline has nothing to train."""
+    source: Any = data.source
+    training = attrs.evolve(data.training, seed=seed, epochs=min(data.training.epochs, case.epochs or 99))
+    return Experiment(
+        data=source if case.history is None else attrs.evolve(source, history=case.history),
+        model=model,
+        task=case.task,
+        training=training if isinstance(model, Recommender) else Training(),
+    )
+
+
 def measure(
     data: Data, case: Case, seeds: Sequence[int], store: Store, out: Path, say: Callable[[str], None]
 ) -> Result:
@@ -215,14 +241,7 @@ def measure(
         begun = time.monotonic()
         try:
             model = case.model(data, store)
-            experiment = Experiment(
-                data=data.source,
-                model=model,
-                task=case.task,
-                training=attrs.evolve(data.training, seed=seed)
-                if isinstance(model, Recommender)
-                else Training(),
-            )
+            experiment = experiment_of(data, case, model, seed)
             result.text = model.text()
             name = case.name.replace(", ", "_").replace(" ", "_")
             run = experiment.run(name=f"{data.name}_{name}", out=out, resume=True, reuse=True)
