@@ -412,7 +412,7 @@ def test_tokens_follow_text_and_tokenizer(experiment, movies, tmp_path):
         attrs.evolve(experiment(), model=attrs.evolve(model, reads={"title": 2})),
         attrs.evolve(experiment(), model=attrs.evolve(model, reads={"genres": 2, "title": 30})),
     ]
-    found = [compile(each).tokens.identity for each in asked]
+    found = [compile(each).fed[""].tokens.identity for each in asked]
     assert len(set(found)) == len(found)
 
 

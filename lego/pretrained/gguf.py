@@ -17,7 +17,6 @@ from typing import Any
 
 import attrs
 from filelock import FileLock
-from safetensors.torch import save_file
 
 from lego.errors import CheckpointError
 from lego.home import home
@@ -108,6 +107,8 @@ def _read(file: Path, aside: Path, *, weights: bool) -> None:
         model: Any = AutoModel.from_pretrained(file.parent, dtype=torch.float32, **where)
         # Not by the model's own means, which refuse to write what was read from quantised weights.
         state = {name: value.detach().contiguous() for name, value in model.state_dict().items()}
+        from safetensors.torch import save_file  # brings torch, which finding a checkpoint does without
+
         save_file(state, aside / "model.safetensors", metadata={"format": "pt"})
         return
     AutoConfig.from_pretrained(file.parent, **where).save_pretrained(aside)
