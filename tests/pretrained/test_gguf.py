@@ -123,7 +123,9 @@ def test_missing_readers_are_named(file, monkeypatch):
         resolve(str(file))
 
 
-@pytest.mark.skipif(os.environ.get("LEGO_TEST_ALL") != "1", reason="135 M weights take minutes: make test-all")
+@pytest.mark.skipif(
+    os.environ.get("LEGO_TEST_ALL") != "1", reason="135 M weights take minutes: make test-all"
+)
 def test_smollm2_for_real(tmp_path, monkeypatch):
     """The packaged LLaMA of 30 layers: the last two layers on cached states equal the whole model, and words are told apart."""
     if SMOLLM2.find() is None:
