@@ -43,6 +43,8 @@ demo: $(STAMP) ## train and test a small model on the embedded data
 # The folder of MIND, for the models that read news: make learning MIND=/path/to/mind
 MIND ?=
 
+# One thread: more than there are idle cores make small models many times slower.
+learning: export OMP_NUM_THREADS = 1
 learning: $(STAMP) ## train the zoo on small data (MIND=folder adds news) and write docs/learning.md
 	$(BIN)/python tests/learning/table.py $(if $(MIND),--mind '$(MIND)')
 
