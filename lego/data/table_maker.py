@@ -1,0 +1,242 @@
+"""Items, users and a log that were read → the tables of prepared data: candidates, histories, parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from lego.data import table
+from lego.data.candidates import draw_unseen, impressions_of_clicks
+from lego.data.known_users import KnownUsers
+from lego.data.log import (
+    Clicks,
+    behind,
+    clicks_before,
+    drop_missing,
+    join_logs,
+    one_class,
+    part_of_log,
+    share_histories,
+    side_by_side,
+    sorted_sets,
+)
+from lego.data.parts import cut, in_words
+from lego.data.table import PARTS, lists
+from lego.errors import DataError, Problem
+from lego.ragged import Ragged
+
+if TYPE_CHECKING:
+    from lego.data.source.tables import Tables
+    from lego.data.table_reader import ReadTables
+
+
+@attrs.define(eq=False)
+class TableMaker:
+    """Makes the tables of a `Tables` of what was read for it. `dropped` and `rules` go into the manifest."""
+
+    spec: Tables
+    read: ReadTables
+    dropped: dict[str, int]
+    rules: dict[str, Any]
+
+    def make(self) -> table.Tables:
+        """Impressions with candidates and histories; DataError where there is nothing to make them of."""
+        read = self.read
+        base = KnownUsers.of(read.users, read.items.num_rows, self.dropped)
+        if read.clicks:
+            return self._of_clicks(read.items, base, read.clicks, made_parts=read.made_parts)
+        return self._of_logs(read.items, base, read.impressions, made_parts=read.made_parts)
+
+    def _of_clicks(
+        self, items: pa.Table, base: KnownUsers, logs: list[Clicks], *, made_parts: bool
+    ) -> table.Tables:
+        """Each click is an impression with drawn candidates."""
+        spec = self.spec
+        log = Clicks.joined(logs)
+        inside = log.item <= items.num_rows
+        if not inside.all():
+            absent = len(self.read.missing)
+            self._count_dropped(missing_items=absent, rows_of_missing_items=int((~inside).sum()))
+            log = log.where(inside)
+        if not log.click.any():
+            raise _nothing(spec.log_option, "there is no click")
+        names, user = base.users_with(log.user)
+        timed = bool((log.time >= 0).all())
+        time = log.time if timed else np.zeros(len(user), np.int64)
+        order = np.lexsort((np.arange(len(user)), log.part, time, user))
+        order = order[log.click[order]]
+        clicks = Ragged.from_lengths(log.item[order], np.bincount(user[order], minlength=len(names)))
+        part = log.part[order]
+        if made_parts:
+            part = self._cut_dev(part, user[order], time[order], timed=timed)
+        else:
+            part = self._split(user[order], time[order], timed=timed, unit="clicks")
+        before = base.history_of(names)
+        history = side_by_side(before, clicks)
+        whole_part = behind(before, -1, Ragged(part, clicks.offsets)).values
+        moments = behind(before, 0, Ragged(time[order], clicks.offsets)) if timed else None
+        times = None if len(before.values) else moments
+        met = sorted_sets(
+            np.concatenate([user, np.repeat(np.arange(len(before)), before.lengths)]),
+            np.concatenate([log.item, before.values]),
+            len(names),
+        )
+        urn = (
+            clicks.values
+            if spec.candidates == "popularity"
+            else np.arange(1, items.num_rows + 1, dtype=np.int32)
+        )
+
+        def draw(owners: NDArray[np.int64], generator: np.random.Generator) -> Ragged:
+            return draw_unseen(urn, owners, met, spec.negatives, generator)
+
+        impressions, without = impressions_of_clicks(history, moments, whole_part, draw, spec.seed)
+        self._count_dropped(impressions_without_negatives=without)
+        after = ", behind the history in users" if len(before.values) else ""
+        drawn = {"popularity": "by their clicks in all parts", "uniform": "each as likely as the others"}
+        self.rules |= {
+            "click": self._click_rule(),
+            "order": "time, then the log" if timed else "the log",
+            "history": f"all clicks of the user before the impression{after}",
+            "candidates": f"the click and up to {spec.negatives} items that the user never met, {drawn[spec.candidates]}, "
+            f"without putting back; places random; seed {spec.seed}",
+        }
+        return self._tables(items, base, names, history, times, impressions)
+
+    def _of_logs(
+        self,
+        items: pa.Table,
+        base: KnownUsers,
+        found: list[tuple[Any, NDArray[np.int8] | None]],
+        *,
+        made_parts: bool,
+    ) -> table.Tables:
+        """Impressions stay as they were logged."""
+        spec, logs = self.spec, [log for log, _ in found]
+        parts = [np.full(len(log.impression), -1, np.int8) if part is None else part for log, part in found]
+        if spec.missing == "drop" and len(self.read.missing):
+            numbered = [attrs.evolve(log, impression=np.arange(len(log.impression))) for log in logs]
+            kept_rows = drop_missing(numbered, items.num_rows, len(self.read.missing), self.dropped)
+            parts = [part[log.impression] for part, log in zip(parts, kept_rows, strict=True)]
+            logs = [
+                attrs.evolve(new, impression=old.impression[new.impression])
+                for old, new in zip(logs, kept_rows, strict=True)
+            ]
+        log, part = join_logs(logs), np.concatenate(parts)
+        if not len(part):
+            raise _nothing(spec.log_option, "no impression is left")
+        names, user = base.users_with(pa.concat_arrays(log.user.chunks))
+        timed = bool((log.time >= 0).all())
+        if made_parts:
+            part = self._cut_dev(part, user, log.time, timed=timed)
+        else:
+            part = self._split(user, log.time, timed=timed, unit="impressions")
+        if self.read.own_history:
+            shared, row, stop = share_histories([log])
+            names, history = base.with_others(shared["user_id"], table.ragged(shared["history"]))
+            times = None
+            self.rules["history"] = "that of the row"
+        else:
+            row = user.astype(np.int32)
+            before = base.history_of(names)
+            history, times, stop = clicks_before(log, part, user, before, timed=timed)
+            after = ", behind the history in users" if len(before.values) else ""
+            self.rules["history"] = f"the clicks of the user in the impressions before{after}"
+        self.rules |= {
+            "click": self._click_rule(),
+            "order": "time, then the log" if timed else "the log",
+            "candidates": "those of the log, in its order",
+        }
+        impressions, single = {}, {}
+        for number, name in enumerate(PARTS):
+            rows = np.flatnonzero(part == number)
+            impressions[name] = part_of_log(log, rows, row[rows], stop[rows], timed=timed)
+            single[name] = one_class(log, rows)
+        self.rules["one_class"] = single
+        return self._tables(items, base, names, history, times, impressions)
+
+    def _tables(
+        self,
+        items: pa.Table,
+        base: KnownUsers,
+        names: pa.Array,
+        history: Ragged,
+        times: Ragged | None,
+        impressions: Mapping[str, pa.Table],
+    ) -> table.Tables:
+        columns = {"user_id": names, "history": lists(history, pa.int32())}
+        if times is not None:
+            columns["times"] = lists(times, pa.int64())
+        attributes, unknown = base.attributes_of(names)
+        if attributes:
+            self._count_dropped(users_without_attributes=unknown)
+        self.rules["reads"] = "texts of the items, with room for 19 of 20"
+        return table.Tables(
+            items=items,
+            users=pa.table({**columns, **attributes}),
+            impressions=impressions,
+            dropped=self.dropped,
+            rules=self.rules,
+        )
+
+    def _count_dropped(self, **counts: int) -> None:
+        for name, count in counts.items():
+            self.dropped[name] = self.dropped.get(name, 0) + count
+
+    def _click_rule(self) -> str:
+        above = self.spec.above
+        return (
+            "label 1, or every row where there are no labels" if above is None else f"label above {above:g}"
+        )
+
+    # --- parts
+
+    def _split(
+        self, user: NDArray[np.int64], time: NDArray[np.int64], *, timed: bool, unit: str
+    ) -> NDArray[np.int8]:
+        spec = self.spec
+        rule = spec.split or ("time" if timed else "leave_last_out")
+        if rule == "time" and not timed:
+            fix = "name the column in columns={'time': 'COLUMN'}, or choose split='leave_last_out' or split='user'"
+            raise DataError([Problem(spec.log_option, "split='time' needs times, and there are none", fix)])
+        part = cut(
+            rule, user, time if timed else np.zeros(len(user), np.int64), spec.dev, spec.test, spec.seed
+        )
+        self.rules["split"] = in_words(rule, spec.dev, spec.test, spec.seed, unit)
+        if not (part == 0).any():
+            raise _nothing(spec.log_option, f"{len(user)} {unit} are too few to have a train part")
+        return part
+
+    def _cut_dev(
+        self, part: NDArray[np.int8], user: NDArray[np.int64], time: NDArray[np.int64], *, timed: bool
+    ) -> NDArray[np.int8]:
+        """Ready-made parts; where dev is not among them, a share of train is."""
+        spec = self.spec
+        self.rules["split"] = "ready-made"
+        absent = [name for number, name in enumerate(PARTS) if name != "dev" and not (part == number).any()]
+        if absent:
+            fix = "name files of train and test, or one file without a column of parts, which split= cuts"
+            raise DataError(
+                [Problem(spec.log_option, f"there is no impression in {' and '.join(absent)}", fix)]
+            )
+        if (part == 1).any() or spec.dev == 0:
+            return part
+        train = np.flatnonzero(part == 0)
+        rule = spec.split or ("time" if timed else "leave_last_out")
+        moment = time[train] if timed else np.zeros(len(train), np.int64)
+        latest = cut(rule, user[train], moment, 0.0, spec.dev, spec.seed)
+        part = part.copy()
+        part[train[latest == 2]] = 1
+        self.rules["split"] = (
+            f"ready-made; dev is of train: {in_words(rule, 0.0, spec.dev, spec.seed, 'impressions')}"
+        )
+        return part
+
+
+def _nothing(where: str, what: str) -> DataError:
+    return DataError([Problem(where, what, "give more of the log, or other options")])

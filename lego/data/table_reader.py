@@ -1,0 +1,504 @@
+"""Files or frames of one's own → items, users and a log, with the places of all that is wrong in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from lego.data.frame import Frame, read_frame
+from lego.data.guess import Roles, kind_by_values, roles
+from lego.data.known_users import UserTable
+from lego.data.log import (
+    Catalog,
+    Clicks,
+    Log,
+    no_rows,
+)
+from lego.data.problems import LIMIT, Problems
+from lego.data.table import PARTS, flat
+from lego.data.values import (
+    array_of,
+    as_numbers,
+    attribute_of,
+    clicks_of,
+    id_lists,
+    ids_of,
+    shown,
+    times_of,
+    unique_ids,
+)
+from lego.errors import DataError, Problem, did_you_mean
+from lego.ragged import Ragged
+
+if TYPE_CHECKING:
+    from lego.data.source.tables import Tables
+
+_MADE_PARTS = {**{part: part for part in PARTS}, "valid": "dev", "validation": "dev", "val": "dev"}
+"""What a column of parts may hold."""
+
+
+def item_roles(frame: Frame, columns: Mapping[str, str], problems: Problems) -> Roles:
+    """What the columns of the items are."""
+    return roles(frame, "items", ("item",), (), columns, problems, own_id="item")
+
+
+def attributes_in(
+    frame: Frame, found: Roles, option: str, kinds: Mapping[str, str], problems: Problems
+) -> dict[str, pa.Array]:
+    """The columns without a role as attributes."""
+    made = {}
+    taken = ("item_id",) if option == "items" else ("user_id", "history", "times")
+    for column in found.rest:
+        kind = kinds.get(f"{option}.{column}", kinds.get(column)) or kind_by_values(frame.table[column])
+        if kind == "none":
+            continue
+        if column in taken:
+            what = f"an attribute cannot be called {column}"
+            problems.add(
+                f"{frame.name}, column {column}",
+                what,
+                f"rename it, or leave it out with kinds={{{column!r}: 'none'}}",
+            )
+            continue
+        values = attribute_of(frame, column, kind, problems)
+        if values is not None:
+            made[column] = values
+    return made
+
+
+# --- the log ------------------------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen(eq=False)
+class _Met:
+    """Where ids of items stand in a frame, so that one that is missing can be shown."""
+
+    frame: Frame
+    column: str
+    ids: pa.Array
+    row: NDArray[np.int64]
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class ReadTables:
+    """What was read, item ids looked up; items that the table lacks have rows behind its own."""
+
+    items: pa.Table
+    users: UserTable | None
+    clicks: list[Clicks]
+    """Logs in which every click is by itself; empty where impressions were logged."""
+    impressions: list[tuple[Any, NDArray[np.int8] | None]]
+    """Logs of impressions, each with the parts of its rows where it says."""
+    made_parts: bool
+    """Whether the files say which part a row is of."""
+    missing: pa.Array
+    """Ids of the log that the items lack."""
+    own_history: bool
+    """Whether impressions have a history of their own."""
+
+
+@attrs.define(eq=False)
+class TableReader:
+    """Reads the tables of a `Tables`, once. `dropped` and `rules` are what the manifest says of it."""
+
+    spec: Tables
+    problems: Problems = attrs.field(factory=Problems)
+    dropped: dict[str, int] = attrs.field(factory=dict)
+    rules: dict[str, Any] = attrs.field(factory=dict)
+    met: list[_Met] = attrs.field(factory=list)
+    own_history: set[bool] = attrs.field(factory=set)
+    """Whether impressions have a history of their own, of each file."""
+    catalog: Catalog = attrs.field(factory=lambda: Catalog(pa.array([], pa.string())))
+
+    def read(self) -> ReadTables:
+        """All of it; DataError with what is wrong."""
+        spec, problems = self.spec, self.problems
+        frames = [read_frame(path, option, problems) for option, path in spec.named_paths()]
+        whole = [frame for frame in frames if frame is not None]
+        if len(whole) < len(frames):
+            problems.raise_any()
+        item_frame, *rest = whole
+        user_frame = rest.pop(0) if spec.users is not None else None
+        self._refuse_unused(whole, [item_frame] if user_frame is None else [item_frame, user_frame])
+        items = self._items(item_frame)
+        users = None if user_frame is None else self._users(user_frame)
+        parts = [part for part, _ in spec.log_paths()]
+        found = [self._read(frame, part) for frame, part in zip(rest, parts, strict=True)]
+        problems.raise_any()
+        logs = [each for each in found if isinstance(each[0], Log)]
+        clicks = [each for each in found if isinstance(each[0], Clicks)]
+        if (logs and clicks) or len(self.own_history) > 1:
+            what = "some files have impressions or histories, and some have not"
+            raise DataError([Problem(spec.log_option, what, "give each file the same columns")])
+        items = self._settle_missing(items)
+        return ReadTables(
+            items=items,
+            users=users,
+            clicks=[log for log, _ in clicks if isinstance(log, Clicks)],
+            impressions=logs,
+            made_parts=bool(parts[0]) or any(part is not None for _, part in found),
+            missing=self.catalog.missing,
+            own_history=True in self.own_history,
+        )
+
+    def _refuse_unused(self, frames: list[Frame], described: list[Frame]) -> None:
+        """Names in `columns=` and `kinds=` that no table has: dropped in silence they would be guessed."""
+        for role, column in self.spec.columns.items():
+            there = list(dict.fromkeys(name for frame in frames for name in frame.columns))
+            if "." not in role and column not in there:
+                fix = f"{did_you_mean(column, there)}The columns are {', '.join(there)}"
+                self.problems.add(f"columns={{{role!r}: {column!r}}}", "no table has such a column", fix)
+        for name in self.spec.kinds:
+            there = list(dict.fromkeys(each for frame in described for each in frame.columns))
+            if name not in there and name.partition(".")[2] not in there:
+                fix = f"{did_you_mean(name, there)}The columns are {', '.join(there)}"
+                self.problems.add(f"kinds: {name!r}", "neither items nor users have such a column", fix)
+
+    # --- reading
+
+    def _items(self, frame: Frame) -> pa.Table:
+        found = item_roles(frame, self.spec.columns, self.problems)
+        attributes = attributes_in(frame, found, "items", self.spec.kinds, self.problems)
+        ids = self._ids(frame, found, "item")
+        self.rules["items"] = _told(found, attributes)
+        if ids is None:
+            return pa.table({"item_id": pa.array([], pa.string())})
+        unique_ids(frame, found.columns["item"], ids, "item", "keep one row per item", self.problems)
+        self.catalog = Catalog(pc.unique(ids))
+        return pa.table({"item_id": ids, **attributes}) if not self.problems else pa.table({"item_id": ids})
+
+    def _users(self, frame: Frame) -> UserTable:
+        found = roles(
+            frame, "users", ("user",), ("history",), self.spec.columns, self.problems, own_id="user"
+        )
+        attributes = attributes_in(frame, found, "users", self.spec.kinds, self.problems)
+        ids = self._ids(frame, found, "user")
+        self.rules["users"] = _told(found, attributes)
+        if ids is None:
+            return UserTable(pa.array([], pa.string()), {}, no_rows(0))
+        unique_ids(frame, found.columns["user"], ids, "user", "keep one row per user", self.problems)
+        history = self._lists(frame, found.columns["history"]) if "history" in found.columns else None
+        return UserTable(ids, attributes, no_rows(len(ids)) if history is None else history)
+
+    def _ids(self, frame: Frame, found: Roles, role: str) -> pa.Array | None:
+        return ids_of(frame, found.columns[role], self.problems) if role in found.columns else None
+
+    def _lists(self, frame: Frame, column: str) -> Ragged | None:
+        """Item rows of lists of ids."""
+        read = id_lists(frame, column, self.problems)
+        if read is None:
+            return None
+        ids, lengths, how = read
+        self.rules[f"{frame.name} {column}"] = how
+        return self._rows_of(frame, column, ids, np.repeat(np.arange(len(lengths)), lengths), lengths)
+
+    def _rows_of(
+        self, frame: Frame, column: str, ids: pa.Array, row: NDArray[np.int64], lengths: NDArray[np.int64]
+    ) -> Ragged:
+        self.met.append(_Met(frame, column, ids, row))
+        return Ragged.from_lengths(self.catalog.rows(ids), lengths)
+
+    def _read(self, frame: Frame, part: str) -> tuple[Log | Clicks | None, NDArray[np.int8] | None]:
+        """The log of a file, and the part of each row where it says."""
+        read = {
+            "impressions": self._read_impressions,
+            "rows": self._read_rows,
+            "sequences": self._read_sequences,
+        }
+        log, parts = read[self.spec.log_option](frame)
+        if part and log is not None:
+            length = len(log.impression) if isinstance(log, Log) else len(log.item)
+            parts = np.full(length, PARTS.index(part), np.int8)
+        if isinstance(log, Clicks) and parts is not None:
+            log.part = parts
+        return log, parts
+
+    def _read_impressions(self, frame: Frame) -> tuple[Log | None, NDArray[np.int8] | None]:
+        optional = ("impression", "time", "history", "labels", "clicked", "part")
+        found = self._roles(frame, ("user", "candidates"), optional)
+        columns, before = found.columns, len(self.problems)
+        user, time = self._ids(frame, found, "user"), self._times(frame, found)
+        history = (
+            self._lists(frame, columns["history"]) if "history" in columns else no_rows(frame.table.num_rows)
+        )
+        self.own_history.add("history" in columns)
+        shown_to = self._candidates(frame, columns) if "candidates" in columns else None
+        impression = self._impression_numbers(frame, columns.get("impression"))
+        part = self._parts(frame, columns.get("part"))
+        if len(self.problems) > before or user is None or shown_to is None or impression is None:
+            return None, part
+        assert time is not None  # these are None only where there is a problem
+        assert history is not None
+        candidates, labels = shown_to
+        log = Log(
+            impression=impression,
+            user=pa.chunked_array([user]),
+            time=time,
+            history=history,
+            candidates=candidates,
+            labels=labels,
+        )
+        return log, part
+
+    def _candidates(self, frame: Frame, columns: Mapping[str, str]) -> tuple[Ragged, NDArray[np.int8]] | None:
+        column = columns["candidates"]
+        read = id_lists(frame, column, self.problems)
+        if read is None:
+            return None
+        ids, lengths, how = read
+        self.rules[f"{frame.name} {column}"] = how
+        empty, fix = lengths == 0, "take the row out"
+        frame.complain(empty, column, lambda _: "there are no candidates", fix, self.problems)
+        row = np.repeat(np.arange(len(lengths)), lengths)
+        if "labels" in columns and columns["labels"] != column:
+            labels = self._label_lists(frame, columns["labels"], lengths)
+        elif "clicked" in columns:
+            labels = self._clicked(frame, columns["clicked"], ids, row)
+        else:
+            marked = flat(pc.match_substring_regex(ids, r"^.+-[01]$"))
+            wrong = np.zeros(len(lengths), bool)
+            wrong[row[~marked]] = True
+            role = f"{self.spec.log_option}.labels"
+            fix = (
+                f"name their column in columns={{{role!r}: 'COLUMN'}} or '….clicked', or write id-1 and id-0"
+            )
+            frame.complain(wrong, column, lambda _: "the candidates have no labels", fix, self.problems)
+            labels = flat(pc.ends_with(ids, "-1")).astype(np.int8)
+            ids = pc.utf8_slice_codeunits(ids, 0, -2)
+            if wrong.any():
+                return None
+        return None if labels is None else (self._rows_of(frame, column, ids, row, lengths), labels)
+
+    def _label_lists(self, frame: Frame, column: str, wanted: NDArray[np.int64]) -> NDArray[np.int8] | None:
+        read = id_lists(frame, column, self.problems)
+        if read is None:
+            return None
+        words, lengths, _ = read
+        uneven = lengths != wanted
+        frame.complain(
+            uneven,
+            column,
+            lambda row: f"{lengths[row]} labels for {wanted[row]} candidates",
+            "give one label per candidate",
+            self.problems,
+        )
+        numbers = as_numbers(words)
+        values = flat(pc.fill_null(numbers, -1.0))
+        wrong = np.zeros(len(lengths), bool)
+        wrong[np.repeat(np.arange(len(lengths)), lengths)[(values != 0) & (values != 1)]] = True
+        frame.complain(
+            wrong, column, lambda _: "labels of 0 or 1 are expected", "1 is a click, 0 none", self.problems
+        )
+        return None if uneven.any() or wrong.any() else values.astype(np.int8)
+
+    def _clicked(
+        self, frame: Frame, column: str, ids: pa.Array, row: NDArray[np.int64]
+    ) -> NDArray[np.int8] | None:
+        read = id_lists(frame, column, self.problems)
+        if read is None:
+            return None
+        words, lengths, _ = read
+        codes = flat(pa.concat_arrays([ids, words]).dictionary_encode().indices).astype(np.int64)
+        size = int(codes.max(initial=0)) + 1
+        candidates = row * size + codes[: len(ids)]
+        clicked = np.repeat(np.arange(len(lengths)), lengths) * size + codes[len(ids) :]
+        outside = np.unique(clicked[~np.isin(clicked, candidates)] // size)
+        wrong = np.isin(np.arange(len(lengths)), outside)
+        fix = "a click is on one of the candidates: add it to them, or take the row out"
+        frame.complain(wrong, column, lambda _: "an item is clicked that is no candidate", fix, self.problems)
+        return None if wrong.any() else np.isin(candidates, clicked).astype(np.int8)
+
+    def _impression_numbers(self, frame: Frame, column: str | None) -> NDArray[np.int64] | None:
+        """The ids where they are whole numbers, else the order of the rows."""
+        count = frame.table.num_rows
+        if column is None:
+            return np.arange(count, dtype=np.int64)
+        ids = ids_of(frame, column, self.problems)
+        if ids is None:
+            return None
+        fix = "keep one row per impression; rows of one candidate each are rows=, not impressions="
+        unique_ids(frame, column, ids, "impression", fix, self.problems)
+        numbers = as_numbers(ids)
+        whole = pc.all(pc.match_substring_regex(ids, r"^(0|[1-9]\d{0,14})$")).as_py()
+        return flat(pc.cast(numbers, pa.int64())) if whole else np.arange(count, dtype=np.int64)
+
+    def _read_rows(self, frame: Frame) -> tuple[Log | Clicks | None, NDArray[np.int8] | None]:
+        found = self._roles(frame, ("user", "item"), ("label", "time", "impression", "part"))
+        columns, before = found.columns, len(self.problems)
+        user, item, time = (
+            self._ids(frame, found, "user"),
+            self._ids(frame, found, "item"),
+            self._times(frame, found),
+        )
+        click: NDArray[np.bool_] | None = np.ones(frame.table.num_rows, bool)
+        if "label" in columns:
+            click = clicks_of(frame, columns["label"], self.spec.above, self.problems)
+        part = self._parts(frame, columns.get("part"))
+        group = self._ids(frame, found, "impression")
+        if len(self.problems) > before or user is None or item is None or click is None or time is None:
+            return None, part
+        rows = self._rows_of(
+            frame, columns["item"], item, np.arange(len(item)), np.ones(len(item), np.int64)
+        ).values
+        if group is None:
+            everywhere = np.full(len(rows), -1, np.int8)
+            return Clicks(
+                user=user, item=rows, click=click, time=time, part=everywhere if part is None else part
+            ), part
+        return self._grouped(frame, columns, group, user, rows, click, time, part)
+
+    def _grouped(
+        self,
+        frame: Frame,
+        columns: Mapping[str, str],
+        group: pa.Array,
+        user: pa.Array,
+        item: NDArray[np.int32],
+        click: NDArray[np.bool_],
+        time: NDArray[np.int64],
+        part: NDArray[np.int8] | None,
+    ) -> tuple[Log | None, NDArray[np.int8] | None]:
+        """Rows of one impression id as one impression, which stands where its first row stands."""
+        code = flat(group.dictionary_encode().indices)
+        _, first = np.unique(code, return_index=True)
+        whose = flat(user.dictionary_encode().indices)
+        checks = [("user", whose)] + ([("part", part)] if part is not None else [])
+        for role, values in checks:
+            wrong = values != values[first[code]]
+
+            def words(row: int, role: str = role) -> str:
+                return f"impression {group[row].as_py()} has another {role} in {frame.line(int(first[code[row]]))}"
+
+            fix = "give each impression an id of its own"
+            frame.complain(wrong, columns[role], words, fix, self.problems)
+            if wrong.any():
+                return None, part
+        order = np.argsort(code, kind="stable")
+        begin = time.copy()[first]
+        np.minimum.at(begin, code, time)
+        whole = pc.all(pc.match_substring_regex(group, r"^(0|[1-9]\d{0,14})$")).as_py()
+        ids = group.take(pa.array(first))
+        log = Log(
+            impression=flat(pc.cast(ids, pa.int64())) if whole else np.arange(len(first)),
+            user=pa.chunked_array([user.take(pa.array(first))]),
+            time=begin,
+            history=no_rows(len(first)),
+            candidates=Ragged.from_lengths(item[order], np.bincount(code)),
+            labels=click[order].astype(np.int8),
+        )
+        return log, None if part is None else part[first]
+
+    def _read_sequences(self, frame: Frame) -> tuple[Clicks | None, NDArray[np.int8] | None]:
+        found = self._roles(frame, ("user",), ("items", "item", "time", "part"))
+        columns, before = found.columns, len(self.problems)
+        user, part = self._ids(frame, found, "user"), self._parts(frame, columns.get("part"))
+        if "items" not in columns and "item" not in columns:
+            what = f"no column is known to be the list of items; there are {', '.join(frame.columns)}"
+            self.problems.add(frame.name, what, "name it in columns={'sequences.items': 'COLUMN'}")
+        if "items" in columns:
+            history, time = self._lists(frame, columns["items"]), np.full(frame.table.num_rows, -1, np.int64)
+            if user is not None and part is None:
+                unique_ids(frame, columns["user"], user, "user", "join the rows of a user", self.problems)
+        else:
+            item, found_time = self._ids(frame, found, "item"), self._times(frame, found)
+            if item is None or found_time is None:
+                return None, part
+            row, one = np.arange(len(item)), np.ones(len(item), np.int64)
+            history, time = self._rows_of(frame, columns["item"], item, row, one), found_time
+        if len(self.problems) > before or user is None or history is None:
+            return None, part
+        owner = np.repeat(np.arange(len(history)), history.lengths)
+        parts = None if part is None else part[owner]
+        clicks = Clicks(
+            user=user.take(pa.array(owner)),
+            item=history.values,
+            click=np.ones(len(owner), bool),
+            time=time[owner],
+            part=np.full(len(owner), -1, np.int8) if parts is None else parts,
+        )
+        return clicks, parts
+
+    def _roles(self, frame: Frame, needed: tuple[str, ...], optional: tuple[str, ...]) -> Roles:
+        option = self.spec.log_option
+        if isinstance(getattr(self.spec, option), Mapping):
+            optional = tuple(role for role in optional if role != "part")
+        found = roles(frame, option, needed, optional, self.spec.columns, self.problems)
+        self.rules[frame.name] = _told(found, ())
+        return found
+
+    def _times(self, frame: Frame, found: Roles) -> NDArray[np.int64] | None:
+        """Unix seconds, -1 in each row where there is no such column; None where one cannot be read."""
+        if "time" not in found.columns:
+            return np.full(frame.table.num_rows, -1, np.int64)
+        read = times_of(frame, found.columns["time"], self.problems)
+        if read is None:
+            return None
+        self.rules[f"{frame.name} {found.columns['time']}"] = read[1]
+        return read[0]
+
+    def _parts(self, frame: Frame, column: str | None) -> NDArray[np.int8] | None:
+        if column is None:
+            return None
+        words = pc.utf8_lower(pc.fill_null(pc.cast(array_of(frame, column), pa.string()), ""))
+        place = pc.index_in(words, value_set=pa.array(list(_MADE_PARTS)))
+        wrong = flat(place.is_null())
+        if wrong.any():
+            frame.complain(
+                wrong,
+                column,
+                lambda row: f"{', '.join(PARTS)} is expected, {shown(words[row].as_py())} found",
+                "correct it, or rename the column where it is not the part",
+                self.problems,
+            )
+            return None
+        numbers = np.array([PARTS.index(part) for part in _MADE_PARTS.values()], np.int8)
+        return numbers[flat(place)]
+
+    # --- ids that items lack
+
+    def _settle_missing(self, items: pa.Table) -> pa.Table:
+        absent, spec = self.catalog.missing, self.spec
+        self.rules["missing"] = spec.missing
+        if not len(absent):
+            return items
+        if spec.missing == "error":
+            raise self._missing_items()
+        if spec.missing == "empty":
+            self.dropped["items_without_attributes"] = len(absent)
+            nothing = [pa.nulls(len(absent), field.type) for field in items.schema if field.name != "item_id"]
+            return pa.concat_tables([items, pa.table([absent, *nothing], items.schema)])
+        return items
+
+    def _missing_items(self) -> DataError:
+        """Where the first twenty of them stand for the first time."""
+        fix = 'add them to items, or choose missing="drop" or missing="empty"'
+        problems: list[Problem] = []
+        open_ids = self.catalog.missing
+        for met in self.met:
+            here = flat(pc.index_in(met.ids, value_set=open_ids).is_valid())
+            places = np.flatnonzero(here)
+            ids = met.ids.take(pa.array(places))
+            _, first = np.unique(flat(ids.dictionary_encode().indices), return_index=True)
+            for place in np.sort(first)[: LIMIT - len(problems)].tolist():
+                where = met.frame.where(int(met.row[places[place]]), met.column)
+                problems.append(Problem(where, f"items has no {shown(ids[place].as_py())}", fix))
+            open_ids = open_ids.filter(pc.invert(pc.is_in(open_ids, value_set=pc.unique(ids))))
+            if len(problems) == LIMIT or not len(open_ids):
+                break
+        return DataError(problems, more=len(self.catalog.missing) - len(problems))
+
+
+def _told(found: Roles, attributes: Iterable[str]) -> str:
+    """For the manifest: what was taken for what."""
+    made = list(attributes)
+    left_out = [column for column in found.rest if column not in made]
+    parts = [found.told()]
+    parts += [f"attributes: {', '.join(made)}"] if made else []
+    parts += [f"not read: {', '.join(left_out)}"] if left_out else []
+    return "; ".join(parts)
