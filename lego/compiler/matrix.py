@@ -72,10 +72,11 @@ def variants(slot: str, extra: Variants | None = None) -> tuple[dict[str, list[A
     found: dict[str, list[Any]] = {}
     unmade = []
     for entry in catalog.entries(slot):
-        cls: Any = catalog.load_entry(entry)
-        if not isinstance(cls, type):  # a preset: the operator it makes is listed itself
+        operator: Any = catalog.load_entry(entry)
+        is_preset = not isinstance(operator, type)
+        if is_preset:  # the operator that it makes is listed itself
             continue
-        made = [*(extra or {}).get(entry.name, ()), *cls.examples()]
+        made = [*(extra or {}).get(entry.name, ()), *operator.examples()]
         if made:
             found[entry.name] = list({_declared(each): each for each in reversed(made)}.values())[::-1]
         else:
@@ -87,7 +88,17 @@ def _declared(spec: Any) -> tuple[Any, ...]:
     """What rules read of an operator."""
     return tuple(
         getattr(spec, name, None)
-        for name in ("gives", "takes", "needs", "reads", "item_form", "item_needs", "item_attributes")
+        for name in (
+            "gives",
+            "takes",
+            "needs",
+            "reads",
+            "item_form",
+            "item_needs",
+            "item_attributes",
+            "inner",
+            "cosines",
+        )
     )
 
 
