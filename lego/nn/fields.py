@@ -9,7 +9,6 @@ what is done to them alone is done once for a user.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +16,7 @@ from torch.nn import functional
 
 from lego.contract import Needs, Out
 from lego.nn.mlp import MLP
-from lego.nn.score import Score, dot
+from lego.nn.score import Score, dot, full_precision
 
 
 class Fields(nn.Module):
@@ -154,12 +153,6 @@ def perceptron(layers: nn.Sequential, parts: tuple[Tensor, ...]) -> Tensor:
     for layer in rest:
         vectors = layer(vectors)
     return vectors
-
-
-def full_precision(like: Tensor) -> AbstractContextManager[object]:
-    """A context without autocast on the device of `like`."""
-    device = like.device.type
-    return nullcontext() if device == "meta" else torch.autocast(device, enabled=False)
 
 
 def weighed(parts: tuple[Tensor, ...], weights: Tensor) -> Tensor:

@@ -25,8 +25,8 @@ from torch.nn import functional
 
 from lego.contract import Needs, Out
 from lego.errors import SpecError
-from lego.nn.fields import Deep, Fields, FirstOrder, full_precision, joined
-from lego.nn.score import Score
+from lego.nn.fields import Deep, Fields, FirstOrder, joined
+from lego.nn.score import Score, full_precision
 from lego.predictor.fields import FieldKind, FieldPredictor, make_fields, make_first_order
 from lego.predictor.widths import widths
 from lego.spec import Context, between, operator

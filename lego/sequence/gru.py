@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from typing import Self
 
 import attrs
-from torch import Tensor, nn
+from torch import nn
 
-from lego.contract import Form, Needs, Out
-from lego.nn.masked import zero_padding
+from lego.contract import Form
+from lego.nn.recurrent import Recurrent
 from lego.sequence.last import Last
 from lego.sequence.pooled import end, form
 from lego.spec import Context, Pool, Sequence, between, ge, operator
@@ -39,25 +39,9 @@ class GRU(Sequence):
     def build(self, context: Context) -> nn.Module:
         """The torch of it."""
         pool = end(self.pool, self.hidden, context)
-        return _GRU(context.input_width, self.hidden, self.layers, self.dropout, pool)
+        return Recurrent(nn.GRU, context.input_width, self.hidden, self.layers, self.dropout, pool)
 
     @classmethod
     def examples(cls) -> Iterable[Self]:
         """Small instances."""
         return (cls(hidden=6), cls(hidden=8, layers=2, dropout=0.1, pool=None))
-
-
-class _GRU(nn.Module):
-    def __init__(self, input_width: int, hidden: int, layers: int, dropout: float, pool: nn.Module) -> None:
-        super().__init__()
-        between_layers = dropout if layers > 1 else 0.0
-        self.recurrence = nn.GRU(input_width, hidden, layers, batch_first=True, dropout=between_layers)
-        self.dropout = nn.Dropout(dropout)
-        self.pool = pool
-
-    def forward(self, sequence: Tensor, mask: Tensor, needs: Needs) -> Out:
-        """sequence (B, S, W), mask (B, S) -> (B, D), or (B, S, D) without a pool."""
-        # Real places come first and a state depends on earlier places alone, so reading the real places of a padded run
-        # equals packing, without lengths on the host.
-        states, _ = self.recurrence(zero_padding(sequence, mask))
-        return self.pool(zero_padding(self.dropout(states), mask), mask, needs)
