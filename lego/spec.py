@@ -514,6 +514,11 @@ class Content(Spec):
         return ()
 
     @property
+    def loss_attributes(self) -> tuple[str, ...]:
+        """Those of `item_attributes` that only a loss reads, so that a new item may lack them."""
+        return ()
+
+    @property
     def content_parts(self) -> Mapping[str, Content]:
         """With `Reads.PARTS`: the operators that it combines, by name."""
         return {}

@@ -54,6 +54,11 @@ class TopicAware(Content):
         """That of the topic, where it weighs anything, beside those of `op`."""
         return (*(("topic",) if self.weight else ()), *super().losses)
 
+    @property
+    def loss_attributes(self) -> tuple[str, ...]:
+        """The label: scores go without it."""
+        return (self.label,)
+
     def build_combiner(self, context: Context) -> nn.Module:
         """The torch of it: (N, 1, D), mask (N, 1) -> (N, D), with the loss."""
         return _TopicAware(context.width, context.item_vocabularies[self.label], self.label, self.weight)

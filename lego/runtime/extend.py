@@ -13,7 +13,6 @@ import torch
 from lego.compiler.content import SHARED, Fed, shared_reads
 from lego.compiler.feed import Feed, Feeds, ItemFeed, Page
 from lego.compiler.pipeline import Pipeline
-from lego.content.topic_aware import TopicAware
 from lego.contract import Reads
 from lego.data.text import encode_items
 from lego.errors import RunError
@@ -43,8 +42,7 @@ def attributes_of(compiled: Compiled) -> tuple[str, ...]:
 
 
 def _labels(content: Content, feed: Feed) -> Iterator[str]:
-    if not isinstance(content, TopicAware):
-        yield from feed.labels
+    yield from (name for name in feed.labels if name not in content.loss_attributes)
     if isinstance(feed, Feeds):
         for part, inner in zip(content.content_parts.values(), feed.parts, strict=True):
             yield from _labels(part, inner)
