@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 from lego.data.store import Impressions, Store, Users
 from lego.data.table import flat
 
-_KEPT = (" without text", " without attributes", " with other text", " without a click")
+_KEPT = (
+    " without text",
+    " without attributes",
+    " with other text",
+    " without a click",
+    " behind later parts",
+)
 """How the names of counts end that tell of what is in the tables all the same."""
 
 

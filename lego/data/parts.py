@@ -68,3 +68,12 @@ def in_words(rule: str, dev: float, test: float, seed: int, unit: str) -> str:
     else:
         words = "all train"
     return f"{unit} by {'time' if rule == 'time' else 'user'}: {' '.join(words.split())}".replace(" ,", ",")
+
+
+def behind_later_parts(user: NDArray[np.int64], time: NDArray[np.int64], part: NDArray[np.int8]) -> int:
+    """Train rows that stand behind a dev or test row of their user: their histories hold what is to be predicted."""
+    order = np.lexsort((np.arange(len(user)), part, time, user))
+    user, later = user[order], part[order] > 0
+    so_far = np.cumsum(later) - later
+    first = np.searchsorted(user, user)
+    return int((~later & (so_far > so_far[first])).sum())

@@ -25,7 +25,7 @@ from lego.data.log import (
     side_by_side,
     sorted_sets,
 )
-from lego.data.parts import cut, in_words
+from lego.data.parts import behind_later_parts, cut, in_words
 from lego.data.table import PARTS, lists
 from lego.errors import DataError, Problem
 from lego.ragged import Ragged
@@ -74,6 +74,9 @@ class TableMaker:
         part = log.part[order]
         if made_parts:
             part = self._cut_dev(part, user[order], time[order], timed=timed)
+            self._count_dropped(
+                train_impressions_behind_later_parts=behind_later_parts(user[order], time[order], part)
+            )
         else:
             part = self._split(user[order], time[order], timed=timed, unit="clicks")
         before = base.history_of(names)
@@ -134,6 +137,11 @@ class TableMaker:
         timed = bool((log.time >= 0).all())
         if made_parts:
             part = self._cut_dev(part, user, log.time, timed=timed)
+            if not self.read.own_history:
+                moments = log.time if timed else np.zeros(len(user), np.int64)
+                self._count_dropped(
+                    train_impressions_behind_later_parts=behind_later_parts(user, moments, part)
+                )
         else:
             part = self._split(user, log.time, timed=timed, unit="impressions")
         if self.read.own_history:

@@ -13,6 +13,7 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 
+from lego.data.describe import dropped_line
 from lego.data.problems import LIMIT
 from lego.data.source.mind import MIND
 from lego.data.source.tables import Tables
@@ -749,3 +750,17 @@ def test_names_that_no_table_has_are_refused(tmp_path):
         source.tables()
     assert "no table has such a column" in str(caught.value)
     assert "Did you mean 'price'" in str(caught.value)
+
+
+def test_train_rows_behind_those_of_later_parts_are_counted(tmp_path):
+    """Ready-made parts that are not in the order of time let a train history hold test clicks: that is told, not hidden."""
+    items = [{"item_id": each, "title": each} for each in "abcdef"]
+    days = ["train", "test", "train", "train"]
+    rows = [
+        {"user": user, "item": item, "time": day, "part": part}
+        for user, parts in (("u", days), ("v", [*days[:1], *days[2:], "test"]))
+        for day, (item, part) in enumerate(zip("abcd", parts, strict=True))
+    ]
+    store = prepare(Tables(items, rows=rows, dev=0.0, negatives=1), tmp_path)
+    assert store.manifest["dropped"]["train_impressions_behind_later_parts"] == 2
+    assert "2 train impressions behind later parts" in dropped_line(store.manifest)
