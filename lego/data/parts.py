@@ -74,6 +74,6 @@ def behind_later_parts(user: NDArray[np.int64], time: NDArray[np.int64], part: N
     """Train rows that stand behind a dev or test row of their user: their histories hold what is to be predicted."""
     order = np.lexsort((np.arange(len(user)), part, time, user))
     user, later = user[order], part[order] > 0
-    so_far = np.cumsum(later) - later
+    so_far: NDArray[np.int64] = np.cumsum(later) - later
     first = np.searchsorted(user, user)
     return int((~later & (so_far > so_far[first])).sum())
