@@ -273,7 +273,15 @@ def test_every_option_but_history_moves_the_fingerprint(tmp_path):
     """A result says which options made the data, and a forgotten one would reuse stale tables."""
     plain = MovieLens("x").fingerprint()
     others = {"above": 3.5, "negatives": 5, "candidates": "uniform", "dev": 0.2, "test": 0.2, "minimum": 6}
-    others |= {"users": 9, "missing": "drop", "seed": 3}
+    others |= {
+        "users": 9,
+        "missing": "drop",
+        "seed": 3,
+        "core": 2,
+        "below": 2.0,
+        "split": "time",
+        "repeats": "last",
+    }
     assert {*others, "version"} == set(plain)
     assert all(MovieLens("x", **{name: value}).fingerprint() != plain for name, value in others.items())
     assert MovieLens("y", history=7).fingerprint() == plain
@@ -355,8 +363,8 @@ def test_ratings_of_missing_movies_can_make_items_without_text(raw):
     made = MovieLens(raw(ratings=RATINGS + "1,78,5,3\n1,77,5,4\n"), missing="empty").tables()
     assert made.items.num_rows == 32
     assert made.items.slice(30).to_pylist() == [
-        {"item_id": "77", "title": None, "genres": []},
-        {"item_id": "78", "title": None, "genres": []},
+        {"item_id": "77", "title": None, "genres": None},
+        {"item_id": "78", "title": None, "genres": None},
     ]
     assert made.users["history"][0].as_py()[:2] == [32, 31]
     assert made.dropped["movies_without_text"] == 2
@@ -364,7 +372,7 @@ def test_ratings_of_missing_movies_can_make_items_without_text(raw):
 
 def test_no_user_left_is_an_error(raw):
     """Too high a minimum says so instead of preparing nothing."""
-    with pytest.raises(DataError, match="no user has 100 ratings above 3"):
+    with pytest.raises(DataError, match=r"no user has 100 clicks \(rating above 3\)"):
         MovieLens(raw(), minimum=100).tables()
 
 
@@ -425,7 +433,9 @@ def test_rules_are_declared(store):
     """What the raw files leave open stands in the manifest."""
     assert set(store.manifest["rules"]) == {
         "click",
+        "repeats",
         "order",
+        "core",
         "users",
         "split",
         "history",

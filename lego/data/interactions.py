@@ -1,0 +1,440 @@
+"""What sources share whose raw files say who took what, and not what was shown: the declared rules that make impressions of it.
+
+A source of clicks is below `Interactions`, one of ratings below `Ratings`; each says with `read` how its files are read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import attrs
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from lego.data.candidates import draw_listed, draw_unseen, impressions_of_clicks, split_by_share
+from lego.data.events import Events
+from lego.data.parts import cut, in_words
+from lego.data.problems import Problems
+from lego.data.table import TEXT, Tables, flat, lists
+from lego.errors import DataError, Problem, SpecError
+from lego.ragged import Ragged
+from lego.spec import PATH, Choice, Source, between, field_names, ge, operator
+
+_USERS_STREAM = 9
+"""Which stream of the seed chooses the users; the parts have 0, 1 and 2."""
+
+
+def path_text(value: str | os.PathLike[str]) -> str:
+    """A path as text, so that it prints as code."""
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def is_text(instance: object, attribute: Any, value: str) -> None:
+    """Validator of a path: SpecError where it is no text."""
+    if not isinstance(value, str):
+        raise SpecError.wrong_value(type(instance).__name__, attribute.name, value, "the path of a folder")
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Raw:
+    """What the raw files of a source say."""
+
+    items: pa.Table
+    """`item_id` (string or int64, distinct), then one column per attribute, of the types of `lego.data.table`."""
+    events: Events
+    """In the order of time where there are no times; rows of one user with one time are ordered as they stand here."""
+    users: pa.Table | None = None
+    """`user_id` of the type of `events.user_ids`, distinct, then one column per attribute; None where there are none."""
+    dropped: Mapping[str, int] = attrs.field(factory=dict)
+    """What reading left out, counted."""
+    rules: Mapping[str, str] = attrs.field(factory=dict)
+    """What reading decided, in words."""
+
+
+@operator
+class Interactions(Source):
+    """Who took what, as impressions, by rules that are options.
+
+    - Every row of the log is a click. Of several rows of a user and one item the first in time counts (`repeats="first"`), the
+      last (`"last"`) or all of them (`"all"`); the others are left out and counted.
+    - A user's clicks are in the order of time; where times are equal or unknown, in that of the log.
+    - `core=k` leaves out users and items with fewer than k clicks, again and again until none is left (the k-core); the items
+      are then those that remain. Otherwise they are all of the catalogue, in its order.
+    - Users with fewer than `minimum` clicks are left out and counted. `users=N` then keeps N users drawn by the seed, or all
+      where there are no more.
+    - `split="share"` takes the last `test` share of each user's clicks, rounded down but at least one, as test impressions, the
+      `dev` share before them, likewise, as dev, and the rest as train. `"leave_last_out"` takes the last click of each user and
+      the one before it; `"time"` the latest `test` share of all clicks and the `dev` share before them; `"user"` all clicks of
+      a share of the users. A share of 0 makes no part.
+    - The history of an impression is all clicks of the user before it in that order; the first click has none.
+    - The candidates of an impression are the click and up to `negatives` others, the click at a random place among them, drawn
+      one after the other, without putting back, from the items that the user never met in the log, not even later:
+      `candidates="popularity"` with a probability proportional to their clicks, `"uniform"` each item as likely as the others.
+      The clicks of all parts count, and those of users that `users=N` left out too. An impression for which there is nothing to
+      draw is left out and counted; its click stays in the histories.
+    - A row of an item that the catalogue lacks is an error (`missing="error"`), is left out and counted (`"drop"`), or makes an
+      item without attributes (`"empty"`).
+    - Chance comes from `seed` alone. `history` cuts to the most recent clicks when the data is read, and changes nothing that is
+      prepared.
+    """
+
+    version: ClassVar[int] = 1
+    """Counts changes of the rules of the source, so that prepared data of other rules is not taken for its own."""
+    event: ClassVar[str] = "clicks"
+    """What a row of the log is called."""
+    item: ClassVar[str] = "items"
+    """What the items are called."""
+
+    path: str = attrs.field(kw_only=False, converter=path_text, metadata=PATH, validator=is_text)
+    repeats: Literal["first", "last", "all"] = "first"
+    negatives: int = attrs.field(default=20, validator=ge(1))
+    candidates: Literal["popularity", "uniform"] = "popularity"
+    split: Literal["share", "leave_last_out", "time", "user"] = "share"
+    dev: float = attrs.field(default=0.1, validator=between(0.0, 1.0))
+    test: float = attrs.field(default=0.1, validator=between(0.0, 1.0))
+    minimum: int = attrs.field(default=5, validator=ge(3))
+    core: int | None = attrs.field(default=None, validator=ge(2))
+    users: int | None = attrs.field(default=None, validator=ge(1))
+    history: int = attrs.field(default=50, validator=ge(1))
+    missing: Literal["error", "drop", "empty"] = "error"
+    seed: int = attrs.field(default=0, validator=ge(0))
+
+    def __attrs_post_init__(self) -> None:
+        """The shares must leave something."""
+        if isinstance(self.dev, Choice) or isinstance(self.test, Choice):
+            return
+        if self.dev + self.test >= 1:
+            expected = f"less than 1 - test, which is {1 - self.test:g}"
+            raise SpecError.wrong_value(type(self).__name__, "dev", self.dev, expected)
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Every option but `path` and `history`; `version` counts changes of the rules."""
+        names = [name for name in field_names(type(self)) if name not in {"path", "history"}]
+        return {"version": self.version, **{name: getattr(self, name) for name in names}}
+
+    def read(self, problems: Problems) -> Raw:
+        """The raw files. Problems are added to `problems` as they are found, and may be raised on the way."""
+        raise NotImplementedError
+
+    def complain_of_missing(self, absent: pa.Array, fix: str, problems: Problems) -> None:
+        """Names rows of items that the catalogue lacks, file and line, where a source can; `fix` says what to do."""
+
+    def tables(self) -> Tables:
+        """The tables of it, checked."""
+        problems = Problems()
+        raw = self.read(problems)
+        problems.raise_any()
+        return _Maker(self, raw).make().check()
+
+    # What a source of another kind says otherwise.
+
+    def clicked(self, events: Events) -> NDArray[np.bool_]:
+        """Which rows are clicks: all of them."""
+        return np.ones(len(events), bool)
+
+    def click_in_words(self) -> str:
+        """What a click is, for the manifest."""
+        return f"each of the {self.event}"
+
+    def candidates_in_words(self) -> str:
+        """What a click is shown among, for the manifest."""
+        met = f"{self.item} the user never met"
+        if self.candidates == "popularity":
+            return (
+                f"{self.negatives} {met}, by their clicks in all parts and of all users, without putting back"
+            )
+        return f"{self.negatives} {met}, each as likely as the others, without putting back"
+
+
+@operator
+class Ratings(Interactions):
+    """Who rated what, as impressions: what `Interactions` says, and
+
+    - a click is a rating above `above`;
+    - `candidates="disliked"` shows a click among what the user rated low, at any time: `above` or lower, or below `below` where
+      that is given; all of it, or a random `negatives` of it. Ratings between the two are neither, but the user has met the item.
+    """
+
+    event: ClassVar[str] = "ratings"
+    lowest: ClassVar[float] = 1.0
+    """The lowest rating that can be given."""
+    highest: ClassVar[float] = 5.0
+    """The highest."""
+
+    above: float = 3.0
+    below: float | None = None
+    candidates: Literal["popularity", "uniform", "disliked"] = "popularity"  # type: ignore[assignment]  # one more
+
+    def __attrs_post_init__(self) -> None:
+        """Thresholds must be ratings, and in order."""
+        super().__attrs_post_init__()
+        name = type(self).__name__
+        if isinstance(self.above, Choice) or isinstance(self.below, Choice):
+            return
+        if not self.lowest <= self.above < self.highest:
+            raise SpecError.wrong_value(
+                name, "above", self.above, f"from {self.lowest:g} to below {self.highest:g}"
+            )
+        if self.below is not None and not self.lowest < self.below <= self.above:
+            raise SpecError.wrong_value(
+                name, "below", self.below, f"above {self.lowest:g}, and {self.above:g} (above=) at most"
+            )
+
+    def clicked(self, events: Events) -> NDArray[np.bool_]:
+        """Which rows are ratings above the threshold."""
+        assert events.value is not None  # read gives them
+        return np.asarray(events.value > np.float32(self.above))
+
+    def disliked(self, events: Events) -> NDArray[np.bool_]:
+        """Which rows are ratings that say no."""
+        assert events.value is not None
+        if self.below is None:
+            return np.asarray(events.value <= np.float32(self.above))
+        return np.asarray(events.value < np.float32(self.below))
+
+    def click_in_words(self) -> str:
+        """What a click is, for the manifest."""
+        return f"rating above {self.above:g}"
+
+    def candidates_in_words(self) -> str:
+        """What a click is shown among, for the manifest."""
+        if self.candidates != "disliked":
+            return super().candidates_in_words().replace("met", "rated")
+        low = f"{self.above:g} or lower" if self.below is None else f"below {self.below:g}"
+        return f"{self.negatives} {self.item} the user rated {low}, all of them or a random {self.negatives}"
+
+
+class _Maker:
+    """Tables of what was read."""
+
+    def __init__(self, source: Interactions, raw: Raw) -> None:
+        self.source = source
+        self.raw = raw
+        self.dropped = dict(raw.dropped)
+
+    def make(self) -> Tables:
+        """Rule after rule, each counting what it leaves out."""
+        source = self.source
+        items, events, row = self._settle_missing()
+        order, owner = self._in_order(events, row)
+        events, row = events.where(order), row[order]
+        clicked = source.clicked(events)
+        kept = self._without_repeats(owner, row, clicked)
+        events, row, owner, clicked = events.where(kept), row[kept], owner[kept], clicked[kept]
+        if source.core is not None:
+            items, events, row, owner, clicked = self._core(items, events, row, owner, clicked)
+        return self._tables(items, events, row, owner, clicked)
+
+    def _settle_missing(self) -> tuple[pa.Table, Events, NDArray[np.int32]]:
+        """Items, events and the item row of each event, by the policy for items that the catalogue lacks."""
+        source, items, events = self.source, self.raw.items, self.raw.events
+        ids = items["item_id"].combine_chunks()
+        place = pc.index_in(events.item_ids, value_set=ids)
+        row_of = flat(pc.add(pc.fill_null(place, -1), 1)).astype(np.int32)
+        row = row_of[events.item]
+        count = int((row == 0).sum())
+        named = f"{source.event}_of_missing_{source.item}"
+        if source.missing != "error":
+            self.dropped[named] = count
+        if not count:
+            return items, events, row
+        absent = events.item_ids.filter(place.is_null())
+        if source.missing == "drop":
+            return items, events.where(row > 0), row[row > 0]
+        if source.missing == "empty":
+            self.dropped[named] = 0
+            self.dropped[f"{source.item}_without_text"] = len(absent)
+            columns = [pa.nulls(len(absent), field.type) for field in items.schema if field.name != "item_id"]
+            items = pa.concat_tables([items, pa.table([absent, *columns], items.schema)])
+            row_of[row_of == 0] = np.arange(len(ids) + 1, len(ids) + len(absent) + 1)
+            return items, events, row_of[events.item]
+        fix = 'use files of the same edition, or choose missing="drop" or missing="empty"'
+        problems = Problems()
+        source.complain_of_missing(absent, fix, problems)
+        problems.raise_any()
+        named = ", ".join([*map(str, absent[:3].to_pylist()), *(["…"] if len(absent) > 3 else [])])
+        what = f"{count} {source.event} are of {len(absent)} {source.item} that the catalogue lacks: {named}"
+        raise DataError([Problem(source.path, what, fix)])
+
+    def _in_order(
+        self, events: Events, row: NDArray[np.int32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Places user by user and in the order of time, and whose they are."""
+        keys = (events.user,) if events.time is None else (events.time, events.user)
+        order = np.lexsort(keys)  # stable: what is equal stays in the order of the log
+        return order, events.user[order]
+
+    def _without_repeats(
+        self, owner: NDArray[np.int32], row: NDArray[np.int32], clicked: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """The rows that stay, where a user has several of one item."""
+        rule, kept = self.source.repeats, np.ones(len(row), bool)
+        if rule != "all" and len(row):
+            key = owner.astype(np.int64) * (int(row.max()) + 1) + row
+            order = np.argsort(key, kind="stable")
+            same = key[order][1:] == key[order][:-1]
+            kept[order[1:][same] if rule == "first" else order[:-1][same]] = False
+        if not kept.all():
+            self.dropped[f"repeated_{self.source.event}"] = int((~kept).sum())
+        return kept
+
+    def _core(
+        self,
+        items: pa.Table,
+        events: Events,
+        row: NDArray[np.int32],
+        owner: NDArray[np.int32],
+        clicked: NDArray[np.bool_],
+    ) -> tuple[pa.Table, Events, NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_]]:
+        """Only users and items of the k-core of the clicks; items that it lacks are taken out of the catalogue."""
+        least = self.source.core
+        assert least is not None
+        user_in = np.ones(len(events.user_ids), bool)
+        item_in = np.ones(items.num_rows + 1, bool)
+        while True:
+            live = clicked & user_in[owner] & item_in[row]
+            few_users = user_in & (np.bincount(owner[live], minlength=len(user_in)) < least)
+            few_items = item_in & (np.bincount(row[live], minlength=len(item_in)) < least)
+            if not few_users.any() and not few_items.any():
+                break
+            user_in &= ~few_users
+            item_in &= ~few_items
+        if not item_in.any():
+            what = f"no user and no item is left of the {least}-core"
+            raise DataError([Problem(self.source.path, what, "lower core=, or use the complete files")])
+        kept = user_in[owner] & item_in[row]
+        self.dropped[f"{self.source.item}_outside_core"] = items.num_rows - int(item_in.sum())
+        self.dropped["clicks_outside_core"] = int((clicked & ~kept).sum())
+        new_row = np.cumsum(item_in).astype(np.int32) * item_in
+        items = items.filter(pa.array(item_in[1:]))
+        return items, events.where(kept), new_row[row[kept]], owner[kept], clicked[kept]
+
+    def _tables(
+        self,
+        items: pa.Table,
+        events: Events,
+        row: NDArray[np.int32],
+        owner: NDArray[np.int32],
+        clicked: NDArray[np.bool_],
+    ) -> Tables:
+        source = self.source
+        clicks = np.bincount(owner[clicked], minlength=len(events.user_ids))
+        users = self._keep_users(clicks)
+        popular = row[clicked & (clicks >= source.minimum)[owner]]
+        user_row = np.full(len(clicks), -1)
+        user_row[users] = np.arange(len(users))
+        owner = user_row[owner]
+        kept = owner >= 0
+        events, row, owner, clicked = events.where(kept), row[kept], owner[kept], clicked[kept]
+        lengths = np.bincount(owner[clicked], minlength=len(users))
+        history = Ragged.from_lengths(row[clicked], lengths)
+        times = None if events.time is None else Ragged(events.time[clicked], history.offsets)
+        urn = (
+            popular if source.candidates == "popularity" else np.arange(1, items.num_rows + 1, dtype=np.int32)
+        )
+        met = _by_user(row, owner, len(users))
+        low = None
+        if isinstance(source, Ratings) and source.candidates == "disliked":
+            disliked = source.disliked(events)
+            low = _by_user(row[disliked], owner[disliked], len(users))
+
+        def draw(owners: NDArray[np.int64], generator: np.random.Generator) -> Ragged:
+            if low is not None:
+                return draw_listed(low, owners, source.negatives, generator)
+            return draw_unseen(urn, owners, met, source.negatives, generator)
+
+        parts, without = impressions_of_clicks(history, times, self._parts(history, times), draw, source.seed)
+        self.dropped["impressions_without_negatives"] = without
+        return Tables(
+            items=_with_text_ids(items),
+            users=self._user_table(events.user_ids, users, history, times),
+            impressions=parts,
+            dropped=self.dropped,
+            rules=self._rules(),
+        )
+
+    def _keep_users(self, clicks: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Places of the users that stay, ascending."""
+        source = self.source
+        kept = np.flatnonzero(clicks >= source.minimum)
+        self.dropped["users_below_minimum"] = len(clicks) - len(kept)
+        self.dropped["clicks_of_users_below_minimum"] = int(clicks.sum() - clicks[kept].sum())
+        if not len(kept):
+            what = f"no user has {source.minimum} clicks ({source.click_in_words()})"
+            lower = "lower minimum= or above=" if isinstance(source, Ratings) else "lower minimum="
+            raise DataError([Problem(source.path, what, f"{lower}, or use the complete files")])
+        if source.users is not None:
+            generator = np.random.default_rng([source.seed, _USERS_STREAM])
+            chosen = np.sort(generator.permutation(kept)[: source.users])
+            self.dropped["users_not_sampled"] = len(kept) - len(chosen)
+            self.dropped["clicks_of_users_not_sampled"] = int(clicks[kept].sum() - clicks[chosen].sum())
+            kept = chosen
+        return kept
+
+    def _parts(self, history: Ragged, times: Ragged | None) -> NDArray[np.int8]:
+        """0 train, 1 dev, 2 test for each click."""
+        source = self.source
+        if source.split == "share":
+            return split_by_share(history.lengths, source.dev, source.test)
+        if times is None and source.split == "time":
+            what = "the files have no times, so nothing can be cut by time"
+            raise DataError([Problem(source.path, what, 'choose split="share", "leave_last_out" or "user"')])
+        owner = np.repeat(np.arange(len(history)), history.lengths)
+        moment = np.zeros(len(owner), np.int64) if times is None else times.values
+        return cut(source.split, owner, moment, source.dev, source.test, source.seed)
+
+    def _user_table(
+        self, ids: pa.Array, kept: NDArray[np.int64], history: Ragged, times: Ragged | None
+    ) -> pa.Table:
+        names = ids.take(pa.array(kept))
+        columns = {"user_id": pc.cast(names, TEXT), "history": lists(history, pa.int32())}
+        if times is not None:
+            columns["times"] = lists(times, pa.int64())
+        if self.raw.users is not None:
+            people = self.raw.users
+            place = pc.index_in(names, value_set=people["user_id"].combine_chunks())
+            self.dropped["users_without_attributes"] = place.null_count
+            known = people.drop_columns("user_id").combine_chunks()
+            columns |= {name: known[name].take(place) for name in known.column_names}
+        return pa.table(columns)
+
+    def _rules(self) -> dict[str, str]:
+        source = self.source
+        sample = "all" if source.users is None else f"{source.users} drawn by seed {source.seed}"
+        if source.split == "share":
+            split = (
+                f"by user: the last {source.test:g} of the clicks test, the {source.dev:g} before them dev, "
+                "at least one each"
+            )
+        else:
+            split = in_words(source.split, source.dev, source.test, source.seed, "clicks")
+        said = {
+            "click": source.click_in_words(),
+            "repeats": f"{source.repeats} of a user's {source.event} of one item",
+            "order": "the log's" if self.raw.events.time is None else "time, then the log's",
+            "core": "none" if source.core is None else f"{source.core} clicks or more of each user and item",
+            "users": f"{sample}, of those with {source.minimum} clicks or more",
+            "split": split,
+            "history": "all clicks of the user before the impression",
+            "candidates": f"the click and up to {source.candidates_in_words()}; places random; seed {source.seed}",
+            "missing": source.missing,
+        }
+        return said | dict(self.raw.rules)
+
+
+def _by_user(item: NDArray[np.int32], user: NDArray[Any], users: int) -> Ragged:
+    """Distinct item rows of each user, ascending."""
+    order = np.lexsort((item, user))
+    item, user = item[order], user[order]
+    new = np.ones(len(item), bool)
+    new[1:] = (item[1:] != item[:-1]) | (user[1:] != user[:-1])
+    return Ragged.from_lengths(item[new], np.bincount(user[new], minlength=users))
+
+
+def _with_text_ids(items: pa.Table) -> pa.Table:
+    place = items.schema.get_field_index("item_id")
+    return items.set_column(place, "item_id", pc.cast(items["item_id"], TEXT))
