@@ -62,8 +62,8 @@ class SpecError(LegoError, ValueError):
     def unknown_option(cls, spec: str, name: str, available: Iterable[str]) -> SpecError:
         """A keyword that the spec does not have."""
         names = list(available)
-        listing = ", ".join(names) if names else "none"
-        return cls(f"{spec} has no option {name!r}. {did_you_mean(name, names)}Its options: {listing}.")
+        told = f"Its options: {', '.join(names)}." if names else "It has no options."
+        return cls(f"{spec} has no option {name!r}. {did_you_mean(name, names)}{told}")
 
     @classmethod
     def wrong_call(cls, spec: str, what: str, signature: str) -> SpecError:

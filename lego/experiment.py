@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import attrs
 
-from lego.errors import ExpressionError, SpecError, did_you_mean
+from lego.errors import ExpressionError, SpecError
 from lego.spec import (
     Choice,
     FrozenMap,
@@ -160,10 +160,7 @@ def _replaced(spec: Any, path: list[str], value: Any, whole: str) -> Any:
         raise SpecError(f"--set {whole}: {spec!r} has no parts, so nothing is called {name!r} in it.")
     known = field_names(type(spec))
     if name not in known:
-        kind = type(spec).__name__
-        raise SpecError(
-            f"--set {whole}: {kind} has no option {name!r}. {did_you_mean(name, known)}Its options: {', '.join(known)}."
-        )
+        raise SpecError(f"--set {whole}: {SpecError.unknown_option(type(spec).__name__, name, known)}")
     if rest:
         value = _replaced(getattr(spec, name), rest, value, whole)
     return _evolved(spec, {name: value})

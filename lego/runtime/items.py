@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,10 +13,9 @@ import attrs
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from lego.data.frame import read_frame
 from lego.data.guess import NAMES, plain
 from lego.data.problems import Problems
 from lego.data.store import Store
@@ -29,8 +27,10 @@ LIST_SIGN = "|"
 """What stands between the values of a list in a file of plain texts."""
 
 Items = str | os.PathLike[str] | pa.Table | Sequence[Mapping[str, Any]]
-"""A path (CSV, JSON lines, Parquet), an Arrow table, a list of dicts; also a data frame of pandas or polars."""
+"""A path (CSV, TSV, JSON lines, Parquet, Arrow), an Arrow table, a list of dicts; also a data frame of pandas or polars."""
 
+_JSON = {".json", ".jsonl", ".ndjson"}
+"""Read by Python: Arrow would take a text such as 2001-01-01 for a date."""
 _SHOWN = 20
 """Ids that an error lists."""
 _ALIKE = 5_000
@@ -153,44 +153,24 @@ def _read(items: Any) -> tuple[pa.Table, str]:
 
 
 def _read_file(path: Path) -> pa.Table:
-    if not path.is_file():
-        raise DataError([Problem(str(path), "there is no such file", "give the path of a file with items")])
-    readers = {
-        ".csv": _csv,
-        ".tsv": _csv,
-        ".jsonl": _json_lines,
-        ".ndjson": _json_lines,
-        ".json": _json_lines,
-    }
-    readers |= {".parquet": pq.read_table}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        what = f"a file that ends in {path.suffix or 'nothing'} is not read"
-        raise DataError([Problem(str(path), what, f"write it as one of {', '.join(readers)}")])
-    try:
-        return reader(path)
-    except (pa.ArrowException, UnicodeDecodeError, csv.Error, OSError) as problem:
-        raise DataError(
-            [Problem(str(path), f"it cannot be read: {problem}", "write the file again")]
-        ) from None
+    if path.suffix.lower() in _JSON and path.is_file():
+        try:
+            return _json_lines(path)
+        except (UnicodeDecodeError, OSError) as problem:
+            what = f"it cannot be read: {problem}"
+            raise DataError([Problem(str(path), what, "write the file again, as UTF-8")]) from None
+    problems = Problems()
+    frame = read_frame(path, "items", problems)
+    problems.raise_any()
+    assert frame is not None  # it is None only where there is a problem
+    return _without_empty(frame.table) if frame.format == "csv" else frame.table
 
 
-def _csv(path: Path) -> pa.Table:
-    """Every value is text, an empty one is no value."""
-    sign = "\t" if path.suffix.lower() == ".tsv" else ","
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        header = next(csv.reader(file, delimiter=sign), [])
-    if not header:
-        raise DataError(
-            [Problem(str(path), "it is empty", "write a header with item_id, and a line for each item")]
-        )
-    return pyarrow.csv.read_csv(
-        path,
-        parse_options=pyarrow.csv.ParseOptions(delimiter=sign, newlines_in_values=True),
-        convert_options=pyarrow.csv.ConvertOptions(
-            column_types=dict.fromkeys(header, pa.string()), null_values=[""], strings_can_be_null=True
-        ),
-    )
+def _without_empty(table: pa.Table) -> pa.Table:
+    """The texts of a CSV, where an empty one is no value."""
+    none = pa.scalar(None, pa.string())
+    columns = [pc.if_else(pc.equal(table[name], ""), none, table[name]) for name in table.column_names]
+    return pa.table(dict(zip(table.column_names, columns, strict=True)))
 
 
 def _json_lines(path: Path) -> pa.Table:

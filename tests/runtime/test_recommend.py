@@ -362,16 +362,30 @@ def test_a_table_that_lacks_something_is_told(text, items, words):
         text.recommend(history=[], items=items)
 
 
+def test_a_file_of_another_country_is_read(tmp_path):
+    """Semicolons between values, a title with a comma and one that is missing, packed with gzip."""
+    import gzip
+
+    from lego.runtime.items import _read_file
+
+    path = tmp_path / "new.csv.gz"
+    path.write_bytes(gzip.compress(b"item_id;title\n7;Rain, again\n8;\n"))
+    assert _read_file(path).to_pylist() == [
+        {"item_id": "7", "title": "Rain, again"},
+        {"item_id": "8", "title": None},
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.txt", "x", "a file that ends in .txt is not read"),
-        ("a.csv", "", "it is empty"),
-        ("a.csv", "item_id,title\n1\n", "cannot be read"),
+        ("a.txt", "x", r"\.txt is no format that is read"),
+        ("a.csv", "", "is empty"),
+        ("a.csv", "item_id,title\n1\n", "line 2: 2 columns are expected, 1 found"),
         ("a.jsonl", '{"item_id": 1, "title": "x"}\n{"item', "line 2: it is no JSON"),
         ("a.jsonl", "[3]", "entry 1: it is no object"),
-        ("a.parquet", "no", "cannot be read"),
-        ("a.csv", b"item_id,title\n1,\xff\n", "cannot be read"),
+        ("a.parquet", "no", "is not a Parquet file that can be read"),
+        ("a.csv", b"item_id,title\n1,\xff\n", "line 2: byte 3 of the line, 0xff, is not UTF-8"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_told(text, tmp_path, name, content, words):
