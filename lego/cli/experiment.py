@@ -43,7 +43,7 @@ def _refuse_idle_seed(experiment: Experiment, seed: int) -> None:
 
 def _quoted(change: str) -> str:
     """What a shell makes of quotes is what goes wrong most often: it takes one pair away."""
-    place, sign, value = change.partition("=")
+    place, _, value = change.partition("=")
     if not place.strip() or not value.strip() or any(mark in value for mark in "'\"()[]{}"):
         return ""
     text = value.strip()
