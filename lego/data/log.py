@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import attrs
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lego.data.table import flat, lists
+from lego.data.table import flat, lists, signal
 from lego.ragged import Ragged, flat_positions, offsets_of
 
 
@@ -41,6 +43,10 @@ class Log:
     candidates: Ragged
     labels: NDArray[np.int8]
     """Flat, aligned with `candidates.values`."""
+    attributes: pa.Table | None = None
+    """A line for each impression, a column per attribute, of the types of `lego.data.table`."""
+    signals: Mapping[str, NDArray[np.float32]] = attrs.field(factory=dict)
+    """Numbers of the candidates, flat, aligned with `candidates.values`; NaN where one is missing."""
 
 
 def join_logs(blocks: list[Log]) -> Log:
@@ -52,6 +58,12 @@ def join_logs(blocks: list[Log]) -> Log:
         history=one_after_another([block.history for block in blocks]),
         candidates=one_after_another([block.candidates for block in blocks]),
         labels=np.concatenate([block.labels for block in blocks]),
+        attributes=None
+        if blocks[0].attributes is None
+        else pa.concat_tables([block.attributes for block in blocks]).unify_dictionaries(),
+        signals={
+            name: np.concatenate([block.signals[name] for block in blocks]) for name in blocks[0].signals
+        },
     )
 
 
@@ -88,6 +100,8 @@ def drop_missing(
                 history=history.take(rows),
                 candidates=candidates.take(rows),
                 labels=log.labels[inside],  # a row without candidates has no labels either
+                attributes=None if log.attributes is None else log.attributes.take(pa.array(rows)),
+                signals={name: values[inside] for name, values in log.signals.items()},
             )
         )
     dropped[f"missing_{noun}"] = absent
@@ -174,8 +188,20 @@ def part_of_log(
             **({"time": pa.array(log.time[rows], pa.int64(), mask=log.time[rows] < 0)} if timed else {}),
             "candidates": lists(log.candidates.take(rows), pa.int32()),
             "labels": lists(Ragged(log.labels, log.candidates.offsets).take(rows), pa.int8()),
+            **_attributes(log, rows),
+            **{
+                name: signal(Ragged(values, log.candidates.offsets).take(rows))
+                for name, values in log.signals.items()
+            },
         }
     )
+
+
+def _attributes(log: Log, rows: NDArray[np.int64]) -> dict[str, pa.ChunkedArray]:
+    if log.attributes is None:
+        return {}
+    taken = log.attributes.take(pa.array(rows))
+    return {name: taken[name] for name in taken.column_names}
 
 
 def one_class(log: Log, rows: NDArray[np.int64]) -> dict[str, int]:

@@ -15,7 +15,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -35,8 +35,13 @@ from lego.home import written
 from lego.ragged import Ragged, flat_positions
 from lego.spec import Source
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""What is written. Version 2 adds attributes of impressions, and signals; folders of version 1 are read as having none."""
+_RULES_VERSION = 1
+"""Counts changes that make prepared tables other ones; part of every fingerprint."""
 MANIFEST = "manifest.json"
+_TOLD = ("source", "counts", "attributes", "reads", "protocol", "dropped", "rules", "tables", "fingerprint")
+"""What the manifest of any version says."""
 
 _RECENT = 2 * 10**9
 """Nanoseconds. A file changed this shortly before it was hashed may change again without its times moving."""
@@ -56,6 +61,8 @@ class Users:
     times: Ragged | None = None
     attributes: pa.Table | None = None
     """Line u, counted from 0, is user row u; a column per attribute, as items have them. None where the source has none."""
+    signals: Mapping[str, NDArray[np.float32]] = attrs.field(factory=dict)
+    """Numbers of each click (how long it was read), flat, aligned with `history.values`; NaN where one is missing."""
 
     def __len__(self) -> int:
         return len(self.user_ids)
@@ -74,6 +81,10 @@ class Impressions:
     candidates: Ragged
     labels: NDArray[np.int8]
     """Flat, aligned with `candidates.values`."""
+    attributes: pa.Table | None = None
+    """Line r is row r; a column per attribute of the impression, as items have them. None where the source has none."""
+    signals: Mapping[str, NDArray[np.float32]] = attrs.field(factory=dict)
+    """Numbers of each candidate (its position), flat, aligned with `candidates.values`; NaN where one is missing."""
 
     def __len__(self) -> int:
         return len(self.impression)
@@ -97,6 +108,8 @@ class Impressions:
             time=None if self.time is None else self.time[rows],
             candidates=self.candidates.take(rows),
             labels=self.labels[flat_rows],
+            attributes=None if self.attributes is None else self.attributes.take(pa.array(rows, pa.int64())),
+            signals={name: values[flat_rows] for name, values in self.signals.items()},
         )
 
 
@@ -133,9 +146,22 @@ class Store:
     @property
     def user_attributes(self) -> dict[str, str]:
         """Attribute of the users → its kind; empty where they have none."""
-        return dict(
-            self.manifest.get("user_attributes", {})
-        )  # a manifest written before users had attributes
+        return dict(self.manifest["user_attributes"])
+
+    @property
+    def impression_attributes(self) -> dict[str, str]:
+        """Attribute of the impressions → its kind; empty where they have none."""
+        return dict(self.manifest["impression_attributes"])
+
+    @property
+    def history_signals(self) -> tuple[str, ...]:
+        """Numbers that stand beside the clicks of a history; empty where there are none."""
+        return tuple(self.manifest["history_signals"])
+
+    @property
+    def candidate_signals(self) -> tuple[str, ...]:
+        """Numbers that stand beside the candidates."""
+        return tuple(self.manifest["candidate_signals"])
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -173,6 +199,7 @@ class Store:
             history=ragged(table["history"]),
             times=times,
             attributes=table.select(names) if names else None,
+            signals={name: ragged(table[name]).values for name in self.history_signals},
         )
 
     def part(self, name: str) -> Impressions:
@@ -182,7 +209,10 @@ class Store:
             raise DataError([Problem(str(self.path), what, f"the parts are {', '.join(self.parts)}")])
         if name not in self._parts:
             self._parts[name] = _impressions(
-                pq.read_table(self.path / f"{name}.parquet", memory_map=True), self.users
+                pq.read_table(self.path / f"{name}.parquet", memory_map=True),
+                self.users,
+                list(self.impression_attributes),
+                self.candidate_signals,
             )
         return self._parts[name]
 
@@ -195,7 +225,9 @@ def _one_array(column: pa.ChunkedArray) -> pa.Array:
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
-def _impressions(table: pa.Table, users: Users) -> Impressions:
+def _impressions(
+    table: pa.Table, users: Users, attributes: Sequence[str], signals: Sequence[str]
+) -> Impressions:
     user = flat(table["user"])
     base = users.history.offsets[user]
     return Impressions(
@@ -206,6 +238,8 @@ def _impressions(table: pa.Table, users: Users) -> Impressions:
         time=flat(pc.fill_null(table["time"], -1)) if "time" in table.column_names else None,
         candidates=ragged(table["candidates"]),
         labels=ragged(table["labels"]).values,
+        attributes=table.select(attributes) if attributes else None,
+        signals={name: ragged(table[name]).values for name in signals},
     )
 
 
@@ -228,15 +262,18 @@ def _read_manifest(folder: Path) -> Mapping[str, Any]:
     except ValueError as failure:
         raise DataError([Problem(str(folder / MANIFEST), f"cannot be read: {failure}", again)]) from failure
     schema = manifest.get("schema") if isinstance(manifest, dict) else None
-    if schema != SCHEMA_VERSION:
+    if schema not in range(1, SCHEMA_VERSION + 1):
         newer = isinstance(schema, int) and schema > SCHEMA_VERSION
-        what = f"has schema version {schema!r}, and this lego reads {SCHEMA_VERSION}"
+        what = f"has schema version {schema!r}, and this lego reads 1 to {SCHEMA_VERSION}"
         fix = (
             f"it was written by a newer lego ({manifest.get('lego')}): upgrade this one, or {again}"
             if newer
             else again
         )
         raise DataError([Problem(str(folder / MANIFEST), what, fix)])
+    lacking = [name for name in _TOLD if name not in manifest]
+    if lacking:
+        raise DataError([Problem(str(folder / MANIFEST), f"does not say {', '.join(lacking)}", again)])
     wrong = []
     for name, size in manifest["tables"].items():
         found = (folder / name).stat().st_size if (folder / name).is_file() else None
@@ -245,7 +282,18 @@ def _read_manifest(folder: Path) -> Mapping[str, Any]:
             wrong.append(Problem(str(folder / name), what, again))
     if wrong:
         raise DataError(wrong)
-    return manifest
+    return _upgraded(manifest)
+
+
+def _upgraded(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A manifest of any version as this one writes it; the folder stays as it is."""
+    added: Mapping[str, Any] = {
+        "user_attributes": {},
+        "impression_attributes": {},
+        "history_signals": [],
+        "candidate_signals": [],
+    }
+    return {**added, **manifest, "schema": SCHEMA_VERSION}
 
 
 # --- what is written ----------------------------------------------------------------------------------------------------------
@@ -348,7 +396,7 @@ def _silent(step: str) -> None:
 
 def _fingerprint(source: Source, options: Mapping[str, Any], files: list[dict[str, Any]]) -> str:
     told = {
-        "schema": SCHEMA_VERSION,
+        "schema": _RULES_VERSION,
         "source": _class_name(source),
         "options": options,
         "files": [[file["name"], file["sha256"]] for file in files],
@@ -428,6 +476,9 @@ def _manifest(
         "counts": counts,
         "attributes": tables.attributes,
         "user_attributes": tables.user_attributes,
+        "impression_attributes": tables.impression_attributes,
+        "history_signals": tables.history_signals,
+        "candidate_signals": tables.candidate_signals,
         "reads": dict(source.reads),
         "protocol": source.protocol,
         "dropped": dict(tables.dropped),

@@ -3,9 +3,13 @@
     items         item_id string, then one column per attribute:
                   string is text, dictionary<string> a category, list<string> several values, double a number
     users         user_id string, history list<int32> (item rows, oldest first), times list<int64> (unix seconds, may be
-                  left out), then one column per attribute, as items have them
+                  left out), then one column per attribute, as items have them; a column of list<float> is a signal of the
+                  clicks: a number for each item of the history (how long it was read)
     impressions   impression int64, user int32, start int32, stop int32, time int64 (unix seconds, may be left out),
-    per part      candidates list<int32> (item rows), labels list<int8>
+    per part      candidates list<int32> (item rows), labels list<int8>, then one column per attribute of the impression
+                  (device, hour), as items have them; a column of list<float> is a signal of the candidates (position)
+
+A null is a missing value, also inside a list of numbers. All parts have the same attributes and signals.
 
 Item row r is the r-th row of items, counted from 1: row 0 is never an item. User rows count from 0. The history of an
 impression is `history[start:stop]` of its user. A user whose histories differ between parts is one row of users per part,
@@ -35,6 +39,9 @@ LIST = pa.list_(pa.string())
 NUMBER = pa.float64()
 KINDS: Mapping[str, pa.DataType] = {"text": TEXT, "category": CATEGORY, "list": LIST, "number": NUMBER}
 """What an attribute of an item or a user can be, and its column type. A null is a missing value, in each kind."""
+
+SIGNAL = pa.list_(pa.float32())
+"""The column type of numbers that stand beside the items of a history, or beside candidates."""
 
 USERS = pa.schema(
     [
@@ -93,6 +100,16 @@ def lists(rows: Ragged, value_type: pa.DataType, limit: int = 2**31 - 1) -> pa.C
     return pa.chunked_array(chunks)
 
 
+def signal(rows: Ragged) -> pa.ChunkedArray:
+    """The column of numbers that stand beside the items of lists; NaN, which is a missing one, becomes null."""
+    column = lists(Ragged(np.asarray(rows.values, np.float32), rows.offsets), pa.float32())
+    chunks = [
+        pa.ListArray.from_arrays(chunk.offsets, pc.if_else(pc.is_nan(chunk.values), None, chunk.values))
+        for chunk in column.chunks
+    ]
+    return pa.chunked_array(chunks, SIGNAL)
+
+
 def kind_of(column: pa.DataType) -> str | None:
     """`text`, `category`, `list` or `number`; None where no attribute has this type."""
     return next((kind for kind, each in KINDS.items() if each == column), None)
@@ -120,6 +137,21 @@ class Tables:
         """The same of users."""
         return _kinds(self.users, USERS.names)
 
+    @property
+    def impression_attributes(self) -> dict[str, str]:
+        """The same of impressions: what is known of each beside user, candidates and time."""
+        return _kinds(next(iter(self.impressions.values()), IMPRESSIONS), IMPRESSIONS.names)
+
+    @property
+    def history_signals(self) -> list[str]:
+        """Columns of numbers beside the items of a history, in their order."""
+        return signals_in(self.users.schema)
+
+    @property
+    def candidate_signals(self) -> list[str]:
+        """Columns of numbers beside the candidates."""
+        return signals_in(getattr(next(iter(self.impressions.values()), None), "schema", IMPRESSIONS))
+
     def check(self) -> Tables:
         """Itself; DataError with up to 20 problems where the tables break a rule of this module."""
         problems = Problems()
@@ -136,14 +168,26 @@ class Tables:
             times = ragged(self.users["times"])
             if not _check_times(history, times, problems):
                 times = None
+        for name in self.history_signals:
+            _check_signal("users", name, self.users[name], history, "history", problems)
         for part, table in self.impressions.items():
             _check_impressions(part, table, history, times, self.items.num_rows, problems)
         problems.raise_any()
         return self
 
 
-def _kinds(table: pa.Table, others: Sequence[str]) -> dict[str, str]:
-    return {field.name: kind_of(field.type) or "" for field in table.schema if field.name not in others}
+def _kinds(table: pa.Table | pa.Schema, others: Sequence[str]) -> dict[str, str]:
+    schema = table if isinstance(table, pa.Schema) else table.schema
+    return {
+        field.name: kind_of(field.type) or ""
+        for field in schema
+        if field.name not in others and field.type != SIGNAL
+    }
+
+
+def signals_in(schema: pa.Schema) -> list[str]:
+    """The columns that hold a number for each item of a list."""
+    return [field.name for field in schema if field.type == SIGNAL]
 
 
 # --- columns and types --------------------------------------------------------------------------------------------------------
@@ -173,23 +217,42 @@ def _check_columns(tables: Tables, problems: Problems) -> None:
     _check_attributes("users", tables.users, USERS.names, problems)
     for part, table in tables.impressions.items():
         _check_schema(part, table, IMPRESSIONS, problems)
-        for column in table.column_names:
-            if column not in IMPRESSIONS.names:
-                problems.add(
-                    f"{part}.{column}",
-                    f"unknown column. {did_you_mean(column, IMPRESSIONS.names)}".strip(),
-                    f"leave it out; the columns are {', '.join(IMPRESSIONS.names)}",
-                )
+        _check_attributes(part, table, IMPRESSIONS.names, problems)
+    _check_alike(tables.impressions, problems)
+
+
+def _check_alike(parts: Mapping[str, pa.Table], problems: Problems) -> None:
+    """All parts have the same attributes and signals."""
+    told = {
+        part: {field.name: field.type for field in table.schema if field.name not in IMPRESSIONS.names}
+        for part, table in parts.items()
+    }
+    first = next(iter(told), None)
+    for part, columns in told.items():
+        if first is not None and columns != told[first]:
+            odd = sorted(name for name in columns | told[first] if columns.get(name) != told[first].get(name))
+            problems.add(
+                part,
+                f"has other attributes or signals than {first}: {', '.join(odd)}",
+                "give each part the same columns of the same types, null where a value is missing",
+            )
 
 
 def _check_attributes(name: str, table: pa.Table, others: Sequence[str], problems: Problems) -> None:
+    signals = (
+        "" if name == "items" else ", or list<float> (a number for each item of the list it stands beside)"
+    )
     for field in table.schema:
-        if field.name not in others and kind_of(field.type) is None:
+        if field.name in others or (signals and field.type == SIGNAL):
+            continue
+        if kind_of(field.type) is None:
+            known = [each for each in others if each not in table.column_names]
+            hint = did_you_mean(field.name, known)
             problems.add(
                 f"{name}.{field.name}",
-                f"is {field.type}, which no attribute can be",
+                f"is {field.type}, which no attribute can be. {hint}".strip(),
                 "make it string (text), dictionary<int32, string> (a category), list<string> (several values) "
-                "or double (a number)",
+                f"or double (a number){signals}",
             )
 
 
@@ -225,6 +288,8 @@ def _check_nulls(tables: Tables, problems: Problems) -> None:
                 problems.add(f"{name}.{field.name}", "a list holds a null", _REPAIR)
     _check_numbers("items", tables.items, 1, problems)
     _check_numbers("users", tables.users, 0, problems)
+    for part, table in tables.impressions.items():
+        _check_numbers(part, table, 0, problems)
 
 
 def _check_numbers(name: str, table: pa.Table, first: int, problems: Problems) -> None:
@@ -292,6 +357,25 @@ def _rows_exist(where: str, column: str, rows: Ragged, items: int, problems: Pro
     _each(np.arange(len(wrong)), problems, lambda p: f"{where} {owner[p]}", what)
 
 
+def _check_signal(
+    where: str, name: str, column: pa.ChunkedArray, beside: Ragged, of: str, problems: Problems
+) -> None:
+    """A number, or a null, for each item."""
+    lengths = flat(pc.fill_null(pc.list_value_length(column), 0)).astype(np.int64)
+    uneven = np.flatnonzero(lengths != beside.lengths)
+    _each(
+        uneven,
+        problems,
+        lambda r: f"{where} row {r}",
+        lambda r: f"{lengths[r]} values of {name} for {beside.lengths[r]} items of {of}",
+        "give one value for each, null where it is missing",
+    )
+    if any(bool(np.isinf(flat(chunk.flatten())).any()) for chunk in column.chunks):
+        problems.add(
+            f"{where}.{name}", "holds an infinite number", "make it a number, or null where it is missing"
+        )
+
+
 def _check_times(history: Ragged, times: Ragged, problems: Problems) -> bool:
     """Whether times and histories fit, so that positions in one are positions in the other."""
     uneven = np.flatnonzero(history.lengths != times.lengths)
@@ -331,6 +415,8 @@ def _check_impressions(
         _each(rows, problems, where, sentences.__getitem__, fix)
     candidates, labels = ragged(table["candidates"]), ragged(table["labels"])
     _rows_exist(f"{part} row", "candidates", candidates, items, problems)
+    for name in signals_in(table.schema):
+        _check_signal(part, name, table[name], candidates, "candidates", problems)
     odd = np.unique(
         np.searchsorted(labels.offsets, np.flatnonzero((labels.values != 0) & (labels.values != 1)), "right")
         - 1

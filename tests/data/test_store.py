@@ -20,7 +20,7 @@ from lego.data.describe import describe
 from lego.data.source.movielens import MovieLens
 from lego.data.source.prepared import Prepared
 from lego.data.store import Store, prepare
-from lego.data.table import IMPRESSIONS, USERS, Tables
+from lego.data.table import IMPRESSIONS, SIGNAL, USERS, Tables
 from lego.errors import DataError
 from lego.spec import Source, operator
 
@@ -179,7 +179,7 @@ def test_ids_become_rows(raw, root):
 def test_the_manifest_says_where_the_tables_come_from(raw, root):
     """Source, options, files with size and hash, counts, what was dropped, rules, versions, seconds."""
     manifest = json.loads((prepare(Tiny(str(raw), flavor="odd"), root).path / "manifest.json").read_text())
-    assert manifest["schema"] == 1
+    assert manifest["schema"] == 2
     assert manifest["source"]["text"] == f"Tiny({str(raw)!r}, flavor='odd')"
     assert manifest["source"]["class"].endswith(":Tiny")
     assert manifest["options"] == {"flavor": "odd"}
@@ -382,12 +382,61 @@ def test_a_newer_schema_is_refused(raw, root):
     manifest = json.loads(path.read_text())
     path.write_text(json.dumps({**manifest, "schema": 99, "lego": "9.9"}))
     with pytest.raises(
-        DataError, match=r"schema version 99, and this lego reads 1[^:]*\n.*newer lego \(9\.9\)"
+        DataError, match=r"schema version 99, and this lego reads 1 to 2[^:]*\n.*newer lego \(9\.9\)"
     ):
         Store.open(path.parent)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '"text"'])
+def test_an_older_schema_is_read(raw, root):
+    """A folder of version 1 knows nothing of what version 2 added; it is read as having none, and is not made again."""
+    store = prepare(Tiny(str(raw)), root)
+    path = store.path / "manifest.json"
+    added = {"schema", "user_attributes", "impression_attributes", "history_signals", "candidate_signals"}
+    old = {name: value for name, value in json.loads(path.read_text()).items() if name not in added}
+    path.write_text(json.dumps({**old, "schema": 1}))
+    before = path.stat().st_mtime_ns
+    opened = prepare(Tiny(str(raw)), root)
+    assert opened.path == store.path
+    assert path.stat().st_mtime_ns == before
+    assert opened.impression_attributes == {}
+    assert opened.history_signals == opened.candidate_signals == ()
+    assert opened.part("train").attributes is None
+
+
+def test_what_is_known_of_impressions_is_kept(raw, root, monkeypatch):
+    """Attributes stay with their rows, numbers with the item they stand beside, whatever rows are taken."""
+    source = Tiny(str(raw))
+    tables = source.tables()
+    rows = {part: table.num_rows for part, table in tables.impressions.items()}
+    impressions = {}
+    for part, table in tables.impressions.items():
+        lengths = table["candidates"].combine_chunks().value_lengths().to_pylist()
+        impressions[part] = table.append_column(
+            "device", pa.array(["phone", None][: rows[part]]).dictionary_encode()
+        ).append_column("place", pa.array([[float(i) for i in range(length)] for length in lengths], SIGNAL))
+    lengths = tables.users["history"].combine_chunks().value_lengths().to_pylist()
+    users = tables.users.append_column(
+        "read_time", pa.array([[None, *map(float, range(1, length))][:length] for length in lengths], SIGNAL)
+    )
+    monkeypatch.setattr(
+        Tiny, "tables", lambda self: attrs.evolve(tables, users=users, impressions=impressions)
+    )
+    store = prepare(source, root)
+    assert store.impression_attributes == {"device": "category"}
+    assert store.candidate_signals == ("place",)
+    assert store.history_signals == ("read_time",)
+    assert store.user_attributes == {}
+    np.testing.assert_array_equal(
+        store.users.signals["read_time"], np.array([np.nan, 1, 2, np.nan], np.float32)
+    )
+    turned = store.part("train").take(np.array([1, 0]))
+    assert turned.attributes.to_pydict() == {"device": [None, "phone"]}
+    assert turned.signals["place"].tolist() == [0.0, 0.0, 1.0]
+    assert store.part("dev").attributes.num_rows == 0
+    assert Prepared(str(store.path)).tables().check().impression_attributes == {"device": "category"}
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '"text"', '{"schema": 1}'])
 def test_a_manifest_that_is_none_is_refused(content, raw, root):
     """Whatever stands in its place."""
     path = prepare(Tiny(str(raw)), root).path / "manifest.json"

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from lego.data.problems import LIMIT
-from lego.data.table import IMPRESSIONS, USERS, Tables, lists, ragged
+from lego.data.table import IMPRESSIONS, SIGNAL, USERS, Tables, lists, ragged, signal
 from lego.errors import DataError
 from lego.ragged import Ragged
 
@@ -85,6 +85,39 @@ def test_users_have_attributes_as_items_have_them():
     assert tables().user_attributes == {}
 
 
+def test_impressions_have_attributes_and_lists_have_numbers_beside_them():
+    """Of impressions as of items; a number for each click and for each candidate, which may be missing."""
+    made = tables(
+        train__device=pa.array(["phone", None]).dictionary_encode(),
+        train__hour=pa.array([13.0, None]),
+        train__place=pa.array([[1.0, None], None], SIGNAL),
+        train__candidates=[[3, 1], [2]],
+        users__read_time=pa.array([[1.0, None, 3.0], []], SIGNAL),
+    )
+    with pytest.raises(DataError, match="train row 1: 0 values of place for 1 items of candidates"):
+        made.check()
+    made = tables(
+        train__device=pa.array(["phone", None]).dictionary_encode(),
+        train__hour=pa.array([13.0, None]),
+        train__place=pa.array([[1.0, None], [None]], SIGNAL),
+        users__read_time=pa.array([[1.0, None, 3.0], None], SIGNAL),
+    ).check()
+    assert made.impression_attributes == {"device": "category", "hour": "number"}
+    assert made.candidate_signals == ["place"]
+    assert made.history_signals == ["read_time"]
+    assert made.user_attributes == {}
+    assert tables().impression_attributes == {}
+
+
+def test_all_parts_have_the_same_attributes():
+    """A part without a column would be read as another part's."""
+    made = tables(train__hour=pa.array([13.0, None]))
+    impressions = {**made.impressions, "test": tables().impressions["train"]}
+    assert "test: has other attributes or signals than train: hour" in complaint(
+        attrs.evolve(made, impressions=impressions)
+    )
+
+
 def test_a_column_that_is_there_twice_is_named():
     """Arrow allows it, and nobody could tell which one is meant."""
     made = tables()
@@ -124,7 +157,24 @@ def test_times_may_be_left_out():
         ({"users__age": [1, 2]}, "users.age: is int64, which no attribute can be"),
         ({"users__age": [1.0, float("nan")]}, "users row 1: age is not a finite number"),
         ({"items__price": [float("inf"), None, 2.0]}, "items row 1: price is not a finite number"),
-        ({"train__place": ["a", "b"]}, "train.place: unknown column"),
+        (
+            {"train__tme": [1, 2], "train__time": None},
+            "train.tme: is int64, which no attribute can be. Did you mean 'time'?",
+        ),
+        ({"train__hour": [1.0, float("inf")]}, "train row 1: hour is not a finite number"),
+        (
+            {"train__place": pa.array([[1.0], [1.0]], SIGNAL)},
+            "train row 0: 1 values of place for 2 items of candidates",
+        ),
+        (
+            {"train__place": pa.array([[1.0, float("inf")], [1.0]], SIGNAL)},
+            "train.place: holds an infinite number",
+        ),
+        (
+            {"users__read_time": pa.array([[1.0, 2.0], []], SIGNAL)},
+            "users row 0: 2 values of read_time for 3 items of history",
+        ),
+        ({"items__price": pa.array([[1.0], [], None], SIGNAL)}, "items.price: is list<item: float>"),
         ({"train__stop": None}, "train: the column stop is missing"),
         ({"train__user": pa.array([0, 1], pa.int64())}, "train.user: is int64"),
         ({"train__user": [0, 2]}, "train row 1: user row 2, but the rows of users are 0 … 1"),
@@ -193,3 +243,10 @@ def test_long_columns_are_cut_into_chunks_that_offsets_can_count():
     assert max(len(chunk.flatten()) for chunk in column.chunks) == 4
     assert column.num_chunks > 1
     assert column.to_pylist() == [rows[r].tolist() for r in range(len(rows))]
+
+
+def test_a_signal_is_a_column_of_numbers_with_nulls():
+    """NaN says that a number is missing; rows without values stay."""
+    column = signal(Ragged.from_lengths(np.array([1.5, np.nan, 3.0]), np.array([2, 0, 1])))
+    assert column.type == SIGNAL
+    assert column.to_pylist() == [[1.5, None], [], [3.0]]
