@@ -1,12 +1,13 @@
 """Rows of text in a known layout → Arrow columns. What cannot be read is named by file, line and column, all of it at once.
 
-A file is read by Arrow in one go. Only where that fails, or the caller found rows that contradict each other, is it walked
-through line by line to say what is wrong.
+A file is read by Arrow, in one go or piece by piece. Only where that fails, or the caller found rows that contradict each other,
+is it walked through line by line to say what is wrong.
 """
 
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -23,7 +24,16 @@ from lego.errors import Problem, did_you_mean
 
 _WHOLE = re.compile(r"\s*-?\d+\s*")
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}Z")
 _INT64 = 2**63
+_BLOCK = 1 << 24
+"""Bytes of a file that are read at a time."""
+
+DAY = pa.date32()
+"""The type of a column of days, as 2020-09-16."""
+MOMENT = pa.timestamp("s", "UTC")
+"""The type of a column of times in UTC, as 2020-09-16T08:15:00Z."""
 
 Row = Mapping[str, Any]
 
@@ -40,6 +50,8 @@ class Column:
     @property
     def expected(self) -> str:
         """In words."""
+        if pa.types.is_temporal(self.type):
+            return "a day like 2020-09-16" if self.type == DAY else "a time like 2020-09-16T08:15:00Z"
         kind = "a whole number" if pa.types.is_integer(self.type) else "a number"
         if self.low == float("-inf"):
             return kind
@@ -58,11 +70,18 @@ class Column:
         """How the number is written; None for text."""
         if pa.types.is_string(self.type):
             return None
+        if pa.types.is_temporal(self.type):
+            return _DAY if self.type == DAY else _MOMENT
         return _WHOLE if pa.types.is_integer(self.type) else _NUMBER
 
-    def _number(self, text: str, form: re.Pattern[str]) -> float | None:
+    def _number(self, text: str, form: re.Pattern[str]) -> Any:
         if not form.fullmatch(text):
             return None
+        if pa.types.is_temporal(self.type):
+            try:
+                return dt.datetime.fromisoformat(text.removesuffix("Z"))
+            except ValueError:
+                return None
         value = int(text) if form is _WHOLE else float(text)
         return value if self.low <= value <= self.high and -_INT64 <= value < _INT64 else None
 
@@ -88,11 +107,17 @@ class Layout:
     """The columns where there is no header; with a header it says them."""
     delimiter: str = ","
     encoding: str = "utf-8"
+    quotes: bool | None = None
+    """Whether quotes enclose a value; None: where commas are between them alone."""
+    escape: str | None = None
+    """The character before a quote inside a value; None where such a quote is doubled."""
+    breaks: bool = False
+    """Whether a value in quotes may go over several lines."""
 
     @property
     def quoted(self) -> bool:
-        """Whether quotes enclose a value: in CSV alone."""
-        return self.delimiter == ","
+        """Whether quotes enclose a value."""
+        return self.delimiter == "," if self.quotes is None else self.quotes
 
 
 CSV = Layout()
@@ -102,34 +127,102 @@ def read_rows(
     path: Path, columns: Sequence[Column], problems: Problems, layout: Layout = CSV
 ) -> pa.Table | None:
     """The columns, in the given order; None where something is wrong, which is then among the problems."""
-    if path.stat().st_size == 0:
-        problems.add(path.name, "is empty", "put the complete file in its place")
-        return None
-    if not layout.names and not _header_holds(path, columns, problems):
+    if not _begins(path, columns, problems, layout):
         return None
     try:
         table = _read(path, columns, layout)
+        _refuse_out_of_range(table, columns)
     except pa.ArrowInvalid as failure:
-        reason = str(failure)
-    else:
-        if table.num_rows == 0:
-            what = "holds no rows" if layout.names else "holds a header and no rows"
-            problems.add(path.name, what, "put the complete file in its place")
-            return None
-        if _in_range(table, columns):
-            return table
-        reason = "a value is out of range"
+        _complain(path, columns, problems, layout, str(failure))
+        return None
+    if table.num_rows == 0:
+        _complain_of_no_rows(path, problems, layout)
+        return None
+    return table
+
+
+def read_pieces(
+    path: Path,
+    columns: Sequence[Column],
+    problems: Problems,
+    layout: Layout = CSV,
+    odd: list[str] | None = None,
+) -> Iterator[pa.Table]:
+    """The columns, piece after piece. Where something is wrong it ends, and that is among the problems.
+
+    Rows with another number of values than the others are wrong, unless `odd` is given: then they are left out, and their text is
+    added to it.
+    """
+    if not _begins(path, columns, problems, layout):
+        return
+    rows = 0
+
+    def leave_out(row: Any) -> str:
+        if odd is None:
+            return "error"
+        odd.append(row.text)
+        return "skip"
+
+    try:
+        parse = _parse_options(layout.delimiter, layout)
+        parse.invalid_row_handler = leave_out
+        reader = pyarrow.csv.open_csv(
+            path,
+            read_options=_read_options(layout),
+            parse_options=parse,
+            convert_options=_convert_options(columns),
+        )
+        for batch in reader:
+            piece = pa.Table.from_batches([batch])
+            _refuse_breaks(piece, columns, layout)
+            _refuse_out_of_range(piece, columns)
+            rows += piece.num_rows
+            if piece.num_rows:
+                yield piece
+    except pa.ArrowInvalid as failure:
+        _complain(path, columns, problems, layout, str(failure), odd=odd is not None)
+        return
+    if not rows:
+        _complain_of_no_rows(path, problems, layout)
+
+
+def _begins(path: Path, columns: Sequence[Column], problems: Problems, layout: Layout) -> bool:
+    """Whether there is something to read."""
+    if path.stat().st_size == 0:
+        problems.add(path.name, "is empty", "put the complete file in its place")
+        return False
+    return bool(layout.names) or _header_holds(path, columns, problems, layout)
+
+
+def _complain_of_no_rows(path: Path, problems: Problems, layout: Layout) -> None:
+    what = "holds no rows" if layout.names else "holds a header and no rows"
+    problems.add(path.name, what, "put the complete file in its place")
+
+
+def _complain(
+    path: Path,
+    columns: Sequence[Column],
+    problems: Problems,
+    layout: Layout,
+    reason: str,
+    *,
+    odd: bool = False,
+) -> None:
     before = len(problems)
-    problems.extend(examine(path, columns, layout=layout))
+    problems.extend(examine(path, columns, layout=layout, odd=odd))
     if len(problems) == before:
         problems.add(path.name, reason, "compare the file with the official one")
-    return None
 
 
 def examine(
-    path: Path, columns: Sequence[Column], complaints: Iterable[Complaint] = (), layout: Layout = CSV
+    path: Path,
+    columns: Sequence[Column],
+    complaints: Iterable[Complaint] = (),
+    layout: Layout = CSV,
+    *,
+    odd: bool = False,
 ) -> Iterator[Problem]:
-    """What is wrong in a file whose header is right, line by line."""
+    """What is wrong in a file whose header is right, line by line; `odd` lets rows of another number of values be."""
     complaints = tuple(complaints)
     first: dict[tuple[int, tuple[Any, ...]], int] = {}
     fields, places = (
@@ -144,6 +237,8 @@ def examine(
         elif fields == 0:
             fields, places = len(record), [record.index(column.name) for column in columns]
         elif len(record) != fields:
+            if odd:
+                continue
             what = f"{fields} columns are expected, {len(record)} found"
             fix = (
                 "put quotes around a value with commas in it"
@@ -169,8 +264,9 @@ def examine(
                     yield Problem(where, complaint.what.format(**row, first=line), complaint.fix)
 
 
-def _header_holds(path: Path, columns: Sequence[Column], problems: Problems) -> bool:
-    header = next(((record, failure) for _, record, failure in _records(path) if record or failure), None)
+def _header_holds(path: Path, columns: Sequence[Column], problems: Problems, layout: Layout = CSV) -> bool:
+    records = _records(path, layout)
+    header = next(((record, failure) for _, record, failure in records if record or failure), None)
     if header is None:
         problems.add(path.name, "is empty", "put the complete file in its place")
         return False
@@ -199,21 +295,50 @@ def _read(path: Path, columns: Sequence[Column], layout: Layout) -> pa.Table:
         file, mark = pa.BufferReader(path.read_bytes().replace(mark.encode(), b"\x1f")), "\x1f"
     table = pyarrow.csv.read_csv(
         file,
-        read_options=pyarrow.csv.ReadOptions(
-            column_names=list(layout.names) or None, encoding=layout.encoding
-        ),
-        parse_options=pyarrow.csv.ParseOptions(delimiter=mark, quote_char='"' if layout.quoted else False),
-        convert_options=pyarrow.csv.ConvertOptions(
-            column_types={column.name: column.type for column in columns},
-            include_columns=[column.name for column in columns],
-            null_values=[],
-        ),
+        read_options=_read_options(layout),
+        parse_options=_parse_options(mark, layout),
+        convert_options=_convert_options(columns),
     )
+    _refuse_breaks(table, columns, layout)
+    return table
+
+
+def _read_options(layout: Layout) -> pyarrow.csv.ReadOptions:
+    return pyarrow.csv.ReadOptions(
+        column_names=list(layout.names) or None, encoding=layout.encoding, block_size=_BLOCK
+    )
+
+
+def _parse_options(mark: str, layout: Layout) -> pyarrow.csv.ParseOptions:
+    return pyarrow.csv.ParseOptions(
+        delimiter=mark,
+        quote_char='"' if layout.quoted else False,
+        double_quote=layout.escape is None,
+        escape_char=layout.escape or False,
+        newlines_in_values=layout.breaks,
+    )
+
+
+def _convert_options(columns: Sequence[Column]) -> pyarrow.csv.ConvertOptions:
+    return pyarrow.csv.ConvertOptions(
+        column_types={column.name: column.type for column in columns},
+        include_columns=[column.name for column in columns],
+        null_values=[],
+    )
+
+
+def _refuse_breaks(table: pa.Table, columns: Sequence[Column], layout: Layout) -> None:
+    """A quote that is never closed swallows the lines behind it: wrong, unless values may go over several lines."""
+    if layout.breaks:
+        return
     for column in columns:
-        # A quote that is never closed swallows the lines behind it; no data set here has line breaks inside a value.
         if pa.types.is_string(column.type) and pc.any(pc.match_substring(table[column.name], "\n")).as_py():
             raise pa.ArrowInvalid(f"a value of {column.name} holds a line break")
-    return table
+
+
+def _refuse_out_of_range(table: pa.Table, columns: Sequence[Column]) -> None:
+    if not _in_range(table, columns):
+        raise pa.ArrowInvalid("a value is out of range")
 
 
 def _in_range(table: pa.Table, columns: Sequence[Column]) -> bool:
@@ -222,24 +347,22 @@ def _in_range(table: pa.Table, columns: Sequence[Column]) -> bool:
             pc.and_(
                 pc.greater_equal(table[column.name], column.low),
                 pc.less_equal(table[column.name], column.high),
-            )
+            ),
+            min_count=0,
         ).as_py()
         for column in columns
-        if not pa.types.is_string(column.type)
+        if pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
     )
 
 
 def _records(path: Path, layout: Layout = CSV) -> Iterator[tuple[int, list[str] | None, Problem | None]]:
     """Line number, its fields or None, and what is wrong with the line as such."""
     with path.open("rb") as file:
-        for number, raw in enumerate(file, 1):
+        for number, raw in _whole(file, layout):
             try:
                 marked = number == 1 and layout.encoding == "utf-8"
                 line = raw.decode("utf-8-sig" if marked else layout.encoding).rstrip("\r\n")
-                if layout.quoted and '"' in line:
-                    fields = next(csv.reader([line], strict=True), [])
-                else:
-                    fields = line.split(layout.delimiter) if line else []
+                fields = _fields(line, layout)
             except UnicodeDecodeError as failure:
                 what = f"byte {failure.start + 1} of the line, 0x{raw[failure.start]:02x}, is not UTF-8"
                 yield number, None, Problem(f"{path.name} line {number}", what, "save the file as UTF-8")
@@ -249,3 +372,31 @@ def _records(path: Path, layout: Layout = CSV) -> Iterator[tuple[int, list[str] 
                 yield number, None, Problem(f"{path.name} line {number}", what, fix)
             else:
                 yield number, fields, None
+
+
+def _whole(file: Iterable[bytes], layout: Layout) -> Iterator[tuple[int, bytes]]:
+    """Lines with their numbers; those that a value in quotes holds together are one, with the number of the first."""
+    kept, begun = b"", 1
+    for number, raw in enumerate(file, 1):
+        if not kept:
+            begun = number
+        kept += raw
+        if layout.breaks and kept.count(b'"') % 2:
+            continue
+        yield begun, kept
+        kept = b""
+    if kept:
+        yield begun, kept
+
+
+def _fields(line: str, layout: Layout) -> list[str]:
+    if not (layout.quoted and '"' in line):
+        return line.split(layout.delimiter) if line else []
+    found = csv.reader(
+        line.splitlines(keepends=True) if layout.breaks else [line],
+        delimiter=layout.delimiter,
+        doublequote=layout.escape is None,
+        escapechar=layout.escape,
+        strict=True,
+    )
+    return next(found, [])

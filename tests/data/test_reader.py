@@ -3,8 +3,9 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
+from lego.data import reader
 from lego.data.problems import LIMIT, Problems
-from lego.data.reader import Column, read_rows
+from lego.data.reader import DAY, MOMENT, Column, Layout, read_pieces, read_rows
 
 COLUMNS = (Column("id", pa.int64(), low=0), Column("name"), Column("score", pa.float64(), low=0.5, high=5.0))
 
@@ -99,3 +100,94 @@ def test_all_problems_of_a_file_come_at_once(read):
     ]
     assert len(problems.shown) == LIMIT
     assert len(problems) == 34
+
+
+# --- piece by piece -----------------------------------------------------------------------------------------------------------
+
+SEMICOLONS = Layout(delimiter=";", encoding="latin-1", quotes=True, escape="\\")
+
+
+@pytest.fixture
+def pieces(tmp_path):
+    def run(content, columns=COLUMNS, layout=reader.CSV, odd=None):
+        path = tmp_path / "some.csv"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode(layout.encoding))
+        problems = Problems()
+        return list(read_pieces(path, columns, problems, layout, odd)), problems
+
+    return run
+
+
+def test_pieces_put_together_are_the_file(pieces, read, monkeypatch):
+    """Blocks of 64 bytes give several pieces, whose rows are those of reading in one go."""
+    content = "id,name,score\n" + "".join(f"{row},number {row},{row % 9 / 2 + 0.5}\n" for row in range(100))
+    monkeypatch.setattr(reader, "_BLOCK", 64)
+    found, problems = pieces(content)
+    assert not len(problems)
+    assert len(found) > 5
+    assert pa.concat_tables(found).equals(read(content)[0])
+
+
+@pytest.mark.parametrize(
+    ("content", "where", "what"),
+    [
+        ("", "some.csv", "is empty"),
+        ("id,name,score\n", "some.csv", "holds a header and no rows"),
+        ("id,title,score\n1,a,1\n", "some.csv line 1", "the column name is missing"),
+        ("id,name,score\n1,a,1\n2,b\n", "some.csv line 3", "3 columns are expected, 2 found"),
+        ("id,name,score\n1,a,1\n2,b,9\n", "some.csv line 3, column score", "'9' found"),
+        ("id,name,score\n1,a,1\nx,b,1\n", "some.csv line 3, column id", "'x' found"),
+        (b"id,name,score\n1,a,1\n1,\xff,1\n", "some.csv line 3", "0xff, is not UTF-8"),
+        ('id,name,score\n1,"a\n1,b,1\n1,c",1\n', "some.csv line 2", "a quote is opened and not closed"),
+    ],
+)
+def test_what_is_wrong_in_a_piece_is_named(pieces, content, where, what):
+    """By line and column, as where a file is read in one go."""
+    _, problems = pieces(content)
+    assert problems.shown[0].where == where
+    assert what in problems.shown[0].what
+
+
+def test_rows_of_another_length_are_left_out_where_it_is_said(pieces):
+    """Their text is handed over, so that they can be counted, or read otherwise; what else is wrong stays wrong."""
+    odd = []
+    found, problems = pieces("id,name,score\n1,a,1\n2,b\n3,c,4,5\n4,d,2\n", odd=odd)
+    assert not len(problems)
+    assert pa.concat_tables(found)["id"].to_pylist() == [1, 4]
+    assert odd == ["2,b", "3,c,4,5"]
+    _, problems = pieces("id,name,score\n1,a,1\n2,b\nx,c,4\n", odd=[])
+    assert [problem.where for problem in problems.shown] == ["some.csv line 4, column id"]
+
+
+def test_quotes_behind_a_backslash_are_read(pieces):
+    """Semicolons, everything in quotes, in Latin-1."""
+    line = '"1";"The \\"Caf\u00e9\\"; a tale";"5"'
+    found, problems = pieces(f'"id";"name";"score"\n{line}\n', layout=SEMICOLONS)
+    assert not len(problems)
+    assert found[0]["name"].to_pylist() == ['The "Caf\u00e9"; a tale']
+    _, problems = pieces('"id";"name";"score"\n"1";"a \\"b\\" c";"none"\n', layout=SEMICOLONS)
+    assert problems.shown[0].where == "some.csv line 2, column score"
+
+
+def test_a_value_goes_over_lines_where_it_is_said(pieces):
+    """A line break in quotes is part of the value, and lines are counted on."""
+    layout = Layout(breaks=True)
+    found, problems = pieces('id,name,score\n1,"two\nlines",1\n2,b,2\n', layout=layout)
+    assert not len(problems)
+    assert found[0]["name"].to_pylist() == ["two\nlines", "b"]
+    _, problems = pieces('id,name,score\n1,"two\nlines",1\nx,b,2\n', layout=layout)
+    assert problems.shown[0].where == "some.csv line 4, column id"
+
+
+def test_days_and_times_are_read(pieces):
+    """As seconds since 1970; a day that no calendar has is named."""
+    columns = (Column("day", DAY), Column("time", MOMENT))
+    found, problems = pieces("day,time\n1970-01-02,1970-01-01T00:01:00Z\n", columns)
+    assert not len(problems)
+    assert found[0]["time"].cast(pa.int64()).to_pylist() == [60]
+    assert found[0]["day"].cast(pa.timestamp("s")).cast(pa.int64()).to_pylist() == [86400]
+    _, problems = pieces("day,time\n2020-02-30,noon\n", columns)
+    assert [problem.what for problem in problems.shown] == [
+        "a day like 2020-09-16 is expected, '2020-02-30' found",
+        "a time like 2020-09-16T08:15:00Z is expected, 'noon' found",
+    ]
