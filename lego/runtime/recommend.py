@@ -206,7 +206,12 @@ def _notes_on_users(loaded: Loaded, askers: Askers) -> Iterator[str]:
     empty = int((askers.history.lengths == 0).sum())
     if empty:
         who = "This user has" if len(askers) == 1 else f"{empty:,} of {len(askers):,} users have"
-        what = "the default that the model learned for such users" if loaded.compiled else "no user at all"
+        if loaded.compiled is None:
+            what = "no user at all"
+        elif loaded.compiled.pipeline.nobody is None:  # a predictor that reads the clicks themselves
+            what = "the candidates beside an empty history"
+        else:
+            what = "the default that the model learned for such users"
         yield f"{who} no history: the scores are those of {what}."
     needs = loaded.compiled.pipeline.needs if loaded.compiled else frozenset()
     if (askers.user < 0).any():
