@@ -141,6 +141,12 @@ def roles(
 # --- attributes ---------------------------------------------------------------------------------------------------------------
 
 
+_MANY = 20
+"""Values from which on a share says something."""
+_NEARLY = 0.95
+"""The share of numbers from which on a column is one of numbers with mistakes in it."""
+
+
 def kind_by_values(column: pa.ChunkedArray) -> str:
     """`text`, `category`, `list` or `number`, from the type and, where that is text, from the values."""
     kind = column.type
@@ -158,8 +164,9 @@ def kind_by_values(column: pa.ChunkedArray) -> str:
     values = known_texts(column)
     if not len(values):
         return "text"
-    if pc.all(pc.match_substring_regex(values, _NUMBER)).as_py():
-        return "number"
+    numbers = pc.sum(pc.match_substring_regex(values, _NUMBER)).as_py()
+    if numbers == len(values) or (len(values) >= _MANY and numbers >= _NEARLY * len(values)):
+        return "number"  # the few that are none are then complained of, with their lines
     bracketed = pc.all(pc.match_substring_regex(values, r"^\s*\[.*\]\s*$")).as_py()
     if bracketed or any(_parted(values, mark) for mark in _MARKS):
         return "list"

@@ -198,13 +198,19 @@ def times_of(frame: Frame, column: str, problems: Problems) -> tuple[NDArray[np.
 
 
 def _complain_of_values(
-    frame: Frame, column: str, wrong: NDArray[np.bool_], values: pa.Array, what: str, problems: Problems
+    frame: Frame,
+    column: str,
+    wrong: NDArray[np.bool_],
+    values: pa.Array,
+    what: str,
+    problems: Problems,
+    fix: str = "",
 ) -> None:
     def words(row: int) -> str:
         value = values[row].as_py()
         return f"{what}, {'nothing' if value in (None, '') else shown(value)} found"
 
-    frame.complain(wrong, column, words, _CORRECT, problems)
+    frame.complain(wrong, column, words, fix or _CORRECT, problems)
 
 
 def _known_times(
@@ -389,6 +395,7 @@ def _as_attribute_numbers(frame: Frame, column: str, values: pa.Array, problems:
     )
     wrong = flat(pc.or_(lost, pc.fill_null(pc.is_inf(numbers), fill_value=False)))
     if wrong.any():
-        _complain_of_values(frame, column, wrong, values, "a number is expected", problems)
+        fix = f"correct the value, or say that these are no numbers with kinds={{{column!r}: 'text'}}"
+        _complain_of_values(frame, column, wrong, values, "a number is expected", problems, fix)
         return None
     return numbers

@@ -367,6 +367,21 @@ def test_a_number_that_is_none_is_named(complaint):
     assert "items.csv line 3, column year: a number is expected, 'soon' found" in text
 
 
+def test_a_slip_does_not_turn_a_column_of_numbers_into_text(made, complaint):
+    """One word among many prices is complained of, with its line and both ways out; many words are a text."""
+    prices = [f"{row}.5" for row in range(40)]
+    prices[30] = "cheap"
+
+    def items(values):
+        return "item_id,price\n" + "".join(f"i{n},{value}\n" for n, value in enumerate(values))
+
+    text = complaint(items=items(prices), log="user,item\nu,i1\nu,i2\n")
+    assert "items.csv line 32, column price: a number is expected, 'cheap' found" in text
+    assert "kinds={'price': 'text'}" in text
+    mixed = [f"word{n}" if n % 10 == 0 else f"{n}" for n in range(40)]
+    assert made(items=items(mixed), log="user,item\nu,i1\nu,i2\n").attributes == {"price": "text"}
+
+
 def test_what_is_read_by_default_is_prose(write):
     """Texts of several words, with room for most; not codes or addresses; categories and lists where there is no text."""
     words = " ".join(f"w{n}" for n in range(12))
