@@ -30,6 +30,7 @@ ORDER = (
     "compare",
     "recommend",
     "export",
+    "embed",
     "plugins",
     "doctor",
 )

@@ -50,7 +50,7 @@ def item_vectors(loaded: Loaded, items: Any = None) -> Iterator[pa.RecordBatch]:
             rows = candidates.rows[at : at + PAGE]
             with torch.inference_mode():
                 vectors = score.encode_catalog(pipeline, rows, device)[1:].cpu().numpy()
-            yield _batch("item_id", candidates.column("item_id", rows), vectors)
+            yield batch_of("item_id", candidates.column("item_id", rows), vectors)
             bar.advance(len(rows))
 
 
@@ -80,7 +80,7 @@ def user_vectors(loaded: Loaded) -> pa.Table:
     )
     compiled.pipeline.eval()
     found = score.user_vectors(compiled.pipeline, impressions.recent(compiled.history), users)
-    return pa.Table.from_batches([_batch("user_id", ids, found)])
+    return pa.Table.from_batches([batch_of("user_id", ids, found)])
 
 
 def _compiled(loaded: Loaded) -> Compiled:
@@ -91,7 +91,8 @@ def _compiled(loaded: Loaded) -> Compiled:
     return loaded.compiled
 
 
-def _batch(name: str, ids: pa.Array, vectors: NDArray[np.float32]) -> pa.RecordBatch:
+def batch_of(name: str, ids: pa.Array, vectors: NDArray[np.float32]) -> pa.RecordBatch:
+    """Ids under `name`, and vectors (n, D) as `vector`, or (n, M, D) as `vectors`."""
     width = vectors.shape[-1]
     flat = pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(vectors).reshape(-1)), width)
     if vectors.ndim == 2:

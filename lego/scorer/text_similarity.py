@@ -23,10 +23,10 @@ from lego.errors import DataError, Problem
 from lego.home import home
 from lego.pretrained.checkpoint import resolve
 from lego.pretrained.families import shape_of
-from lego.pretrained.layers import Frozen
-from lego.pretrained.model import base_hash, load
+from lego.pretrained.model import base_hash
 from lego.pretrained.packaged import MINILM
 from lego.pretrained.tokenizer import PretrainedEncoder
+from lego.pretrained.vectors import encode, reader
 from lego.ragged import Ragged, flat_positions
 from lego.scorer.base import Baseline, Fitted, Scores
 from lego.spec import PATH_IF_THERE, operator
@@ -43,7 +43,6 @@ FILES = (".npy", ".parquet", ".safetensors")
 
 _RULE = "text similarity 1"
 """Changes with what can move a vector in this file."""
-_PAGE_TOKENS = 16_384
 _PAGE_ROWS = 4096
 
 
@@ -219,42 +218,17 @@ class _Checkpoint:
     def _encode(self, tokens: Ragged, *, tell: bool = True) -> NDArray[np.float32]:
         """tokens (n rows) -> (n, H) of length 1, zeros for a row without tokens."""
         if self.model is None:
-            self.model = load(resolve(self.name), Frozen()).to(self.device).eval()
-        lengths = tokens.lengths
-        order = np.argsort(-lengths, kind="stable")
-        order = order[: int((lengths > 0).sum())]
-        found: NDArray[np.float32] | None = None
-        place = 0
-        while place < len(order) or found is None:
-            rows = (
-                order[place : place + max(1, _PAGE_TOKENS // int(lengths[order[place]]))]
-                if len(order)
-                else order
-            )
-            page = self._page(*(tokens.take(rows) if len(rows) else _one_token()).padded())
-            if found is None:
-                found = np.zeros((len(tokens), page.shape[1]), np.float32)
-            found[rows] = page[: len(rows)]
-            place += max(1, len(rows))
+            self.model = reader(resolve(self.name)).to(self.device)
+        done, total = 0, int((tokens.lengths > 0).sum())
+
+        def told(count: int) -> None:
+            nonlocal done
+            done += count
             if tell and self.progress is not None:
-                self.progress("item vectors", place, max(1, len(order)))
-        return found
+                self.progress("item vectors", done, total)
 
-    def _page(self, table: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-        real = torch.from_numpy(mask).to(self.device)
-        with torch.inference_mode():
-            states = self.model.lower(torch.from_numpy(table.astype(np.int64)).to(self.device), real).float()
-            if self.pool == "mean":
-                vectors = (states * real.unsqueeze(-1)).sum(1) / real.sum(1, keepdim=True)
-            else:
-                last = real.sum(1) - 1 if self.pool == "last" else torch.zeros_like(real.sum(1))
-                vectors = states[torch.arange(len(states), device=states.device), last]
-            return functional.normalize(vectors, dim=1).cpu().numpy()
-
-
-def _one_token() -> Ragged:
-    """To ask a model for its width where there is nothing to encode."""
-    return Ragged.from_lengths(np.zeros(1, np.int32), np.ones(1, np.int64))
+        pool = "cls" if self.pool == "first" else self.pool
+        return _long_as_one(torch.from_numpy(encode(self.model, tokens, pool, told=told))).numpy()
 
 
 def _long_as_one(vectors: Tensor) -> Tensor:
