@@ -18,6 +18,7 @@ _KEPT = (
     " without text",
     " without attributes",
     " with other text",
+    " left in english",
     " without a click",
     " behind later parts",
 )

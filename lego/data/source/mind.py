@@ -1,13 +1,13 @@
 """MIND (Wu et al. 2020, https://aclanthology.org/2020.acl-main.331): impressions of Microsoft News, with texts of the news.
 
-Reads the official folders of MINDsmall, MINDlarge and MINDdemo.
+Reads the official archives of MINDsmall, MINDlarge and MINDdemo, or the folders that they unpack to.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from lego.data.log import Catalog, Log, drop_missing, join_logs, one_class, part_of_log, share_histories
 from lego.data.problems import LIMIT, Problems
+from lego.data.raw_file import BROKEN, RawFile, broken
+from lego.data.raw_file import named as named_in_zip
 from lego.data.table import CATEGORY, PARTS, Tables, flat
 from lego.errors import DataError, Problem, SpecError
 from lego.ragged import Ragged
@@ -31,7 +33,8 @@ _NEWS_READ = ("id", "title", "abstract", "category", "subcategory")
 _BLOCK = 1 << 24
 """Bytes of a file that are read at a time."""
 
-_FOLDER = re.compile(r"(?:(mind[a-z]*)_)?(train|dev)", re.IGNORECASE)
+_FOLDER = re.compile(r"(?:(mind[a-z]*)_)?(train|dev)(?:\.zip)?", re.IGNORECASE)
+_FILES = ("news.tsv", "behaviors.tsv")
 _WORD = r"^\S+$"
 _HISTORY = r"^(\S+( \S+)*)?$"
 _SHOWN = r"^\S+-[01]( \S+-[01])*$"
@@ -56,7 +59,8 @@ class MIND(Source):
     """News that users were shown, and which of them they clicked.
 
     - `path` holds two folders, each with news.tsv and behaviors.tsv as they were unpacked: `MINDsmall_train` and
-      `MINDsmall_dev` (or MINDlarge, MINDdemo), or `train` and `dev`.
+      `MINDsmall_dev` (or MINDlarge, MINDdemo), or `train` and `dev`. An archive (`MINDsmall_train.zip`) does as well: it is read
+      in place. Where a folder and its archive are both there, the folder is read.
     - An impression, its candidates, their order and their labels are those of the log. The dev folder serves as test. The
       latest `dev` share of the train folder's impressions by (time, impression id), rounded down but at least one, are the dev
       part; a share of 0 makes none. The rules in the manifest name the time of the first of them.
@@ -77,10 +81,8 @@ class MIND(Source):
     language: ClassVar[str] = "English"
     attributes: ClassVar[tuple[str, ...]] = ("title", "abstract", "category", "subcategory")
     official_files: ClassVar[tuple[str, ...]] = (
-        "MINDsmall_train/news.tsv",
-        "MINDsmall_train/behaviors.tsv",
-        "MINDsmall_dev/news.tsv",
-        "MINDsmall_dev/behaviors.tsv",
+        "MINDsmall_train.zip (news.tsv, behaviors.tsv)",
+        "MINDsmall_dev.zip (news.tsv, behaviors.tsv)",
     )
     url: ClassVar[str] = "https://msnews.github.io"
     licence: ClassVar[str] = "Microsoft Research License Terms: non-commercial research; no redistribution"
@@ -96,46 +98,72 @@ class MIND(Source):
         return {"version": 1, **{name: getattr(self, name) for name in names}}
 
     def files(self) -> Iterable[Path]:
+        """news.tsv and behaviors.tsv of train, then of dev, or their archives; DataError with where to get them."""
+        return list(dict.fromkeys(file.path for file in self.raw_files()))
+
+    def raw_files(self) -> list[RawFile]:
         """news.tsv and behaviors.tsv of train, then of dev; DataError with where to get them."""
-        folders = _find(Path(self.path).expanduser())
-        paths = [folder / name for folder in folders for name in ("news.tsv", "behaviors.tsv")]
+        problems = Problems()
         fix = f"unpack the complete archive; it is had from {self.url}"
-        problems = [Problem(str(path), "there is no such file", fix) for path in paths if not path.is_file()]
-        if problems:
-            raise DataError(problems)
-        return paths
+        found = []
+        for place in _find(Path(self.path).expanduser()):
+            for name in _FILES:
+                if place.is_dir():
+                    there = [RawFile(place / name)] if (place / name).is_file() else []
+                else:
+                    before = len(problems)
+                    there = named_in_zip(place, name, problems)
+                    if len(problems) > before:
+                        break
+                if len(there) == 1:
+                    found += there
+                elif there:
+                    listed = ", ".join(each.member for each in there)
+                    problems.add(str(place), f"holds several: {listed}", "use the official archive")
+                else:
+                    problems.add(str(place / name), "there is no such file", fix)
+        problems.raise_any()
+        return found
 
     def tables(self) -> Tables:
         """The tables of it, checked."""
-        train_news, train_log, dev_news, dev_log = self.files()
+        return self.read(lambda items, dropped: items).check()
+
+    def read(self, change: Callable[[pa.Table, dict[str, int]], pa.Table]) -> Tables:
+        """The tables of it, where `change` may give the news of both files other texts, more rows or fewer."""
+        train_news, train_log, dev_news, dev_log = self.raw_files()
         problems = Problems()
-        read = [_read_news(path, problems) for path in (train_news, dev_news)]
-        known = [news["id"].combine_chunks() for news in read if news is not None]
-        catalog = Catalog(pc.unique(pa.concat_arrays([pa.array([], pa.string()), *known])))
-        logs = [_read_log(path, catalog, problems) for path in (train_log, dev_log)]
+        read = [_read_news(file, problems) for file in (train_news, dev_news)]
+        news = [each for each in read if each is not None]
+        dropped: dict[str, int] = {}
+        items = None
+        if len(news) == len(read):
+            items, dropped["news_with_other_text"] = _merge_news(*news)
+            items = change(items, dropped)
+        known = pa.array([], pa.string()) if items is None else items["item_id"].combine_chunks()
+        catalog = Catalog(pa.concat_arrays(known.chunks) if isinstance(known, pa.ChunkedArray) else known)
+        logs = [_read_log(file, catalog, problems) for file in (train_log, dev_log)]
         problems.raise_any()
-        first, second = (news for news in read if news is not None)
+        assert items is not None  # it is None only where there is a problem
         train, test = (log for log in logs if log is not None)
         if self.missing == "error" and len(catalog.missing):
             raise _missing_news(catalog, (train_log, dev_log))
-        items, other = _merge_news(first, second)
-        dropped = {"news_with_other_text": other}
         absent = len(catalog.missing)
         if self.missing == "empty":
             nothing = [pa.nulls(absent, field.type) for field in items.schema if field.name != "item_id"]
             items = pa.concat_tables([items, pa.table([catalog.missing, *nothing], items.schema)])
-            dropped["news_without_text"] = absent
+            dropped["news_without_text"] = dropped.get("news_without_text", 0) + absent
         if self.missing == "drop":
             train, test = drop_missing([train, test], items.num_rows, absent, dropped, "news")
-            empty = [path for path, log in ((train_log, train), (dev_log, test)) if not len(log.impression)]
-            for path in empty:
+            empty = [file for file, log in ((train_log, train), (dev_log, test)) if not len(log.impression)]
+            for file in empty:
                 problems.add(
-                    _named(path),
+                    file.label,
                     "no news.tsv has any of the candidates",
                     "use the news.tsv of the same edition",
                 )
             problems.raise_any()
-        return self._tables(items, train, test, dropped).check()
+        return self._tables(items, train, test, dropped)
 
     def _tables(self, items: pa.Table, train: Log, test: Log, dropped: dict[str, int]) -> Tables:
         users, user, stop = share_histories([train, test])
@@ -183,8 +211,8 @@ class MIND(Source):
 
 
 def _find(root: Path) -> tuple[Path, Path]:
-    """The folders of train and dev."""
-    get = f"download train and dev of MINDsmall or MINDlarge from {MIND.url}, unpack both, and give the folder they are in"
+    """The folders, or archives, of train and dev."""
+    get = f"download train and dev of MINDsmall or MINDlarge from {MIND.url}, and give the folder that both are in"
     if not root.exists():
         raise DataError([Problem(str(root), "there is no such folder", get)])
     if not root.is_dir():
@@ -194,9 +222,11 @@ def _find(root: Path) -> tuple[Path, Path]:
         what = "is the folder of one part, and both train and dev are needed"
         raise DataError([Problem(str(root), what, f"give the folder that holds both: {root.parent}")])
     found: dict[str, dict[str, Path]] = {}
-    for folder in sorted(each for each in root.iterdir() if each.is_dir()):
-        if form := _FOLDER.fullmatch(folder.name):
-            found.setdefault((form[1] or "").lower(), {})[form[2].lower()] = folder
+    # Folders come behind archives, so that of the two the folder is read.
+    for place in sorted(root.iterdir(), key=lambda each: (each.is_dir(), each.name)):
+        form = _FOLDER.fullmatch(place.name)
+        if form and place.is_dir() != (place.suffix.lower() == ".zip"):
+            found.setdefault((form[1] or "").lower(), {})[form[2].lower()] = place
     whole = [parts for parts in found.values() if len(parts) == 2]
     if len(whole) == 1:
         return whole[0]["train"], whole[0]["dev"]
@@ -220,16 +250,21 @@ class _MalformedError(Exception):
     """A block of a file that holds something else than it should."""
 
 
-def _blocks(path: Path, names: tuple[str, ...], types: Mapping[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
+def _blocks(
+    file: RawFile, names: tuple[str, ...], types: Mapping[str, pa.DataType]
+) -> Iterator[pa.RecordBatch]:
     """The columns of `types`, block after block."""
-    with pyarrow.csv.open_csv(
-        path,
-        read_options=pyarrow.csv.ReadOptions(column_names=list(names), block_size=_BLOCK),
-        parse_options=pyarrow.csv.ParseOptions(delimiter="\t", quote_char=False),
-        convert_options=pyarrow.csv.ConvertOptions(
-            column_types=dict(types), include_columns=list(types), null_values=[]
-        ),
-    ) as reader:
+    with (
+        file.open() as opened,
+        pyarrow.csv.open_csv(
+            opened,
+            read_options=pyarrow.csv.ReadOptions(column_names=list(names), block_size=_BLOCK),
+            parse_options=pyarrow.csv.ParseOptions(delimiter="\t", quote_char=False),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=dict(types), include_columns=list(types), null_values=[]
+            ),
+        ) as reader,
+    ):
         yield from reader
 
 
@@ -242,26 +277,32 @@ def _all_match(column: pa.Array, pattern: str) -> bool:
     return pc.all(pc.match_substring_regex(column, pattern), min_count=0).as_py()
 
 
-def _read_news(path: Path, problems: Problems) -> pa.Table | None:
+def _read_news(file: RawFile, problems: Problems) -> pa.Table | None:
     """The columns that are kept; None where something is wrong, which is then among the problems."""
     try:
-        table = pa.Table.from_batches(list(_blocks(path, _NEWS, dict.fromkeys(_NEWS_READ, pa.string()))))
+        table = pa.Table.from_batches(list(_blocks(file, _NEWS, dict.fromkeys(_NEWS_READ, pa.string()))))
         _ensure(_all_match(table["id"], _WORD), "an id is empty or holds a blank")
         _ensure(pc.count_distinct(table["id"]).as_py() == table.num_rows, "an id stands twice")
     except (pa.ArrowInvalid, _MalformedError) as failure:
-        _say(path, _wrong_news(path), str(failure), problems)
+        _say(file, _wrong_news(file), str(failure), problems)
+        return None
+    except BROKEN as failure:
+        broken(file, failure, problems)
         return None
     return table
 
 
-def _read_log(path: Path, catalog: Catalog, problems: Problems) -> Log | None:
+def _read_log(file: RawFile, catalog: Catalog, problems: Problems) -> Log | None:
     types = {"impression id": pa.int64(), **dict.fromkeys(_BEHAVIORS[1:], pa.string())}
     try:
-        blocks = [_block(block, catalog) for block in _blocks(path, _BEHAVIORS, types)]
+        blocks = [_block(block, catalog) for block in _blocks(file, _BEHAVIORS, types)]
         log = join_logs(blocks)
         _ensure(len(np.unique(log.impression)) == len(log.impression), "an impression id stands twice")
     except (pa.ArrowInvalid, _MalformedError) as failure:
-        _say(path, _wrong_log(path), str(failure), problems)
+        _say(file, _wrong_log(file), str(failure), problems)
+        return None
+    except BROKEN as failure:
+        broken(file, failure, problems)
         return None
     return log
 
@@ -323,34 +364,30 @@ def _seconds(column: pa.Array) -> NDArray[np.int64]:
 # --- what is wrong in a file, line by line ------------------------------------------------------------------------------------
 
 
-def _named(path: Path) -> str:
-    return f"{path.parent.name}/{path.name}"
-
-
-def _say(path: Path, found: Iterable[Problem], reason: str, problems: Problems) -> None:
+def _say(file: RawFile, found: Iterable[Problem], reason: str, problems: Problems) -> None:
     before = len(problems)
     problems.extend(found)
     if len(problems) == before:
-        problems.add(_named(path), reason, "compare the file with the official one")
+        problems.add(file.label, reason, "compare the file with the official one")
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str | Problem]]:
+def _lines(file: RawFile) -> Iterator[tuple[int, str | Problem]]:
     """Number and text of each line that is not empty; or what is wrong with it."""
-    with path.open("rb") as file:
-        for number, raw in enumerate(file, 1):
+    with file.open() as opened:
+        for number, raw in enumerate(opened, 1):
             try:
                 line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
             except UnicodeDecodeError as failure:
                 what = f"byte {failure.start + 1} of the line, 0x{raw[failure.start]:02x}, is not UTF-8"
-                yield number, Problem(f"{_named(path)} line {number}", what, "save the file as UTF-8")
+                yield number, Problem(f"{file.label} line {number}", what, "save the file as UTF-8")
             else:
                 if line:
                     yield number, line
 
 
-def _records(path: Path, names: tuple[str, ...]) -> Iterator[tuple[int, list[str] | Problem]]:
+def _records(file: RawFile, names: tuple[str, ...]) -> Iterator[tuple[int, list[str] | Problem]]:
     some = False
-    for number, line in _lines(path):
+    for number, line in _lines(file):
         some = True
         if isinstance(line, Problem):
             yield number, line
@@ -360,33 +397,33 @@ def _records(path: Path, names: tuple[str, ...]) -> Iterator[tuple[int, list[str
             yield number, fields
             continue
         what = f"{len(names)} columns are expected, {len(fields)} found"
-        yield number, Problem(f"{_named(path)} line {number}", what, _COMPARE)
+        yield number, Problem(f"{file.label} line {number}", what, _COMPARE)
     if not some:
-        yield 0, Problem(_named(path), "is empty", "put the complete file in its place")
+        yield 0, Problem(file.label, "is empty", "put the complete file in its place")
 
 
-def _wrong_news(path: Path) -> Iterator[Problem]:
+def _wrong_news(file: RawFile) -> Iterator[Problem]:
     first: dict[str, int] = {}
-    for number, fields in _records(path, _NEWS):
+    for number, fields in _records(file, _NEWS):
         if isinstance(fields, Problem):
             yield fields
             continue
         news = fields[0]
-        where = f"{_named(path)} line {number}, column id"
+        where = f"{file.label} line {number}, column id"
         if not re.match(_WORD, news, re.ASCII):
             yield Problem(where, f"an id without blanks is expected, {news!r} found", _COMPARE)
         elif first.setdefault(news, number) < number:
             yield Problem(where, f"{news} is already in line {first[news]}", "keep one of the lines")
 
 
-def _wrong_log(path: Path) -> Iterator[Problem]:
+def _wrong_log(file: RawFile) -> Iterator[Problem]:
     first: dict[int, int] = {}
     unlabelled: list[int] = []
-    for number, fields in _records(path, _BEHAVIORS):
+    for number, fields in _records(file, _BEHAVIORS):
         if isinstance(fields, Problem):
             yield fields
             continue
-        where = f"{_named(path)} line {number}, column ".__add__
+        where = f"{file.label} line {number}, column ".__add__
         impression, user, time, history, shown = fields
         if not re.fullmatch(r"[0-9]{1,18}", impression):
             what = f"a whole number is expected, {impression!r} found"
@@ -412,7 +449,7 @@ def _wrong_log(path: Path) -> Iterator[Problem]:
     if unlabelled:
         several = f" and {len(unlabelled) - 1} more lines" if len(unlabelled) > 1 else ""
         yield Problem(
-            f"{_named(path)} line {unlabelled[0]}, column impressions",
+            f"{file.label} line {unlabelled[0]}, column impressions",
             f"the candidates of this line{several} have no labels (-0 or -1), so nothing can be learned or measured",
             "the test part of MINDlarge is published without labels and cannot be used: put the dev part in its place",
         )
@@ -430,13 +467,13 @@ def _short(text: str) -> str:
     return repr(text) if len(text) <= 60 else f"{text[:60]!r}…"
 
 
-def _missing_news(catalog: Catalog, paths: tuple[Path, ...]) -> DataError:
+def _missing_news(catalog: Catalog, files: tuple[RawFile, ...]) -> DataError:
     """Where the first twenty of them stand for the first time."""
     absent = set(catalog.missing.to_pylist())
     fix = 'use the news.tsv of the same edition, or choose missing="drop" or missing="empty"'
     problems = []
-    for path in paths:
-        for number, fields in _records(path, _BEHAVIORS):
+    for file in files:
+        for number, fields in _records(file, _BEHAVIORS):
             assert not isinstance(fields, Problem)  # the file was read before
             shown = [word[:-2] for word in fields[4].split(" ")]
             for column, words in (("history", fields[3].split(" ")), ("impressions", shown)):
@@ -444,7 +481,7 @@ def _missing_news(catalog: Catalog, paths: tuple[Path, ...]) -> DataError:
                     if news not in absent:
                         continue
                     absent.discard(news)
-                    where = f"{_named(path)} line {number}, column {column}"
+                    where = f"{file.label} line {number}, column {column}"
                     problems.append(Problem(where, f"no news.tsv has {news}", fix))
                     if len(problems) == LIMIT or not absent:
                         return DataError(problems, more=len(absent))
