@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from lego.data.source.movielens import MovieLens
     from lego.data.source.prepared import Prepared
     from lego.data.source.tables import Tables
+    from lego.data.source.xmind import XMIND
     from lego.experiment import Evaluation, Experiment, Training
     from lego.expression import parse
     from lego.metric.auc import AUC
@@ -223,6 +224,7 @@ _HOME = {
     "WideDeep": "lego.predictor.wide_deep",
     "Words": "lego.tokens.words",
     "WuKong": "lego.predictor.wukong",
+    "XMIND": "lego.data.source.xmind",
     "any_of": "lego.spec",
     "cases": "lego.spec",
     "compile": "lego.compiler",
@@ -265,6 +267,7 @@ __all__ = [
     "NDCG",
     "OPT",
     "PNN",
+    "XMIND",
     "Additive",
     "Attention",
     "AutoInt",

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
+import zipfile
 from collections import Counter
 
 import numpy as np
@@ -171,6 +173,55 @@ def test_dev_is_the_latest_share_of_train(raw):
 def test_folders_are_found_in_every_spelling(raw, prefix):
     """With the name of the edition and without."""
     assert raw(prefix=prefix).tables().items.num_rows == 4
+
+
+@pytest.mark.parametrize("inside", ["", "MINDsmall_train/", "__MACOSX/._"])
+def test_archives_are_read_in_place(raw, folder, inside):
+    """With the four files at the top or in a folder; what macOS adds is passed over, and a folder goes before its archive."""
+    wanted = raw(prefix="MINDsmall_").tables()
+    for part in ("train", "dev"):
+        place = folder / f"MINDsmall_{part}"
+        with zipfile.ZipFile(f"{place}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in ("news.tsv", "behaviors.tsv"):
+                if inside.startswith("__"):
+                    archive.writestr(f"{inside}{name}", b"\x00")
+                    archive.write(place / name, name)
+                else:
+                    archive.write(place / name, f"{inside}{name}")
+        if part == "train":
+            shutil.rmtree(place)
+    source = MIND(folder)
+    assert [path.name for path in source.files()] == ["MINDsmall_train.zip", "news.tsv", "behaviors.tsv"]
+    shutil.rmtree(folder / "MINDsmall_dev")
+    assert [path.name for path in source.files()] == ["MINDsmall_train.zip", "MINDsmall_dev.zip"]
+    made = source.tables()
+    assert made.items.equals(wanted.items)
+    assert all(rows_of(made, part) == rows_of(wanted, part) for part in ("train", "dev", "test"))
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_what_is_wrong_in_an_archive_is_named(raw, folder):
+    """A line inside it, a file that is not, one that is there twice, bytes that were changed, an end that is missing."""
+    raw(prefix="MINDsmall_")
+
+    def refused(files, damage=lambda data: data):
+        path = folder / "MINDsmall_dev.zip"
+        shutil.rmtree(folder / "MINDsmall_dev", ignore_errors=True)
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in files.items():
+                archive.writestr(name, content)
+        path.write_bytes(damage(path.read_bytes()))
+        with pytest.raises(DataError) as caught:
+            MIND(folder).tables()
+        return str(caught.value)
+
+    good = {name: FILES[f"dev/{name}"] for name in ("news.tsv", "behaviors.tsv")}
+    assert "MINDsmall_dev.zip/news.tsv line 1: 8 columns are expected" in refused(good | {"news.tsv": "N1\n"})
+    assert "behaviors.tsv: there is no such file" in refused({"news.tsv": good["news.tsv"]})
+    assert "holds several" in refused(good | {"other/news.tsv": good["news.tsv"]})
+    assert "MINDsmall_dev.zip: cannot be read as a zip" in refused(good, lambda data: data[:100])
+    changed = refused(good, lambda data: data.replace(b"Other", b"Ather", 1))
+    assert "MINDsmall_dev.zip/news.tsv: cannot be read: Bad CRC-32" in changed
 
 
 ABSENT = {
