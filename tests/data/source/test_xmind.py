@@ -220,6 +220,6 @@ def test_counts_are_those_of_a_plain_count(shared_data, tmp_path):
 
 def test_models_train_on_it(shared_data, tmp_path):
     """By text, by ids and by a frozen language model, on the first rows."""
-    mind, xmind = cut_mind(shared_data, tmp_path / "raw", rows=30)
+    mind, xmind = cut_mind(shared_data, tmp_path / "raw", rows=8)
     source = XMIND(xmind, mind=mind, language="cmn", untranslated="missing", missing="drop")
     trial(source, tmp_path / "runs")
