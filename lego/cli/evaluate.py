@@ -25,7 +25,8 @@ def evaluate(
     scores: Path | None = typer.Option(
         None,
         metavar="FILE",
-        help="Scores of any system instead: Parquet or CSV with impression, item, label, score, and user where known.",
+        help="Scores of any system instead: Parquet or CSV with impression, item, label, score, and user where known; "
+        "or a folder of such files, as several processes write them.",
     ),
     part: Part = typer.Option(Part.test, help="Which part of the data."),
     protocol: str = typer.Option(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,7 +27,10 @@ _SHOWN: Final = 5
 
 
 def read_scores(path: str | Path, required: Sequence[str] = REQUIRED) -> pa.Table:
-    """The table of a Parquet, CSV or TSV file, checked.
+    """The table of a Parquet, CSV or TSV file, or of a folder of them, checked.
+
+    A folder holds what several processes scored: its files are read in the order of their names, as one table. An impression may
+    stand in several of them.
 
     Columns `impression`, `item` (any ids), `label` (0 or 1) and `score` (a finite number), one row for each candidate; `user`,
     `history` (a number of items, or a list of them) and `part` where they are known. DataError with all that is wrong: columns
@@ -35,7 +38,7 @@ def read_scores(path: str | Path, required: Sequence[str] = REQUIRED) -> pa.Tabl
     with two users or histories.
     """
     file = Path(path)
-    table = _opened(file)
+    table, row_name = _pieces(file) if file.is_dir() else (_opened(file), _row_name)
     missing = [name for name in required if name not in table.column_names]
     if missing:
         what = f"there is no column {' and no '.join(missing)}; there are {', '.join(table.column_names)}"
@@ -46,14 +49,45 @@ def read_scores(path: str | Path, required: Sequence[str] = REQUIRED) -> pa.Tabl
         raise DataError(
             [Problem(str(file), "has no rows", "score at least one candidate")], headline=_HEADLINE
         )
-    problems = list(_problems(file, table))
+    problems = list(_problems(file, table, row_name))
     if problems:
         raise DataError(problems, headline=_HEADLINE)
     return table
 
 
+def _row_name(row: int) -> str:
+    return f"row {row}"
+
+
+def _pieces(folder: Path) -> tuple[pa.Table, Callable[[int], str]]:
+    """The tables of a folder's files as one, and what a row is called: by its file, and its place in it."""
+    files = sorted(each for each in folder.iterdir() if each.suffix in _READERS)
+    if not files:
+        what = f"has no file that is {', '.join(_READERS)}"
+        raise DataError([Problem(str(folder), what, "name a folder of score files")], headline=_HEADLINE)
+    tables = [_opened(each) for each in files]
+    columns = set(tables[0].column_names)
+    other = [
+        each.name for each, table in zip(files, tables, strict=True) if set(table.column_names) != columns
+    ]
+    if other:
+        what = f"{', '.join(other[:_SHOWN])} and {files[0].name} have other columns"
+        raise DataError([Problem(str(folder), what, "write all pieces alike")], headline=_HEADLINE)
+    begins = np.cumsum([0, *(table.num_rows for table in tables)])
+
+    def name(row: int) -> str:
+        piece = int(np.searchsorted(begins, row, side="right")) - 1
+        return f"{files[piece].name} row {row - int(begins[piece])}"
+
+    try:
+        return pa.concat_tables(tables, promote_options="permissive"), name
+    except (pa.ArrowTypeError, pa.ArrowInvalid) as problem:
+        what = f"its files have columns of other types: {problem}"
+        raise DataError([Problem(str(folder), what, "write all pieces alike")], headline=_HEADLINE) from None
+
+
 def _opened(file: Path) -> pa.Table:
-    readers = {".parquet": pq.read_table, ".csv": pyarrow.csv.read_csv, ".tsv": _tab_separated}
+    readers = _READERS
     if file.suffix not in readers:
         what = f"is no {', '.join(readers)}"
         raise DataError([Problem(str(file), what, "write the scores as Parquet or CSV")], headline=_HEADLINE)
@@ -71,13 +105,27 @@ def _tab_separated(file: Path) -> pa.Table:
     return pyarrow.csv.read_csv(file, parse_options=pyarrow.csv.ParseOptions(delimiter="\t"))
 
 
-def _problems(file: Path, table: pa.Table) -> Iterator[Problem]:
+_READERS: Final[dict[str, Callable[[Path], pa.Table]]] = {
+    ".parquet": pq.read_table,
+    ".csv": pyarrow.csv.read_csv,
+    ".tsv": _tab_separated,
+}
+
+
+def _problems(file: Path, table: pa.Table, row_name: Callable[[int], str]) -> Iterator[Problem]:
     """What is wrong, each with its first rows, which count from 0."""
+
+    def refused(name: str, what: str, column: pa.ChunkedArray, bad: NDArray[np.bool_], fix: str) -> Problem:
+        rows = np.flatnonzero(bad)
+        shown = ", ".join(f"{row_name(int(row))}: {column[int(row)]}" for row in rows[:_SHOWN])
+        more = ", …" if len(rows) > _SHOWN else ""
+        return Problem(f"{file}, {name}", f"{len(rows)} of {len(bad)} {what} ({shown}{more})", fix)
+
     sound = set()
     for name in table.column_names:
         empty = flat(pc.is_null(table[name]))
         if empty.any():
-            yield _wrong(file, name, "have no value", table[name], empty, "give every row a value")
+            yield refused(name, "have no value", table[name], empty, "give every row a value")
         elif name in ("label", "score") and not _numeric(table[name].type):
             yield Problem(f"{file}, {name}", f"is of type {table[name].type}", "give numbers")
         else:
@@ -86,13 +134,13 @@ def _problems(file: Path, table: pa.Table) -> Iterator[Problem]:
         infinite = ~np.isfinite(numbers(table["score"]).astype(np.float64))
         if infinite.any():
             fix = "score every candidate with a finite number"
-            yield _wrong(file, "score", "are not finite", table["score"], infinite, fix)
+            yield refused("score", "are not finite", table["score"], infinite, fix)
     if "label" in sound:
         labels = numbers(table["label"])
         wrong = (labels != 0) & (labels != 1)
         if wrong.any():
             fix = "give 1 for a click and 0 for none"
-            yield _wrong(file, "label", "are neither 0 nor 1", table["label"], wrong, fix)
+            yield refused("label", "are neither 0 nor 1", table["label"], wrong, fix)
     if "impression" not in sound:
         return
     impression = codes(table["impression"])
@@ -104,7 +152,7 @@ def _problems(file: Path, table: pa.Table) -> Iterator[Problem]:
         again[order[1:]] = pair[order[1:]] == pair[order[:-1]]
         if again.any():
             shown = [
-                f"row {row}: impression {table['impression'][int(row)]}, item {table['item'][int(row)]}"
+                f"{row_name(int(row))}: impression {table['impression'][int(row)]}, item {table['item'][int(row)]}"
                 for row in np.flatnonzero(again)[:_SHOWN]
             ]
             what = f"{again.sum()} rows repeat an item of their impression ({'; '.join(shown)})"
@@ -118,16 +166,7 @@ def _problems(file: Path, table: pa.Table) -> Iterator[Problem]:
             if other.any():
                 fix = "give the impressions ids that are unique over all users"
                 what = f"differ from the {name} of the first row of their impression"
-                yield _wrong(file, name, what, table[name], other, fix)
-
-
-def _wrong(
-    file: Path, name: str, what: str, column: pa.ChunkedArray, bad: NDArray[np.bool_], fix: str
-) -> Problem:
-    rows = np.flatnonzero(bad)
-    shown = ", ".join(f"row {row}: {column[int(row)]}" for row in rows[:_SHOWN])
-    more = ", …" if len(rows) > _SHOWN else ""
-    return Problem(f"{file}, {name}", f"{len(rows)} of {len(bad)} {what} ({shown}{more})", fix)
+                yield refused(name, what, table[name], other, fix)
 
 
 def _numeric(kind: pa.DataType) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import attrs
@@ -40,8 +41,11 @@ class ECE(Metric):
         return f"ece@{self.bins}"
 
     def measure(self, ranking: Any) -> float:
-        """The value over all rows, summed in float64."""
+        """The value over all rows, summed in float64; each bin is rounded once, so that the order of rows changes no digit."""
         chance = probabilities(ranking)
         place = np.minimum((chance * self.bins).astype(np.int64), self.bins - 1)
-        gap = np.bincount(place, weights=chance - ranking.labels, minlength=self.bins)
-        return float(np.abs(gap).sum() / ranking.pairs)
+        order = np.argsort(place, kind="stable")
+        gaps = np.split(
+            (chance - ranking.labels)[order], np.cumsum(np.bincount(place, minlength=self.bins))[:-1]
+        )
+        return math.fsum(abs(math.fsum(gap.tolist())) for gap in gaps) / ranking.pairs

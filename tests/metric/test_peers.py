@@ -1,8 +1,8 @@
 """Protocols against the libraries that they are named after, where pip has them (requirements-peers.txt).
 
-`recommenders` for `ms_recommenders`, and for `ebnerd`, which has the same functions and is no package; `torchmetrics`, which is what
-NewsRecLib measures with, for `newsreclib`; FuxiCTR prints the numbers of `mind`. Legommenders, ONCE and RecBench have no package that
-holds their metrics: they use scikit-learn, and tests/metric/test_protocol.py has their rules with it.
+`recommenders` for `ms_recommenders`, and for `ebnerd`, which has the same functions and is no package; `torchmetrics`, which
+is what NewsRecLib measures with, for `newsreclib`; FuxiCTR prints the numbers of `mind`. Legommenders, ONCE and RecBench have
+no package that holds their metrics: they use scikit-learn, and tests/metric/test_protocol.py has their rules with it.
 """
 
 from __future__ import annotations

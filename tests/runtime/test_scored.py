@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -77,6 +80,68 @@ def test_rows_need_not_stand_together(write):
     path = write("c.csv").with_suffix(".tsv")
     path.write_text(tabs)
     assert read_file(path).found["mind"].values == read_file(write("b.csv")).found["mind"].values
+
+
+def _write_piece(folder, place, rows):
+    """What one of several processes does: scores its share of the rows."""
+    write_table(folder / f"part-{place}.parquet", pa.table(_synthetic()).take(pa.array(rows)))
+
+
+def _synthetic():
+    """300 impressions with ties, whose sums round."""
+    rng = np.random.default_rng(1)
+    sizes = rng.integers(2, 30, 300)
+    rows = int(sizes.sum())
+    owner = np.repeat(np.arange(300), sizes)
+    return {
+        "impression": owner,
+        "user": owner % 41,
+        "item": np.concatenate([rng.permutation(60)[:size] for size in sizes]),
+        "label": (rng.random(rows) < 0.2).astype(np.int8),
+        "score": np.round(rng.normal(size=rows), 1),
+        "history": owner % 7,
+    }
+
+
+def test_numbers_are_the_same_however_the_scores_were_made(tmp_path):
+    """One file, a folder that three processes wrote, and rows in another order: the same numbers to the last digit."""
+    rows = len(_synthetic()["score"])
+    whole, pieces = tmp_path / "whole.parquet", tmp_path / "pieces"
+    pieces.mkdir()
+    write_table(whole, pa.table(_synthetic()))
+    cuts = [0, rows // 3, rows // 2, rows]  # inside impressions
+    with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as pool:
+        made = [
+            pool.submit(_write_piece, pieces, place, np.arange(cuts[place], cuts[place + 1]))
+            for place in range(3)
+        ]
+        for each in made:
+            each.result()
+    metrics = ("gauc", "auc", "logloss", "ece@15", "f1@0.5", "map", "hit@5", "recall@10", "precision@5")
+    expected = read_file(whole, metrics=metrics, logits=True).record
+    assert read_file(pieces, metrics=metrics, logits=True).record == expected
+    shuffled = pa.table(_synthetic()).take(pa.array(np.random.default_rng(2).permutation(rows)))
+    write_table(tmp_path / "shuffled.parquet", shuffled)
+    found = read_file(tmp_path / "shuffled.parquet", metrics=metrics, logits=True).record
+    for name in ("mind", "recbench"):  # the others break ties by the order of the rows
+        assert found["protocols"][name] == expected["protocols"][name]
+
+
+def test_a_folder_of_scores_is_checked_as_one(write, tmp_path):
+    """Rows are named by their file; what two files repeat is found; a folder without files, and unlike ones, are refused."""
+    folder = tmp_path / "pieces"
+    folder.mkdir()
+    with pytest.raises(DataError, match="has no file that is"):
+        read_scores(folder)
+    write("pieces/a.parquet")
+    write("pieces/b.parquet", impression=[7, 8, 8, 10, 10], label=[0, 1, 5, 0, 1])
+    with pytest.raises(DataError) as found:
+        read_scores(folder)
+    assert "1 of 10 are neither 0 nor 1 (b.parquet row 2: 5)" in str(found.value)
+    assert "b.parquet row 0: impression 7, item x" in str(found.value)
+    write("pieces/b.parquet", user=None)
+    with pytest.raises(DataError, match=r"b\.parquet and a\.parquet have other columns"):
+        read_scores(folder)
 
 
 @pytest.mark.parametrize(
