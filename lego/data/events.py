@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import attrs
 import numpy as np
@@ -11,6 +12,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lego.data.table import flat
+
+HELD = 4_000_000
+"""Ids of pieces, counted once per piece, that are held before those of all pieces are made one."""
+_NUMBERS = {"value": pa.float32(), "time": pa.int64()}
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -48,28 +53,54 @@ def gather(pieces: Iterable[pa.Table | pa.RecordBatch]) -> Events:
     """The events of tables with the columns `user`, `item`, and if there are any `value` and `time`, piece after piece.
 
     Ids are strings or whole numbers, of one kind in all pieces. No column has a null. A piece is let go before the next one is
-    asked for.
+    asked for. ValueError where pieces have different columns.
     """
-    users, items, values, times = [], [], [], []
+    users, items = _Ids(), _Ids()
+    numbers: dict[str, list[NDArray[Any]]] = {}
     for piece in pieces:
         if not piece.num_rows:
             continue
-        users.append(_encoded(piece.column("user")))
-        items.append(_encoded(piece.column("item")))
-        if "value" in piece.schema.names:
-            values.append(flat(pc.cast(piece.column("value"), pa.float32())))
-        if "time" in piece.schema.names:
-            times.append(flat(pc.cast(piece.column("time"), pa.int64())))
-    user_ids, user = _joined(users)
-    item_ids, item = _joined(items)
+        users.add(piece.column("user"))
+        items.add(piece.column("item"))
+        for name, kind in _NUMBERS.items():
+            if name in piece.schema.names:
+                # A count beyond 2^24 is rounded, not refused.
+                numbers.setdefault(name, []).append(flat(pc.cast(piece.column(name), kind, safe=False)))
+        del piece
+    user_ids, user = users.joined()
+    item_ids, item = items.joined()
+    joined = {name: np.concatenate(parts) for name, parts in numbers.items()}
+    for name, values in joined.items():
+        if len(values) != len(user):
+            raise ValueError(f"some pieces of the log have the column {name}, and others do not")
     return Events(
         user_ids=user_ids,
         item_ids=item_ids,
         user=user,
         item=item,
-        value=np.concatenate(values) if values else None,
-        time=np.concatenate(times) if times else None,
+        value=joined.get("value"),
+        time=joined.get("time"),
     )
+
+
+class _Ids:
+    """Ids piece by piece: the distinct ones of each, and the place of each row's among them."""
+
+    def __init__(self) -> None:
+        self.parts: list[tuple[pa.Array, NDArray[np.int32]]] = []
+        self.held = 0
+
+    def add(self, column: pa.ChunkedArray | pa.Array) -> None:
+        """The next rows."""
+        self.parts.append(_encoded(column))
+        self.held += len(self.parts[-1][0])
+        if self.held > HELD and len(self.parts) > 1:
+            self.parts = [self.joined()]
+            self.held = 0
+
+    def joined(self) -> tuple[pa.Array, NDArray[np.int32]]:
+        """The distinct ids of all rows, ascending, and the place of each row's among them."""
+        return _joined(self.parts)
 
 
 def _encoded(column: pa.ChunkedArray | pa.Array) -> tuple[pa.Array, NDArray[np.int32]]:

@@ -219,6 +219,9 @@ class _Maker:
     def make(self) -> Tables:
         """Rule after rule, each counting what it leaves out."""
         source = self.source
+        if not len(self.raw.events):
+            what, fix = f"the log holds no {source.event}", "put the complete files in their place"
+            raise DataError([Problem(source.path, what, fix)])
         items, events, row = self._settle_missing()
         order, owner = self._in_order(events, row)
         events, row = events.where(order), row[order]
@@ -307,6 +310,7 @@ class _Maker:
             what = f"no user and no item is left of the {least}-core"
             raise DataError([Problem(self.source.path, what, "lower core=, or use the complete files")])
         kept = user_in[owner] & item_in[row]
+        self.dropped["users_outside_core"] = int((~user_in).sum())
         self.dropped[f"{self.source.item}_outside_core"] = items.num_rows - int(item_in.sum())
         self.dropped["clicks_outside_core"] = int((clicked & ~kept).sum())
         new_row = np.cumsum(item_in).astype(np.int32) * item_in
@@ -361,7 +365,8 @@ class _Maker:
         """Places of the users that stay, ascending."""
         source = self.source
         kept = np.flatnonzero(clicks >= source.minimum)
-        self.dropped["users_below_minimum"] = len(clicks) - len(kept)
+        outside = self.dropped.get("users_outside_core", 0)  # counted there
+        self.dropped["users_below_minimum"] = len(clicks) - len(kept) - outside
         self.dropped["clicks_of_users_below_minimum"] = int(clicks.sum() - clicks[kept].sum())
         if not len(kept):
             what = f"no user has {source.minimum} clicks ({source.click_in_words()})"
