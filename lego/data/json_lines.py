@@ -28,7 +28,7 @@ from lego.data.problems import Problems
 
 _PIECE = 1 << 24
 """Bytes that are read at a time."""
-_PARSED = 1 << 22
+_PARSED = 1 << 20
 """Bytes that one thread of Arrow parses at a time; a longer line is walked through."""
 _LONGEST = 1 << 28
 """Bytes that a line may have: more is no line of any data set, and would fill the memory."""
