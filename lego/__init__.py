@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from lego.content.topic_aware import TopicAware
     from lego.content.views import Views
     from lego.content.whitened_experts import WhitenedExperts
+    from lego.data.source.amazon import Amazon
     from lego.data.source.mind import MIND
     from lego.data.source.movielens import MovieLens
     from lego.data.source.prepared import Prepared
@@ -236,6 +237,7 @@ _HOME = {
     "split": "lego.pretrained.layers",
     "sweep": "lego.runtime.sweep",
     "xDeepFM": "lego.predictor.x_deep_fm",
+    "Amazon": "lego.data.source.amazon",
 }
 
 __all__ = [
@@ -269,6 +271,7 @@ __all__ = [
     "PNN",
     "XMIND",
     "Additive",
+    "Amazon",
     "Attention",
     "AutoInt",
     "Bilinear",

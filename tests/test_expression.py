@@ -22,6 +22,7 @@ FAMILIAR = {
     "MIND": "MIND('raw')",
     "MovieLens": "MovieLens('raw')",
     "Prepared": "Prepared('prepared')",
+    "Amazon": "Amazon('raw')",
     "Embedding": "Embedding('items.npy')",
     "ScoreFile": "ScoreFile('scores.parquet')",
     "SemanticID": "SemanticID('items.npy')",

@@ -34,6 +34,7 @@ GIVEN: dict[str, tuple[Any, ...]] = {
     "MIND": ("raw",),
     "MovieLens": ("raw",),
     "Prepared": ("prepared",),
+    "Amazon": ("raw",),
     "Embedding": ("items.npy",),
     "SemanticID": ("items.npy",),
     "WhitenedExperts": ("items.npy",),

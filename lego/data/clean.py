@@ -104,6 +104,14 @@ def clean(column: pa.ChunkedArray | pa.Array, steps: Sequence[str]) -> pa.Array:
     return _cleaned(column, steps)
 
 
+def joined(column: pa.ChunkedArray | pa.Array, steps: Sequence[str]) -> pa.Array:
+    """The texts of each list as one, with blanks between, each after the steps; missing where nothing is left."""
+    if isinstance(column, pa.ChunkedArray):
+        column = pa.concat_arrays(column.chunks)
+    texts = pc.binary_join(_of_lists(column, steps), " ")
+    return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
+
+
 def _cleaned(texts: pa.Array, steps: Sequence[str]) -> pa.Array:
     for step in steps:
         texts = _STEPS[step][0](texts)

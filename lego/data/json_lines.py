@@ -63,7 +63,7 @@ class Field:
     high: float = float("inf")
     """The closed range that a number is in."""
     otherwise: Callable[[Any], Any] | None = None
-    """Makes a value of this type, or None, of a value of another type; without it such a value is an error."""
+    """Makes a value of this type, or None, of a value of another type; what it gives back as it is is an error, as without it."""
 
     @property
     def expected(self) -> str:
@@ -107,6 +107,23 @@ def read_json_lines(
         return
     if not rows and len(problems) == before:
         problems.add(file.name, "holds no rows", "put the complete file in its place")
+
+
+def complain_of_values(
+    file: File,
+    field: Field,
+    values: pa.Array,
+    what: str,
+    fix: str,
+    problems: Problems,
+    *,
+    literal: bool = False,
+) -> None:
+    """A problem for each row whose field is among `values`; `what` has `{}` where the value stands."""
+    for table in read_json_lines(file, [field], Problems(), literal=literal, lines=True):
+        for row in table.filter(pc.is_in(table[field.name], value_set=values)).to_pylist():
+            where = f"{file.name} line {row[LINE]}, column {field.name}"
+            problems.add(where, what.format(row[field.name]), fix)
 
 
 @contextmanager
@@ -273,9 +290,10 @@ def _admitted(value: Any, field: Field) -> Any:
     try:
         made = _made(value, field.type)
     except _UnfitError:
-        if field.otherwise is None:
+        try:
+            made = _made(value if field.otherwise is None else field.otherwise(value), field.type)
+        except _UnfitError:
             raise _UnfitError(f"{field.expected} is expected, {_shown(value)} found") from None
-        made = _made(field.otherwise(value), field.type)
     if field.required and (made is None or made == ""):
         found = "null" if made is None else "an empty text"
         raise _UnfitError(f"{field.expected} is expected, nothing or {found} found")
