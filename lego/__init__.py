@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lego.content.views import Views
     from lego.content.whitened_experts import WhitenedExperts
     from lego.data.source.amazon import Amazon
+    from lego.data.source.hm import HM
     from lego.data.source.mind import MIND
     from lego.data.source.movielens import MovieLens
     from lego.data.source.prepared import Prepared
@@ -121,6 +122,7 @@ if TYPE_CHECKING:
 _HOME = {
     "AUC": "lego.metric.auc",
     "Additive": "lego.sequence.additive",
+    "Amazon": "lego.data.source.amazon",
     "Attention": "lego.sequence.attention",
     "AutoInt": "lego.predictor.auto_int",
     "BERT": "lego.content.pretrained",
@@ -159,17 +161,16 @@ _HOME = {
     "GBCE": "lego.task.gbce",
     "GDCN": "lego.predictor.gdcn",
     "GLM": "lego.content.pretrained",
-    "LLaMA": "lego.content.pretrained",
-    "OPT": "lego.content.pretrained",
-    "Qwen": "lego.content.pretrained",
     "GRU": "lego.sequence.gru",
     "Gate": "lego.sequence.gate",
     "GloVe": "lego.tokens.glove",
+    "HM": "lego.data.source.hm",
     "HSTU": "lego.sequence.hstu",
     "History": "lego.behavior.history",
     "Hit": "lego.metric.hit",
     "InterestAttention": "lego.predictor.interest_attention",
     "ItemID": "lego.content.item_id",
+    "LLaMA": "lego.content.pretrained",
     "LRAP": "lego.metric.lrap",
     "LSTM": "lego.sequence.lstm",
     "LSTUR": "lego.behavior.lstur",
@@ -192,6 +193,7 @@ _HOME = {
     "MultiCNN": "lego.sequence.multi_cnn",
     "NDCG": "lego.metric.ndcg",
     "Numeric": "lego.content.numeric",
+    "OPT": "lego.content.pretrained",
     "PNN": "lego.predictor.pnn",
     "Pairwise": "lego.task.pairwise",
     "Poly": "lego.predictor.poly",
@@ -200,9 +202,9 @@ _HOME = {
     "Positions": "lego.sequence.positions",
     "Precision": "lego.metric.precision",
     "Prepared": "lego.data.source.prepared",
-    "Tables": "lego.data.source.tables",
     "Pretrained": "lego.content.pretrained",
     "PretrainedTokens": "lego.tokens.pretrained",
+    "Qwen": "lego.content.pretrained",
     "Random": "lego.scorer.random",
     "RankMixer": "lego.predictor.rank_mixer",
     "Ranking": "lego.task.ranking",
@@ -212,6 +214,7 @@ _HOME = {
     "SemanticID": "lego.content.semantic_id",
     "Sum": "lego.sequence.sum",
     "SupervisedContrastive": "lego.task.supervised_contrastive",
+    "Tables": "lego.data.source.tables",
     "TargetAttention": "lego.behavior.target_attention",
     "TextSimilarity": "lego.scorer.text_similarity",
     "TimeDecay": "lego.behavior.time_decay",
@@ -237,7 +240,6 @@ _HOME = {
     "split": "lego.pretrained.layers",
     "sweep": "lego.runtime.sweep",
     "xDeepFM": "lego.predictor.x_deep_fm",
-    "Amazon": "lego.data.source.amazon",
 }
 
 __all__ = [
@@ -258,6 +260,7 @@ __all__ = [
     "GDCN",
     "GLM",
     "GRU",
+    "HM",
     "HSTU",
     "LRAP",
     "LSTM",

@@ -21,6 +21,7 @@ from lego.spec import Choice, FrozenMap, Spec, any_of, cases, field_names
 FAMILIAR = {
     "MIND": "MIND('raw')",
     "MovieLens": "MovieLens('raw')",
+    "HM": "HM('raw')",
     "Prepared": "Prepared('prepared')",
     "Amazon": "Amazon('raw')",
     "Embedding": "Embedding('items.npy')",

@@ -33,6 +33,7 @@ from lego.spec import (
 GIVEN: dict[str, tuple[Any, ...]] = {
     "MIND": ("raw",),
     "MovieLens": ("raw",),
+    "HM": ("raw",),
     "Prepared": ("prepared",),
     "Amazon": ("raw",),
     "Embedding": ("items.npy",),

@@ -214,6 +214,28 @@ def _complain(
         problems.add(path.name, reason, "compare the file with the official one")
 
 
+def read_unique(
+    path: Path,
+    columns: Sequence[Column],
+    key: tuple[str, ...],
+    what: str,
+    problems: Problems,
+    layout: Layout = CSV,
+) -> pa.Table | None:
+    """The file's columns, where no two rows have the same key; `what` says what is wrong with a later one, see `Complaint`."""
+    table = read_rows(path, columns, problems, layout)
+    if table is None:
+        return None
+    counts = table.group_by(list(key)).aggregate([([], "count_all")])
+    if counts.num_rows == table.num_rows:
+        return table
+    again = counts.filter(pc.greater(counts["count_all"], 1))
+    values = frozenset(zip(*(again[name].to_pylist() for name in key), strict=True))
+    complaint = Complaint(key, values, what, "keep one of the rows", spare_first=True)
+    problems.extend(examine(path, columns, [complaint], layout))
+    return None
+
+
 def examine(
     path: Path,
     columns: Sequence[Column],

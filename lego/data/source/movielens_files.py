@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lego.data.problems import Problems
-from lego.data.reader import CSV, Column, Complaint, Layout, examine, read_rows
+from lego.data.reader import CSV, Column, Complaint, Layout, examine, read_unique
 from lego.data.table import CATEGORY, NUMBER, flat
 from lego.errors import DataError, Problem
 
@@ -187,28 +187,6 @@ def find(folder: Path) -> Edition:
             users_layout=Layout(people, "|", "latin-1"),
         )
     raise DataError([_missing_files(folder)])
-
-
-def read_unique(
-    path: Path,
-    columns: tuple[Column, ...],
-    key: tuple[str, ...],
-    what: str,
-    problems: Problems,
-    layout: Layout,
-) -> pa.Table | None:
-    """The file's columns, where no two rows have the same key."""
-    table = read_rows(path, columns, problems, layout)
-    if table is None:
-        return None
-    counts = table.group_by(list(key)).aggregate([([], "count_all")])
-    if counts.num_rows == table.num_rows:
-        return table
-    again = counts.filter(pc.greater(counts["count_all"], 1))
-    values = frozenset(zip(*(again[name].to_pylist() for name in key), strict=True))
-    complaint = Complaint(key, values, what, "keep one of the rows", spare_first=True)
-    problems.extend(examine(path, columns, [complaint], layout))
-    return None
 
 
 def _category(column: pa.ChunkedArray) -> pa.Array:
