@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lego.content.views import Views
     from lego.content.whitened_experts import WhitenedExperts
     from lego.data.source.amazon import Amazon
+    from lego.data.source.ebnerd import EBNeRD
     from lego.data.source.hm import HM
     from lego.data.source.mind import MIND
     from lego.data.source.movielens import MovieLens
@@ -145,6 +146,7 @@ _HOME = {
     "DeepFM": "lego.predictor.deep_fm",
     "Default": "lego.behavior.default",
     "Dot": "lego.predictor.dot",
+    "EBNeRD": "lego.data.source.ebnerd",
     "ECE": "lego.metric.ece",
     "Embedding": "lego.content.embedding",
     "EulerNet": "lego.predictor.euler_net",
@@ -288,6 +290,7 @@ __all__ = [
     "DeepFM",
     "Default",
     "Dot",
+    "EBNeRD",
     "Embedding",
     "EulerNet",
     "Evaluation",

@@ -31,6 +31,7 @@ from lego.spec import (
 )
 
 GIVEN: dict[str, tuple[Any, ...]] = {
+    "EBNeRD": ("raw",),
     "MIND": ("raw",),
     "MovieLens": ("raw",),
     "HM": ("raw",),

@@ -1,0 +1,149 @@
+"""Parquet files of a known layout, batch by batch: what is missing or of another type is named before anything is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import attrs
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from lego.data.problems import LIMIT, Problems
+from lego.data.raw_file import BROKEN, RawFile, broken
+from lego.data.table import flat
+from lego.ragged import Ragged
+
+_ROWS = 1 << 16
+"""Rows that are read at a time."""
+_SAME = "use the official file, or write the column as it has it"
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether it is a list of any sort."""
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def is_whole(kind: pa.DataType) -> bool:
+    """Whether it holds whole numbers."""
+    return bool(pa.types.is_integer(kind))
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Whether it holds numbers, or nothing."""
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind))
+
+
+def is_words(kind: pa.DataType) -> bool:
+    """Whether it holds text, or nothing."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind))
+
+
+@attrs.frozen
+class Wanted:
+    """A column: what it holds, and whether the file must have it."""
+
+    kind: str
+    """`whole`, `number`, `time`, `text`, `flag`; `wholes`, `numbers`, `times`, `texts` and `values` are lists."""
+    needed: bool = True
+
+    def fits(self, kind: pa.DataType) -> bool:
+        """Whether a column of the type can hold it."""
+        tests = {
+            "whole": is_whole,
+            "number": is_number,
+            "time": lambda each: pa.types.is_timestamp(each) or pa.types.is_null(each),
+            "text": is_words,
+            "flag": lambda each: pa.types.is_boolean(each) or pa.types.is_null(each),
+            "value": lambda each: is_number(each) or is_words(each),
+        }
+        if self.kind in tests:
+            return bool(tests[self.kind](kind))
+        return is_list(kind) and bool(tests[self.kind.removesuffix("s")](kind.value_type))
+
+    @property
+    def expected(self) -> str:
+        """In words."""
+        words = {
+            "whole": "whole numbers",
+            "number": "numbers",
+            "time": "times",
+            "text": "text",
+            "flag": "flags",
+        }
+        if self.kind in words:
+            return words[self.kind]
+        return f"lists of {words.get(self.kind.removesuffix('s'), 'values')}"
+
+
+def batches(file: RawFile, columns: Mapping[str, Wanted], problems: Problems) -> Iterator[pa.RecordBatch]:
+    """The columns that are there, in their order; nothing where something is wrong, which is then among the problems."""
+    try:
+        with file.seekable() as opened, pq.ParquetFile(opened) as parquet:
+            schema = parquet.schema_arrow
+            wrong = len(problems)
+            for name, wanted in columns.items():
+                if name not in schema.names:
+                    if wanted.needed:
+                        what = f"the column {name} is missing; there are {', '.join(schema.names)}"
+                        problems.add(file.label, what, _SAME)
+                elif not wanted.fits(schema.field(name).type):
+                    what = f"{wanted.expected} are expected, this is {schema.field(name).type}"
+                    problems.add(f"{file.label}, column {name}", what, _SAME)
+            if parquet.metadata.num_rows == 0:
+                problems.add(file.label, "holds no rows", "put the complete file in its place")
+            if len(problems) > wrong:
+                return
+            there = [name for name in columns if name in schema.names]
+            yield from parquet.iter_batches(_ROWS, columns=there)
+    except pa.ArrowException as failure:
+        what = f"is not a Parquet file that can be read: {failure}"
+        problems.add(file.label, what, "download it again")
+    except BROKEN as failure:
+        broken(file, failure, problems)
+
+
+def list_values(column: pa.Array) -> tuple[pa.Array, NDArray[np.int64]]:
+    """The values of all lists one after the other, and how many each has; a missing list has none."""
+    lengths = flat(pc.fill_null(pc.list_value_length(column), 0)).astype(np.int64)
+    return column.flatten(), lengths
+
+
+def seconds(values: pa.Array) -> pa.Array:
+    """Unix seconds (int64) of times of any unit, rounded down; a null stays one."""
+    micro = pc.cast(pc.cast(values, pa.timestamp("us"), safe=False), pa.int64())
+    down = flat(pc.fill_null(micro, 0)) // 1_000_000
+    return pa.array(down, pa.int64(), mask=flat(micro.is_null()))
+
+
+def floats(values: pa.Array) -> NDArray[np.float32]:
+    """Numbers, NaN where one is missing."""
+    return np.asarray(
+        pc.fill_null(pc.cast(values, pa.float32(), safe=False), float("nan")).to_numpy(zero_copy_only=False)
+    )
+
+
+def owners_of(lengths: NDArray[np.int64], wrong: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which lists hold a value that is wrong."""
+    result = np.zeros(len(lengths), bool)
+    result[np.repeat(np.arange(len(lengths)), lengths)[wrong]] = True
+    return result
+
+
+def complain(
+    file: RawFile, rows: NDArray[np.int64], column: str, what: Sequence[str] | str, problems: Problems
+) -> None:
+    """A problem for each of the rows, counted from 0 here and from 1 in the message; those behind the limit are counted."""
+    for place, row in enumerate(rows[:LIMIT].tolist()):
+        words = what if isinstance(what, str) else what[place]
+        where = f"{file.label} row {row + 1}, column {column}"
+        problems.add(where, words, "correct the value, or take the row out")
+    problems.more += max(0, len(rows) - LIMIT)
+
+
+def kept(rows: Ragged, inside: NDArray[np.bool_]) -> Ragged:
+    """The rows with only the values that are inside."""
+    before = np.concatenate([[0], np.cumsum(inside)]).astype(np.int64)
+    return Ragged(rows.values[inside], before[rows.offsets])
