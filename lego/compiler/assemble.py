@@ -271,7 +271,8 @@ def _states(
     """The frozen lower layers' outputs, made once for all items and shared between runs."""
     folder, what = home() / "states", "hidden states of the frozen layers"
     if not weights:
-        count = int(tokens.tokens.offsets[-1])
+        lengths = tokens.tokens.lengths
+        count = int(lengths.sum() if content.states_per == "token" else (lengths > 0).sum())
         return None, CacheLine(
             what, str(folder), bytes_for(count, content.states_width, content.states_dtype)
         )
@@ -282,6 +283,7 @@ def _states(
         tokens_identity=tokens.identity,
         lower=content.lower,
         dtype=content.states_dtype,
+        per=content.states_per,
         about=content.states_about,
         progress=progress,
     )

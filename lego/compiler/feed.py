@@ -27,7 +27,7 @@ class States(Protocol):
     """Hidden states made before, one ragged row an item."""
 
     def gather(self, rows: np.ndarray, length: int) -> Tensor:
-        """rows (n,) -> states (n, length, W), zeros behind each row."""
+        """rows (n,) -> states (n, length, W), zeros behind each row; (n, 1, W) where an item has one."""
         ...
 
 

@@ -231,18 +231,18 @@ def _a_batch(compiled: Compiled) -> Batch:
 class _OnMeta:
     """A feed that gives the shapes of given items, whatever rows it is asked for."""
 
-    def __init__(self, feed: ItemFeed, rows: Tensor, states_width: int | None) -> None:
-        self.feed, self.rows, self.states_width = feed, rows, states_width
+    def __init__(self, feed: ItemFeed, rows: Tensor, states: tuple[int, str] | None) -> None:
+        self.feed, self.rows, self.states = feed, rows, states
 
     def pages(self, rows: Tensor) -> Iterator[Page]:
         """The pages of the rows given at the start, as shapes."""
         for page in self.feed.pages(self.rows):
             tokens = page.tokens.to("meta")
-            states = (
-                None
-                if self.states_width is None
-                else tokens.new_empty(*tokens.shape, self.states_width, dtype=torch.float32)
-            )
+            states = None
+            if self.states is not None:
+                width, per = self.states
+                count, length = tokens.shape
+                states = tokens.new_empty(count, length if per == "token" else 1, width, dtype=torch.float32)
             needs = attrs.evolve(page.needs.to("meta"), states=states)
             yield Page(page.places.to("meta"), tokens, page.mask.to("meta"), needs)
 
@@ -266,8 +266,8 @@ def _on_meta(feed: Feed, content: Any, spec: Content, rows: Tensor) -> Any:
     if isinstance(feed, Feeds):
         inner = zip(feed.parts, content.parts, spec.content_parts.values(), strict=True)
         return _PartsOnMeta(parts=tuple(_on_meta(*each, rows) for each in inner), labels=feed.labels)
-    cached = Need.STATES in spec.item_needs
-    return _OnMeta(feed, rows, int(content.states_width) if cached else None)
+    states = (int(content.states_width), content.states_per) if Need.STATES in spec.item_needs else None
+    return _OnMeta(feed, rows, states)
 
 
 def _flops_of(compiled: Compiled, batch: Batch) -> float | None:

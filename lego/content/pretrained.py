@@ -8,8 +8,6 @@ https://arxiv.org/abs/2104.07413), split as in Legommenders (Liu et al. 2025, ht
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, Self
 
@@ -22,7 +20,7 @@ from lego.errors import CheckpointError, Problem, SpecError
 from lego.pretrained.checkpoint import resolve
 from lego.pretrained.families import Shape, shape_of
 from lego.pretrained.layers import Full, Layers, Lora
-from lego.pretrained.model import LanguageModel, base_hash, check_targets, load, target_names
+from lego.pretrained.model import LanguageModel, base_hash, check_targets, frozen_key, load, target_names
 from lego.pretrained.packaged import MINILM
 from lego.pretrained.table import stored_dtype
 from lego.pretrained.template import fields_of
@@ -179,20 +177,12 @@ def Qwen(checkpoint: str = "Qwen/Qwen3-0.6B", **options: Any) -> Pretrained:  # 
 
 def states_key(checkpoint: Checkpoint, first: int | None, count: int, base: str) -> str:
     """A hash of all that the states of the frozen layers depend on, but for the tokens."""
-    import transformers
-
-    config = (checkpoint.folder / "config.json").read_bytes()
-    record = {
-        "weights": base,
-        "config": hashlib.sha256(config).hexdigest(),
-        "layer": "final" if first == count else first,
-        "dtype": "float32",
-        "transformers": transformers.__version__.partition(".")[0],
-    }
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+    return frozen_key(checkpoint, "final" if first == count else first, base)
 
 
 class _Pretrained(nn.Module):
+    states_per = "token"
+
     def __init__(
         self,
         checkpoint: Checkpoint,

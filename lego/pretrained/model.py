@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
+import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import attrs
@@ -176,6 +178,34 @@ class LanguageModel(nn.Module):
         self._run(tokens, mask, span)
         assert span.caught is not None
         return span.caught
+
+    @torch.no_grad()
+    def pooled_layers(self, tokens: Tensor, mask: Tensor, pool: Callable[[Tensor], Tensor]) -> Tensor:
+        """tokens (N, L), mask (N, L), pool of states (N, L, H) -> (N, H) -> what it gives for every layer, (N, layers + 1, H).
+
+        First what the lowest layer reads, then what each layer gives; the last is the final state, behind the final norm, where
+        that is as wide as the layers. All of the model must be frozen. A layer's states are pooled as soon as they are made.
+        """
+        if self.model is None or self.first != self.count:
+            why = "was left out of memory" if self.model is None else "is not all frozen"
+            raise RunError(f"{self.name}: the states of all layers were asked for, and the model {why}.")
+        pooled: list[Tensor] = []
+
+        def keep(_layer: nn.Module, given: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            pooled.append(pool(given[0] if given else kwargs["hidden_states"]))
+
+        def keep_last(_layer: nn.Module, _given: Any, gave: Any) -> None:
+            pooled.append(pool(gave[0] if isinstance(gave, tuple) else gave))
+
+        layers = _layers(self.model, self.family)
+        with contextlib.ExitStack() as hooks:
+            for layer in layers:
+                hooks.callback(layer.register_forward_pre_hook(keep, with_kwargs=True).remove)
+            hooks.callback(layers[-1].register_forward_hook(keep_last).remove)
+            final = pool(self._run(tokens, mask, None))
+        if final.shape == pooled[-1].shape:
+            pooled[-1] = final
+        return torch.stack(pooled, 1)
 
     def _run(self, tokens: Tensor, mask: Tensor, span: _Span | None) -> Tensor:
         assert self.model is not None
@@ -368,6 +398,24 @@ def base_hash(checkpoint: Checkpoint) -> str:
     from lego.home import home
 
     return weights_hash(checkpoint, home() / "checkpoints")
+
+
+def frozen_key(checkpoint: Checkpoint, states: Any, base: str) -> str:
+    """A hash of all that frozen states of a checkpoint depend on, but for the tokens.
+
+    `states` says which they are, in values of JSON; `base` is the hash of the weights.
+    """
+    import transformers
+
+    config = (checkpoint.folder / "config.json").read_bytes()
+    record = {
+        "weights": base,
+        "config": hashlib.sha256(config).hexdigest(),
+        "layer": states,
+        "dtype": "float32",
+        "transformers": transformers.__version__.partition(".")[0],
+    }
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
 def _config(checkpoint: Checkpoint, shape: Shape) -> Any:

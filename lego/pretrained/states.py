@@ -1,8 +1,9 @@
 """Hidden states of frozen layers, computed once, ever.
 
-A folder for each content hash, of all that can change a value. In it `states.bin`, token after token without padding, longest
-items first; `rows.npy`, where each item's tokens begin and how many they are; `manifest.json`. It is made aside, under a lock,
-with a journal that lets a killed run go on where it was, and renamed when it is whole. A file touched since is read and checked.
+A folder for each content hash, of all that can change a value. In it `states.bin`, token after token without padding, or one
+state an item, longest items first; `rows.npy`, where each item's states begin and how many they are; `manifest.json`. It is made
+aside, under a lock, with a journal that lets a killed run go on where it was, and renamed when it is whole. A file touched since
+is read and checked.
 """
 
 from __future__ import annotations
@@ -40,8 +41,10 @@ _STORED: Mapping[str, tuple[Any, torch.dtype]] = {
     "float16": (np.float16, torch.float16),
 }
 
+Per = Literal["token", "item"]
+"""What has a state."""
 Lower = Callable[[Tensor, Tensor], Tensor]
-"""tokens (n, L), mask (n, L) -> states (n, L, H)."""
+"""tokens (n, L), mask (n, L) -> states (n, L, H), or (n, 1, H) of items."""
 Progress = Callable[[str, int, int], None]
 """Told what is done: a phrase, how many tokens, of how many."""
 
@@ -67,6 +70,7 @@ class HiddenStates:
     lengths: NDArray[np.int64]
     values: NDArray[Any]
     """(T, H), on disk."""
+    per: Per = "token"
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -77,9 +81,14 @@ class HiddenStates:
         return int(self.values.size) * self.values.dtype.itemsize
 
     def gather(self, rows: NDArray[Any], length: int | None = None) -> Tensor:
-        """rows (n,) -> states (n, length, H), zeros behind each row; `length` is that of the longest unless given, never less."""
+        """rows (n,) -> states (n, length, H), zeros behind each row; `length` is that of the longest unless given, never less.
+
+        (n, 1, H) where an item has one state, zeros for one without text.
+        """
         lengths = self.lengths[rows]
         longest = int(lengths.max(initial=0))
+        if self.per == "item":
+            length = 1
         length = longest if length is None else length
         if longest > length:
             raise RunError(
@@ -107,6 +116,7 @@ class HiddenStates:
         tokens_identity: str,
         lower: Lower,
         dtype: Dtype = "float32",
+        per: Per = "token",
         page_tokens: int = 8192,
         about: Mapping[str, str] | None = None,
         progress: Progress | None = None,
@@ -123,6 +133,7 @@ class HiddenStates:
             "tokenizer": tokens_identity,
             "tokens": _hash_tokens(tokens),
             "dtype": dtype,
+            **({} if per == "token" else {"per": per}),
         }
         digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
         path = folder / digest
@@ -135,7 +146,7 @@ class HiddenStates:
                 except RunError as problem:
                     warnings.warn(f"{problem} It is made again.", stacklevel=2)
                     shutil.rmtree(path)
-            _Builder(path, parts, tokens, lower, dtype, page_tokens, progress, about or {}).run()
+            _Builder(path, parts, tokens, lower, dtype, per, page_tokens, progress, about or {}).run()
             return cls.open(path)
 
     @classmethod
@@ -161,7 +172,15 @@ class HiddenStates:
         with contextlib.suppress(OSError):  # a cache that may only be read is as good
             (path / USED).touch()
         values = np.memmap(file, stored, mode="r", shape=shape) if count else np.zeros(shape, stored)
-        return cls(path=path, dtype=dtype, width=width, starts=rows[0], lengths=rows[1], values=values)
+        return cls(
+            path=path,
+            dtype=dtype,
+            width=width,
+            starts=rows[0],
+            lengths=rows[1],
+            values=values,
+            per=manifest["parts"].get("per", "token"),
+        )
 
 
 def bytes_for(tokens: int, width: int, dtype: Dtype = "float32") -> int:
@@ -179,6 +198,7 @@ class _Builder:
         tokens: Ragged,
         lower: Lower,
         dtype: Dtype,
+        per: Per,
         page_tokens: int,
         progress: Progress | None,
         about: Mapping[str, str],
@@ -191,12 +211,15 @@ class _Builder:
         self.tokens = tokens
         self.lower = lower
         self.dtype = dtype
+        self.per = per
         self.page_tokens = page_tokens
         self.progress = progress
         lengths = tokens.lengths
         order = np.argsort(-lengths, kind="stable")
         self.order = order[: int((lengths > 0).sum())]  # an item without text has no state
-        self.total = int(lengths.sum())
+        self.kept = lengths if per == "token" else (lengths > 0).astype(lengths.dtype)
+        """States of each item."""
+        self.total = int(self.kept.sum())
 
     def run(self) -> None:
         self.partial.mkdir(parents=True, exist_ok=True)
@@ -205,9 +228,10 @@ class _Builder:
         self._check_room(bytes_for(self.total, width, self.dtype) - journal["bytes"])
         if self.progress and self.total:
             size = bytes_for(self.total, width, self.dtype) / 1e6
+            what = f"{self.total:,} tokens of" if self.per == "token" else "one for each of"
             done = f", {journal['tokens']:,} of them there already" if journal["tokens"] else ""
             self.progress(
-                f"hidden states: {self.total:,} tokens of {len(self.order):,} items{done}; {size:,.1f} MB of {self.dtype}",
+                f"hidden states: {what} {len(self.order):,} items{done}; {size:,.1f} MB of {self.dtype}",
                 0,
                 0,
             )
@@ -241,7 +265,7 @@ class _Builder:
             data = self._page(rows, journal["width"])
             file.write(data)
             journal["rows"] += len(rows)
-            journal["tokens"] += int(self.tokens.lengths[rows].sum())
+            journal["tokens"] += int(self.kept[rows].sum())
             journal["bytes"] += len(data)
             journal["crc"] = zlib.crc32(data, journal["crc"])
             if self.progress:
@@ -261,7 +285,8 @@ class _Builder:
         table, mask = self.tokens.take(rows).padded()
         with torch.inference_mode():
             real = torch.from_numpy(mask)
-            states = self.lower(torch.from_numpy(table.astype(np.int64)), real).cpu()[real]
+            states = self.lower(torch.from_numpy(table.astype(np.int64)), real).cpu()
+            states = states[real] if self.per == "token" else states[:, 0]
             states = states.to(_STORED[self.dtype][1])
         if not torch.isfinite(states).all():
             bad = "inf or NaN among the hidden states of the frozen layers"
@@ -293,7 +318,7 @@ class _Builder:
         _write_json(self.partial / "journal.json", journal)
 
     def _finish(self, journal: Mapping[str, int]) -> None:
-        lengths = self.tokens.lengths
+        lengths = self.kept
         starts = np.zeros(len(lengths), np.int64)
         sorted_lengths = lengths[self.order]
         starts[self.order] = np.cumsum(sorted_lengths) - sorted_lengths

@@ -192,7 +192,7 @@ class _States:
     lower: Any
 
     def gather(self, rows: NDArray[np.int64], length: int) -> Tensor:
-        """rows (n,) -> states (n, length, H), zeros behind each row."""
+        """rows (n,) -> states (n, length, H), zeros behind each row; (n, 1, H) where an item has one."""
         is_new = rows > self.count
         if not is_new.any():
             kept: Tensor = self.cached.gather(rows, length)
@@ -200,7 +200,9 @@ class _States:
         table, mask = self.tokens.take(rows[is_new]).padded(length)
         real = torch.from_numpy(mask)
         fresh: Tensor = self.lower(torch.from_numpy(table.astype(np.int64)), real).cpu()
-        fresh = fresh * real.unsqueeze(-1)
+        fresh = fresh * real[:, : fresh.size(1)].unsqueeze(
+            -1
+        )  # one state an item: its first place is real or it is empty
         if is_new.all():
             return fresh
         old = self.cached.gather(rows[~is_new], length)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lego.errors import CheckpointError
+from lego.errors import CheckpointError, RunError
 from lego.pretrained.checkpoint import resolve
 from lego.pretrained.families import FAMILIES, shape_of
 from lego.pretrained.layers import frozen, full, lora, split
@@ -49,6 +49,29 @@ def test_whole_model_equals_transformers(checkpoint):
         for layers in (full(), frozen(), split(1)):
             near(load(checkpoint, layers).eval()(tokens, mask), wanted, mask)
     assert wanted.shape[-1] == shape_of(checkpoint).output
+
+
+def test_the_states_of_all_layers_are_those_of_transformers(checkpoint):
+    """Pooled as they are made, from what the lowest layer reads to the final states, they are what transformers hands out."""
+    tokens, mask = inputs()
+    shape, whole = shape_of(checkpoint), reference(checkpoint)
+    last: list[torch.Tensor] = []
+    whole.get_submodule(shape.family.layers)[-1].register_forward_hook(
+        lambda _layer, _given, gave: last.append(gave[0] if isinstance(gave, tuple) else gave)
+    )
+    with torch.no_grad():
+        given = whole(input_ids=tokens, attention_mask=mask.long(), output_hidden_states=True).hidden_states
+        model = load(checkpoint, frozen())
+        found = model.pooled_layers(tokens, mask, lambda states: states[:, 0])
+    if shape.output != shape.hidden:
+        given = (*given[:-1], last[0])
+    assert found.shape == (4, LAYERS + 1, shape.hidden)
+    near(found[:3], torch.stack([states[:3, 0] for states in given], 1), torch.ones(3, LAYERS + 1).bool())
+    with pytest.raises(RunError, match="is not all frozen"):
+        load(checkpoint, split(1)).pooled_layers(tokens, mask, lambda states: states[:, 0])
+    model.drop_lower()
+    with pytest.raises(RunError, match="left out of memory"):
+        model.pooled_layers(tokens, mask, lambda states: states[:, 0])
 
 
 @pytest.mark.parametrize("at", range(LAYERS))

@@ -271,3 +271,44 @@ def test_states_stay_on_disk(tmp_path):
     values = build(tmp_path, items()).values
     assert isinstance(values, np.memmap)
     assert not values.flags.writeable
+
+
+def test_one_state_an_item(tmp_path):
+    """An item with text has one row on disk, whatever its length; it is gathered as (n, 1, H), zeros where there is no text."""
+    tokens = items()
+
+    def pooled(ids, mask):
+        return torch.where(mask, ids, 0).sum(1)[:, None, None] * torch.linspace(1, 2, WIDTH)
+
+    cache = build(tmp_path, tokens, pooled, per="item")
+    real = tokens.lengths > 0
+    assert cache.bytes == bytes_for(int(real.sum()), WIDTH)
+    rows = np.array([3, 0, 7, 3])
+    wanted = torch.tensor([float(tokens[row].sum()) for row in rows])[:, None, None] * torch.linspace(
+        1, 2, WIDTH
+    )
+    for length in (None, 8):
+        torch.testing.assert_close(cache.gather(rows, length), wanted)
+    assert cache.gather(np.array([0])).shape == (1, 1, WIDTH)
+    assert cache.verify()
+    assert build(tmp_path, tokens).path != cache.path, "states of tokens are others"
+
+
+def test_one_state_an_item_goes_on_after_a_kill(tmp_path):
+    """What a killed run computed is there again."""
+    tokens = items()
+
+    class Pooled(Lower):
+        def __call__(self, ids, mask):
+            super().__call__(ids, mask)
+            return torch.where(mask, ids, 0).sum(1)[:, None, None] * torch.linspace(1, 2, WIDTH)
+
+    whole = build(tmp_path / "whole", tokens, Pooled(), per="item")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_JOURNAL_SECONDS", 0.0)
+        with pytest.raises(KeyboardInterrupt):
+            build(tmp_path / "killed", tokens, Pooled(fail_after=4), per="item")
+    again = Pooled()
+    resumed = build(tmp_path / "killed", tokens, again, per="item")
+    assert 0 < again.rows < len(tokens)
+    np.testing.assert_array_equal(resumed.values, whole.values)

@@ -1,1 +1,0 @@
-"""Optional parts of lego, written as a stranger would write them: they import only what plugin authors may import."""
