@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from lego.data.source.hm import HM
     from lego.data.source.mind import MIND
     from lego.data.source.movielens import MovieLens
+    from lego.data.source.pens import PENS
     from lego.data.source.prepared import Prepared
     from lego.data.source.tables import Tables
     from lego.data.source.xmind import XMIND
@@ -196,6 +197,7 @@ _HOME = {
     "NDCG": "lego.metric.ndcg",
     "Numeric": "lego.content.numeric",
     "OPT": "lego.content.pretrained",
+    "PENS": "lego.data.source.pens",
     "PNN": "lego.predictor.pnn",
     "Pairwise": "lego.task.pairwise",
     "Poly": "lego.predictor.poly",
@@ -273,6 +275,7 @@ __all__ = [
     "MRR",
     "NDCG",
     "OPT",
+    "PENS",
     "PNN",
     "XMIND",
     "Additive",

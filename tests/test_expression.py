@@ -21,6 +21,7 @@ from lego.spec import Choice, FrozenMap, Spec, any_of, cases, field_names
 FAMILIAR = {
     "EBNeRD": "EBNeRD('raw')",
     "MIND": "MIND('raw')",
+    "PENS": "PENS('raw')",
     "MovieLens": "MovieLens('raw')",
     "HM": "HM('raw')",
     "Prepared": "Prepared('prepared')",

@@ -33,6 +33,7 @@ from lego.spec import (
 GIVEN: dict[str, tuple[Any, ...]] = {
     "EBNeRD": ("raw",),
     "MIND": ("raw",),
+    "PENS": ("raw",),
     "MovieLens": ("raw",),
     "HM": ("raw",),
     "Prepared": ("prepared",),

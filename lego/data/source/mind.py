@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 from numpy.typing import NDArray
 
+from lego.data.clock import american_seconds
 from lego.data.log import Catalog, Log, drop_missing, join_logs, one_class, part_of_log, share_histories
 from lego.data.problems import LIMIT, Problems
 from lego.data.raw_file import BROKEN, RawFile, broken
@@ -38,10 +39,6 @@ _FILES = ("news.tsv", "behaviors.tsv")
 _WORD = r"^\S+$"
 _HISTORY = r"^(\S+( \S+)*)?$"
 _SHOWN = r"^\S+-[01]( \S+-[01])*$"
-_TIME = (
-    r"^(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4}) "
-    r"(?P<hour>\d{1,2}):(?P<minute>\d{2}):(?P<second>\d{2}) (?P<half>[AP]M)$"
-)
 _COMPARE = "compare the line with the official file, which is tab separated and has no header"
 
 
@@ -338,27 +335,9 @@ def _words(column: pa.Array) -> tuple[pa.Array, NDArray[np.int64]]:
 
 def _seconds(column: pa.Array) -> NDArray[np.int64]:
     """Unix seconds of each time as UTC."""
-    parts = pc.extract_regex(column, _TIME)
-    _ensure(parts.null_count == 0, "a time has another form")
-    number = {
-        name: flat(pc.cast(pc.struct_field(parts, name), pa.int64()))
-        for name in ("month", "day", "year", "hour", "minute", "second")
-    }
-    half = flat(pc.equal(pc.struct_field(parts, "half"), "PM"))
-    months = ((number["year"] - 1970) * 12 + number["month"] - 1).astype("datetime64[M]")
-    days = months.astype("datetime64[D]") + (number["day"] - 1)
-    real = (
-        (number["month"] >= 1)
-        & (number["month"] <= 12)
-        & (days.astype("datetime64[M]") == months)
-        & (number["hour"] >= 1)
-        & (number["hour"] <= 12)
-        & (number["minute"] < 60)
-        & (number["second"] < 60)
-    )
-    hours = number["hour"] % 12 + 12 * half
-    _ensure(bool(real.all()), "there is no such time")
-    return days.astype(np.int64) * 86_400 + hours * 3600 + number["minute"] * 60 + number["second"]
+    seconds, good = american_seconds(column)
+    _ensure(bool(good.all()), "a time has another form, or there is no such time")
+    return seconds
 
 
 # --- what is wrong in a file, line by line ------------------------------------------------------------------------------------
