@@ -1,0 +1,1 @@
+"""Published results, with what is needed to run each of them again and to print ours beside theirs."""
