@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lego.content.views import Views
     from lego.content.whitened_experts import WhitenedExperts
     from lego.data.source.amazon import Amazon
+    from lego.data.source.book_crossing import BookCrossing
     from lego.data.source.ebnerd import EBNeRD
     from lego.data.source.hm import HM
     from lego.data.source.mind import MIND
@@ -131,6 +132,7 @@ _HOME = {
     "BM25": "lego.scorer.bm25",
     "BST": "lego.behavior.bst",
     "Bilinear": "lego.predictor.bilinear",
+    "BookCrossing": "lego.data.source.book_crossing",
     "CAUM": "lego.behavior.caum",
     "CNN": "lego.sequence.cnn",
     "CenNewsRec": "lego.behavior.cen_news_rec",
@@ -283,6 +285,7 @@ __all__ = [
     "Attention",
     "AutoInt",
     "Bilinear",
+    "BookCrossing",
     "CenNewsRec",
     "Chain",
     "Concat",

@@ -23,6 +23,7 @@ FAMILIAR = {
     "MIND": "MIND('raw')",
     "PENS": "PENS('raw')",
     "MovieLens": "MovieLens('raw')",
+    "BookCrossing": "BookCrossing('raw')",
     "HM": "HM('raw')",
     "Prepared": "Prepared('prepared')",
     "Amazon": "Amazon('raw')",

@@ -35,6 +35,7 @@ GIVEN: dict[str, tuple[Any, ...]] = {
     "MIND": ("raw",),
     "PENS": ("raw",),
     "MovieLens": ("raw",),
+    "BookCrossing": ("raw",),
     "HM": ("raw",),
     "Prepared": ("prepared",),
     "Amazon": ("raw",),

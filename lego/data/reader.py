@@ -224,16 +224,31 @@ def read_unique(
 ) -> pa.Table | None:
     """The file's columns, where no two rows have the same key; `what` says what is wrong with a later one, see `Complaint`."""
     table = read_rows(path, columns, problems, layout)
-    if table is None:
+    if table is None or not refuse_repeats(table, path, columns, key, what, problems, layout):
         return None
+    return table
+
+
+def refuse_repeats(
+    table: pa.Table,
+    path: Path,
+    columns: Sequence[Column],
+    key: tuple[str, ...],
+    what: str,
+    problems: Problems,
+    layout: Layout = CSV,
+    *,
+    odd: bool = False,
+) -> bool:
+    """Whether no two rows have the same key; the later ones are among the problems else, see `Complaint`."""
     counts = table.group_by(list(key)).aggregate([([], "count_all")])
     if counts.num_rows == table.num_rows:
-        return table
+        return True
     again = counts.filter(pc.greater(counts["count_all"], 1))
     values = frozenset(zip(*(again[name].to_pylist() for name in key), strict=True))
     complaint = Complaint(key, values, what, "keep one of the rows", spare_first=True)
-    problems.extend(examine(path, columns, [complaint], layout))
-    return None
+    problems.extend(examine(path, columns, [complaint], layout, odd=odd))
+    return False
 
 
 def examine(
@@ -384,7 +399,7 @@ def _records(path: Path, layout: Layout = CSV) -> Iterator[tuple[int, list[str] 
             try:
                 marked = number == 1 and layout.encoding == "utf-8"
                 line = raw.decode("utf-8-sig" if marked else layout.encoding).rstrip("\r\n")
-                fields = _fields(line, layout)
+                fields = values_of(line, layout)
             except UnicodeDecodeError as failure:
                 what = f"byte {failure.start + 1} of the line, 0x{raw[failure.start]:02x}, is not UTF-8"
                 yield number, None, Problem(f"{path.name} line {number}", what, "save the file as UTF-8")
@@ -411,7 +426,8 @@ def _whole(file: Iterable[bytes], layout: Layout) -> Iterator[tuple[int, bytes]]
         yield begun, kept
 
 
-def _fields(line: str, layout: Layout) -> list[str]:
+def values_of(line: str, layout: Layout) -> list[str]:
+    """The values of a line; csv.Error where its quotes are not closed."""
     if not (layout.quoted and '"' in line):
         return line.split(layout.delimiter) if line else []
     found = csv.reader(
