@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from lego.data.source.movielens import MovieLens
     from lego.data.source.pens import PENS
     from lego.data.source.prepared import Prepared
+    from lego.data.source.recbench import RecBench
     from lego.data.source.tables import Tables
     from lego.data.source.xmind import XMIND
     from lego.experiment import Evaluation, Experiment, Training
@@ -214,6 +215,7 @@ _HOME = {
     "Random": "lego.scorer.random",
     "RankMixer": "lego.predictor.rank_mixer",
     "Ranking": "lego.task.ranking",
+    "RecBench": "lego.data.source.recbench",
     "Recall": "lego.metric.recall",
     "Recommender": "lego.recommender",
     "ScoreFile": "lego.scorer.score_file",
@@ -341,6 +343,7 @@ __all__ = [
     "Random",
     "RankMixer",
     "Ranking",
+    "RecBench",
     "Recall",
     "Recommender",
     "ScoreFile",

@@ -22,6 +22,7 @@ FAMILIAR = {
     "EBNeRD": "EBNeRD('raw')",
     "MIND": "MIND('raw')",
     "PENS": "PENS('raw')",
+    "RecBench": "RecBench('raw')",
     "MovieLens": "MovieLens('raw')",
     "BookCrossing": "BookCrossing('raw')",
     "HM": "HM('raw')",

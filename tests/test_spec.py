@@ -34,6 +34,7 @@ GIVEN: dict[str, tuple[Any, ...]] = {
     "EBNeRD": ("raw",),
     "MIND": ("raw",),
     "PENS": ("raw",),
+    "RecBench": ("raw",),
     "MovieLens": ("raw",),
     "BookCrossing": ("raw",),
     "HM": ("raw",),
