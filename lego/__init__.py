@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lego.behavior.lstur import LSTUR
     from lego.behavior.mins import MINS
     from lego.behavior.poly_attention import PolyAttention
+    from lego.behavior.signal_weight import SignalWeight
     from lego.behavior.target_attention import TargetAttention
     from lego.behavior.time_decay import TimeDecay
     from lego.behavior.user_attributes import UserAttributes
@@ -225,6 +226,7 @@ _HOME = {
     "Tables": "lego.data.source.tables",
     "TargetAttention": "lego.behavior.target_attention",
     "TextSimilarity": "lego.scorer.text_similarity",
+    "SignalWeight": "lego.behavior.signal_weight",
     "TimeDecay": "lego.behavior.time_decay",
     "TopicAware": "lego.content.topic_aware",
     "Training": "lego.experiment",
@@ -348,6 +350,7 @@ __all__ = [
     "Recommender",
     "ScoreFile",
     "SemanticID",
+    "SignalWeight",
     "Sum",
     "SupervisedContrastive",
     "Tables",

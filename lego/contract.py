@@ -67,7 +67,8 @@ class Need(enum.Enum):
     ATTRIBUTES = "attributes of the history's items and of the candidates"
     TIMES = "times of the history and of the impression"
     TOKENS = "the tokens of the history's items"
-    IMPRESSION = "context columns of the impression"
+    IMPRESSION = "attributes of the impression"
+    SIGNALS = "numbers beside the clicks of the history"
     CANDIDATES = "the candidates, before the user is made"
     STATES = "hidden states of the frozen lower layers, made once and cached"
 
@@ -87,8 +88,8 @@ class Reads(enum.Enum):
 class Needs:
     """What was asked for beyond the tensor; None, or an empty mapping, where nobody did.
 
-    Values of attributes are whole numbers below `Context.item_vocabularies[name]` (or `user_vocabularies`); 0 is padding, a
-    missing value, or one that the data the model was made for does not have. Real values come first.
+    Values of attributes are whole numbers below `Context.item_vocabularies[name]` (or those of users and impressions); 0 is
+    padding, a missing value, or one that the data the model was made for does not have. Real values come first.
     """
 
     user: Tensor | None = None
@@ -97,6 +98,10 @@ class Needs:
     """PROFILE. Attribute → (B, V) int64."""
     times: Tensor | None = None
     """TIMES. (B, S) int64, seconds from each click to the impression, at least 0; 0 at padding."""
+    impression: Mapping[str, Tensor] = attrs.field(factory=dict)
+    """IMPRESSION. Attribute → (B, V) int64; all 0 where it is not an impression of the data that is scored."""
+    signals: Mapping[str, Tensor] = attrs.field(factory=dict)
+    """SIGNALS. Name → (B, S) float32, such as how long each click was read; NaN where it is missing, 0 at padding."""
     history: Mapping[str, Tensor] = attrs.field(factory=dict)
     """ATTRIBUTES of the history's items. Attribute → (B, S, V) int64."""
     candidates: Mapping[str, Tensor] = attrs.field(factory=dict)

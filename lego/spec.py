@@ -481,6 +481,8 @@ class Context:
     """Values of each categorical attribute of the items, 0 included; of those that an operator of the model asks for."""
     user_vocabularies: Mapping[str, int] = attrs.field(factory=dict)
     """The same of the users."""
+    impression_vocabularies: Mapping[str, int] = attrs.field(factory=dict)
+    """The same of the impressions, all of their categorical attributes, where an operator asks for these."""
     store: Store | None = None
     """The prepared data, for operators that read more of it than tokens (ready-made vectors)."""
     encoder: Encoder | None = None
@@ -580,6 +582,11 @@ class Behavior(Spec):
         return ()
 
     @property
+    def signals(self) -> tuple[str, ...]:
+        """With SIGNALS: the numbers beside clicks that it reads; all there are where none is named."""
+        return ()
+
+    @property
     def gives(self) -> Form:
         """The form of the user."""
         return Form.VECTOR
@@ -629,6 +636,11 @@ class Predictor(Spec):
     @property
     def user_attributes(self) -> tuple[str, ...]:
         """With PROFILE: the categorical attributes of users that it reads; all there are where none is named."""
+        return ()
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """With SIGNALS: the numbers beside clicks that it reads; all there are where none is named."""
         return ()
 
     def build(self, context: Context) -> nn.Module:

@@ -28,6 +28,11 @@ class Around(Behavior):
         return () if isinstance(self.op, Choice) else self.op.user_attributes
 
     @property
+    def signals(self) -> tuple[str, ...]:
+        """Those of `op`."""
+        return () if isinstance(self.op, Choice) else self.op.signals
+
+    @property
     def gives(self) -> Form:
         """What `op` gives."""
         if isinstance(self.op, Choice):

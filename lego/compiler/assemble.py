@@ -170,6 +170,7 @@ def compile(  # noqa: A001 - the verb of the language
         feed=builder.feed(model.content, modules["content"]),
         gather=gather,
         scoring=model.predictor.needs,
+        encoding=model.behavior.needs,
         candidate_aware=Need.CANDIDATES in model.behavior.needs,
     )
     return Compiled(
@@ -244,6 +245,7 @@ def _contexts(
         users=gather.user_count,
         item_vocabularies={name: len(codes) for name, codes in gather.items.items()},
         user_vocabularies={name: len(codes) for name, codes in gather.profile.items()},
+        impression_vocabularies={name: len(codes) for name, codes in gather.impression.items()},
         token_width=model.words.width(model.width) if SHARED in encoders else 0,
         token_length=_longest_history(experiment, model, encoders),
         store=store,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
@@ -38,6 +38,10 @@ class Seen:
     """(B, S) seconds from each click to the impression, where times are asked for; 0 at padding."""
     candidates: NDArray[np.int64] | None = None
     """(B, C) item rows; 0 is padding. None before the candidates are known."""
+    impression: Mapping[str, Tensor] = attrs.field(factory=dict)
+    """Attribute → (B, V) codes, as `Gather.of_impressions` finds them; empty where there is no impression of the data."""
+    signals: Mapping[str, NDArray[np.float32]] = attrs.field(factory=dict)
+    """Name → (B, S), NaN where a number is missing; empty where the histories are not those of the data."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -53,6 +57,12 @@ class Gather:
     """Row r is item row r."""
     tokens: Ragged | None = None
     """Row r is item row r."""
+    impression: Mapping[str, Codes] = attrs.field(factory=dict)
+    """Codes of the attributes of the train part's impressions; their vocabularies hold for all parts."""
+    signals: tuple[str, ...] = ()
+    """Numbers beside clicks that are asked for."""
+    _coded: dict[int, tuple[Any, Mapping[str, Ragged]]] = attrs.field(factory=dict, init=False)
+    """Codes of the tables of impressions that were met, by the table, which is held so that no other takes its place."""
 
     @property
     def user_count(self) -> int:
@@ -72,7 +82,32 @@ class Gather:
             candidates={} if seen.candidates is None else self.of_candidates(seen.candidates),
             tokens=tokens,
             token_slots=slots,
+            impression={
+                name: seen.impression.get(name, torch.zeros(len(seen.user), 1, dtype=torch.int64))
+                for name in self.impression
+            },
+            signals={name: self._signal(name, seen) for name in self.signals},
         )
+
+    def _signal(self, name: str, seen: Seen) -> Tensor:
+        """(B, S): NaN at every click where the histories are not those of the data."""
+        found = seen.signals.get(name)
+        if found is None:
+            found = np.where(seen.history > 0, np.float32("nan"), np.float32(0))
+        return torch.from_numpy(found)
+
+    def of_impressions(self, impressions: Impressions, rows: NDArray[np.integer]) -> dict[str, Tensor]:
+        """Impressions at `rows` (B,) → attribute → codes (B, V); empty where nobody asks for these."""
+        if not self.impression:
+            return {}
+        table = impressions.attributes
+        if table is None:
+            return {}
+        if id(table) not in self._coded:
+            found = {name: codes.read(table.column(name)) for name, codes in self.impression.items()}
+            self._coded[id(table)] = (table, found)
+        coded = self._coded[id(table)][1]
+        return {name: padded(each, np.asarray(rows, np.int64)) for name, each in coded.items()}
 
     def of_candidates(self, rows: NDArray[np.int64]) -> dict[str, Tensor]:
         """rows (B, C) of items -> attribute → (B, C, V)."""
@@ -111,6 +146,17 @@ def seconds_before(users: Users, impressions: Impressions, rows: NDArray[np.int6
     return Ragged.from_lengths(np.maximum(np.repeat(now, lengths) - clicks, 0), lengths)
 
 
+def signals_of(
+    users: Users, names: Iterable[str], start: NDArray[np.int64], stop: NDArray[np.int64], width: int
+) -> dict[str, NDArray[np.float32]]:
+    """Numbers beside the clicks of the histories from `start` to `stop` (B,), name → (B, width); 0 at padding."""
+    lengths = stop - start
+    flat_rows = flat_positions(start, lengths)
+    return {
+        name: Ragged.from_lengths(users.signals[name][flat_rows], lengths).padded(width)[0] for name in names
+    }
+
+
 def batch_of(
     gather: Gather,
     impressions: Impressions,
@@ -133,6 +179,14 @@ def batch_of(
         history=items[batch.history.numpy()],
         times=times,
         candidates=items[batch.candidates.numpy()],
+        impression=gather.of_impressions(impressions, rows.impression[chosen]),
+        signals=signals_of(
+            users,
+            gather.signals,
+            impressions.start[rows.impression[chosen]],
+            impressions.stop[rows.impression[chosen]],
+            batch.history.shape[1],
+        ),
     )
     return attrs.evolve(batch, needs=gather(seen))
 
@@ -152,7 +206,17 @@ def gather_of(model: Recommender, store: Store, tokens: Ragged | None) -> Gather
         else codes_of(store.users.attributes, kinds, profile, first=1, among=_trained(store)),
         items={} if items is None else codes_of(store.items, store.attributes, items, first=1),
         tokens=tokens if Need.TOKENS in needs else None,
+        impression=_of_impressions(store) if Need.IMPRESSION in needs else {},
+        signals=_named(operators, Need.SIGNALS, "signals") or store.history_signals
+        if Need.SIGNALS in needs
+        else (),
     )
+
+
+def _of_impressions(store: Store) -> dict[str, Codes]:
+    """The categorical attributes of the train part's impressions."""
+    table = store.part("train").attributes
+    return {} if table is None else codes_of(table, store.impression_attributes, (), first=0)
 
 
 def _named(operators: tuple[object, ...], need: Need, option: str) -> tuple[str, ...] | None:
@@ -184,6 +248,20 @@ def lacking(model: Recommender, store: Store) -> Iterator[Problem]:
         if Need.TIMES in spec.needs and store.users.times is None:
             what = "it needs the times of the clicks, which this data does not have"
             yield Problem(where, what, "use an operator that goes by positions, for example Positions(…)")
+        if Need.IMPRESSION in spec.needs and not any(
+            kind in CATEGORICAL for kind in store.impression_attributes.values()
+        ):
+            what = "it reads attributes of the impression, and this data has none that is categorical"
+            yield Problem(
+                where, what, "use an operator that does not: with fields=, 'attributes' or 'vectors'"
+            )
+        if Need.SIGNALS in spec.needs:
+            there = ", ".join(store.history_signals)
+            known = f"there are {there}" if there else "this data has none"
+            for name in spec.signals or (() if there else ("any",)):
+                if name not in store.history_signals:
+                    what = f"it reads the numbers {name} beside the clicks, and {known}"
+                    yield Problem(where, what, "name one that there is, or use an operator that needs none")
         named = [
             (Need.ATTRIBUTES, spec.item_attributes, store.attributes, "items"),
             (Need.PROFILE, spec.user_attributes, store.user_attributes, "users"),

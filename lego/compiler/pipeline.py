@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 class Pipeline(nn.Module):
     """content, behavior, predictor.
 
-    `gather` finds what behavior and predictor ask for beyond their tensors; `scoring` is what `score` asks for of it, all of it
-    unless said otherwise. A behavior operator that is `candidate_aware` runs inside `score`, because it needs the candidates.
-    `nobody` (D) is added to every user without history: the default that training makes of such users, zeros at first.
+    `gather` finds what behavior and predictor ask for beyond their tensors; `encoding` is what `encode_users` asks for of it,
+    `scoring` what `score` asks for, all of it unless said otherwise. A behavior operator that is `candidate_aware` runs inside
+    `score`, because it needs the candidates. `nobody` (D) is added to every user without history: the default that training
+    makes of such users, zeros at first.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Pipeline(nn.Module):
         feed: Feed,
         gather: Gather | None = None,
         scoring: frozenset[Need] | None = None,
+        encoding: frozenset[Need] | None = None,
         candidate_aware: bool = False,
         nobody: nn.Parameter | None = None,
     ) -> None:
@@ -46,6 +48,7 @@ class Pipeline(nn.Module):
         self.feed = feed
         self.gather = gather or Gather()
         self.scoring = self.gather.needs if scoring is None or candidate_aware else scoring
+        self.encoding = self.gather.needs if encoding is None else encoding
         self.candidate_aware = candidate_aware
         self.nobody = nobody
 

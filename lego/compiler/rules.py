@@ -12,7 +12,16 @@ from lego.contract import Form, Need, Reads
 from lego.spec import Behavior, Content, Predictor, Spec
 
 SUPPORTED_NEEDS = frozenset(
-    {Need.USER, Need.PROFILE, Need.ATTRIBUTES, Need.TIMES, Need.TOKENS, Need.CANDIDATES}
+    {
+        Need.USER,
+        Need.PROFILE,
+        Need.ATTRIBUTES,
+        Need.TIMES,
+        Need.TOKENS,
+        Need.IMPRESSION,
+        Need.SIGNALS,
+        Need.CANDIDATES,
+    }
 )
 """What the pipeline can hand to a behavior operator or a predictor."""
 

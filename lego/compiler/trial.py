@@ -41,6 +41,7 @@ def trial(model: Recommender) -> Iterator[Problem]:
             name: CODES for each in operators for name in each.item_attributes or ("category",)
         },
         user_vocabularies={name: CODES for each in operators for name in each.user_attributes or ("group",)},
+        impression_vocabularies={"device": CODES},
     )
     rows = torch.ones(USERS, SLOTS, width)
     mask = torch.tensor(
@@ -49,7 +50,8 @@ def trial(model: Recommender) -> Iterator[Problem]:
     candidates = torch.ones(USERS, CANDIDATES, width)
     shown = torch.ones(USERS, CANDIDATES, dtype=torch.bool)
     gives = model.behavior.gives
-    needs = _needs(model.behavior.needs | model.predictor.needs, context)
+    signals = tuple(name for each in operators for name in each.signals or ("number",))
+    needs = _needs(model.behavior.needs | model.predictor.needs, context, signals)
 
     for leaf in leaves(model.content, {}):
         if isinstance(leaf.spec, Sequence):
@@ -78,7 +80,7 @@ def trial(model: Recommender) -> Iterator[Problem]:
     )
 
 
-def _needs(asked: frozenset[Need], context: Context) -> Needs:
+def _needs(asked: frozenset[Need], context: Context, signals: tuple[str, ...]) -> Needs:
     """Made-up answers to what is asked for; the second user has no history."""
     slots = torch.tensor([[True] * SLOTS, [False] * SLOTS])
     history, profile, times = Need.ATTRIBUTES in asked, Need.PROFILE in asked, Need.TIMES in asked
@@ -94,6 +96,12 @@ def _needs(asked: frozenset[Need], context: Context) -> Needs:
         else {},
         tokens=torch.ones(USERS, SLOTS, context.width) if tokens else None,
         token_slots=torch.where(slots, torch.arange(1, SLOTS + 1), 0) if tokens else None,
+        impression={name: torch.ones(USERS, 1, dtype=torch.int64) for name in context.impression_vocabularies}
+        if Need.IMPRESSION in asked
+        else {},
+        signals={name: torch.where(slots, float("nan"), 0.0) for name in signals}
+        if Need.SIGNALS in asked
+        else {},
     )
 
 

@@ -43,7 +43,7 @@ class Codes:
 
     def extended(self, column: pa.ChunkedArray) -> Codes:
         """The same with more rows behind, read with the vocabulary that stands; values outside it are 0."""
-        more = self._read(column)
+        more = self.read(column)
         values = np.concatenate([self.rows.values, more.values])
         return Codes(
             self.vocabulary, Ragged.from_lengths(values, np.concatenate([self.rows.lengths, more.lengths]))
@@ -53,7 +53,8 @@ class Codes:
         """Values, 0 included."""
         return len(self.vocabulary) + 1
 
-    def _read(self, column: pa.ChunkedArray) -> Ragged:
+    def read(self, column: pa.ChunkedArray) -> Ragged:
+        """The codes of other rows, by the vocabulary that stands."""
         values = _values(column)
         found = pc.fill_null(pc.add(pc.index_in(values, self.vocabulary), 1), 0)
         if pa.types.is_list(column.type):

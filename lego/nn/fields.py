@@ -20,19 +20,21 @@ from lego.nn.score import Score, dot, full_precision
 
 
 class Fields(nn.Module):
-    """User vector, attributes of the user, item vector, attributes of the item, in this order."""
+    """User vector, attributes of the user and of the impression, item vector, attributes of the item, in this order."""
 
     def __init__(
         self,
         width: int,
         item_vocabularies: Mapping[str, int] | None = None,
         user_vocabularies: Mapping[str, int] | None = None,
+        impression_vocabularies: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
         self.item = _Attributes(item_vocabularies or {}, width)
         self.user = _Attributes(user_vocabularies or {}, width)
-        self.user_count = 1 + len(self.user.names)
-        """Fields of the user."""
+        self.impression = _Attributes(impression_vocabularies or {}, width)
+        self.user_count = 1 + len(self.user.names) + len(self.impression.names)
+        """Fields of the user, with those of the impression, which are the same for all of its candidates."""
         self.item_count = 1 + len(self.item.names)
         """Fields of the candidate."""
         self.count = self.user_count + self.item_count
@@ -47,7 +49,8 @@ class Fields(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """The same in two: of the user (B, 1, Fu, D), C for 1 where it is a user per candidate; of the item (B, C, Fi, D)."""
         vector = user.tensor if user.tensor.ndim == 3 else user.tensor.unsqueeze(1)  # (B, 1 or C, D)
-        of_user = [vector, *(each.unsqueeze(1).expand_as(vector) for each in self.user(needs.profile))]
+        known = [*self.user(needs.profile), *self.impression(needs.impression)]
+        of_user = [vector, *(each.unsqueeze(1).expand_as(vector) for each in known)]
         of_item = [candidates, *self.item(needs.candidates)]
         return torch.stack(of_user, -2), torch.stack(of_item, -2)
 
@@ -70,17 +73,19 @@ class FirstOrder(nn.Module):
         width: int,
         item_vocabularies: Mapping[str, int] | None = None,
         user_vocabularies: Mapping[str, int] | None = None,
+        impression_vocabularies: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
         self.of_user = nn.Linear(width, 1, bias=False)
         self.of_item = Score(width)
         self.item = _Attributes(item_vocabularies or {}, 1)
         self.user = _Attributes(user_vocabularies or {}, 1)
+        self.impression = _Attributes(impression_vocabularies or {}, 1)
 
     def forward(self, user: Out, candidates: Tensor, needs: Needs) -> Tensor:
         """user (B, D) or (B, C, D), candidates (B, C, D) -> (B, C), float32."""
         of_user = dot(user.tensor, self.of_user.weight.squeeze(0))
-        for each in self.user(needs.profile):
+        for each in (*self.user(needs.profile), *self.impression(needs.impression)):
             of_user = of_user + (each.squeeze(-1) if of_user.ndim == 1 else each)
         total: Tensor = self.of_item(candidates) + (of_user.unsqueeze(1) if of_user.ndim == 1 else of_user)
         for each in self.item(needs.candidates):

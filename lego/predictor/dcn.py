@@ -45,6 +45,7 @@ class DCN(FieldPredictor):
             cls(cross=2, hidden=(6, 4)),
             cls(cross=1, hidden=()),
             cls(cross=2, hidden=(6,), fields="attributes"),
+            cls(cross=1, hidden=(6,), fields="context"),
         )
 
 

@@ -9,8 +9,9 @@ from lego.contract import Form, Need
 from lego.nn.fields import Fields, FirstOrder
 from lego.spec import Context, Predictor
 
-FieldKind = Literal["vectors", "attributes"]
-"""`vectors`: the user vector and the item vector, two fields. `attributes`: also each categorical attribute of user and item."""
+FieldKind = Literal["vectors", "attributes", "context"]
+"""`vectors`: the user vector and the item vector, two fields. `attributes`: also each categorical attribute of user and item.
+`context`: these, and each categorical attribute of the impression (device, hour)."""
 
 
 class FieldPredictor(Predictor):
@@ -21,8 +22,12 @@ class FieldPredictor(Predictor):
 
     @property
     def needs(self) -> frozenset[Need]:
-        """ATTRIBUTES and PROFILE where attributes are fields."""
-        return frozenset({Need.ATTRIBUTES, Need.PROFILE} if self.fields == "attributes" else ())
+        """ATTRIBUTES and PROFILE where attributes are fields, IMPRESSION where those of the impression are."""
+        kinds = {
+            "attributes": {Need.ATTRIBUTES, Need.PROFILE},
+            "context": {Need.ATTRIBUTES, Need.PROFILE, Need.IMPRESSION},
+        }
+        return frozenset(kinds.get(self.fields, ()))
 
 
 def make_fields(context: Context, fields: str) -> Fields:
@@ -35,7 +40,9 @@ def make_first_order(context: Context, fields: str) -> FirstOrder:
     return FirstOrder(context.width, *_vocabularies(context, fields))
 
 
-def _vocabularies(context: Context, fields: str) -> tuple[Mapping[str, int], Mapping[str, int]]:
+def _vocabularies(context: Context, fields: str) -> tuple[Mapping[str, int], ...]:
+    """Of items, users and impressions."""
     if fields == "vectors":
-        return {}, {}
-    return context.item_vocabularies, context.user_vocabularies
+        return {}, {}, {}
+    impression = context.impression_vocabularies if fields == "context" else {}
+    return context.item_vocabularies, context.user_vocabularies, impression

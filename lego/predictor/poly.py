@@ -54,6 +54,11 @@ class Poly(Predictor):
         """Those of the base."""
         return self.base.user_attributes
 
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """Those of the base."""
+        return self.base.signals
+
     def build(self, context: Context) -> nn.Module:
         """The torch of it."""
         return _Poly(self.base.build(context), self.score)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from lego.compiler.gather import Seen, batch_of, seconds_before
+from lego.compiler.gather import Seen, batch_of, seconds_before, signals_of
 from lego.compiler.pipeline import Pipeline, with_padding
 from lego.contract import Need, Needs, Out
 from lego.data.sampling import Rows
@@ -46,10 +46,25 @@ class _Histories:
     times: Ragged | None
     """Seconds from each click to the impression, where somebody asks for times."""
     of_impression: NDArray[np.int64]
+    impression: Mapping[str, Tensor]
+    """Attributes of the impression that each was met in, where making the user asks for these."""
 
 
-def _distinct(impressions: Impressions, users: Users, needs: frozenset[Need]) -> _Histories:
+def _told(pipeline: Pipeline, impressions: Impressions) -> dict[str, Tensor]:
+    """Attributes of each impression, where making the user asks for these."""
+    if Need.IMPRESSION not in pipeline.encoding or pipeline.candidate_aware:
+        return {}
+    return pipeline.gather.of_impressions(impressions, np.arange(len(impressions)))
+
+
+def _distinct(
+    impressions: Impressions,
+    users: Users,
+    needs: frozenset[Need],
+    attributes: Mapping[str, Tensor] | None = None,
+) -> _Histories:
     """Two impressions share a user only where history *and* needs are the same."""
+    attributes = attributes or {}
     empty = impressions.stop <= impressions.start
     nothing = np.zeros_like(impressions.start)
     known = Need.USER in needs or Need.PROFILE in needs
@@ -63,9 +78,17 @@ def _distinct(impressions: Impressions, users: Users, needs: frozenset[Need]) ->
         ],
         axis=1,
     ).astype(np.int64)
+    key = np.concatenate([key, *(codes.numpy() for codes in attributes.values())], axis=1)
     unique, first, inverse = np.unique(key, axis=0, return_index=True, return_inverse=True)
     times = seconds_before(users, impressions, first) if Need.TIMES in needs else None
-    return _Histories(unique[:, 0], unique[:, 1], unique[:, 2], times, inverse.reshape(-1))
+    return _Histories(
+        unique[:, 0],
+        unique[:, 1],
+        unique[:, 2],
+        times,
+        inverse.reshape(-1),
+        {name: codes[torch.from_numpy(first)] for name, codes in attributes.items()},
+    )
 
 
 def encode_catalog(pipeline: Pipeline, rows: NDArray[Any], device: torch.device) -> Tensor:
@@ -89,7 +112,7 @@ def cached(
     """Scores in the flat order of `impressions.candidates.values`."""
     device = next(pipeline.parameters()).device
     scores = np.empty(len(impressions.candidates.values), np.float32)
-    histories = _distinct(impressions, users, pipeline.needs)
+    histories = _distinct(impressions, users, pipeline.needs, _told(pipeline, impressions))
     used = _used_items(impressions, users, histories)
     place = np.zeros(int(used.max(initial=0)) + 1, np.int64)
     place[used] = np.arange(1, len(used) + 1)
@@ -126,7 +149,21 @@ def _encoded(
         rows, mask = _slices(users.history, histories.start[chunk], lengths).padded(longest)
         times = None if histories.times is None else histories.times.take(chunk).padded(longest)[0]
         needs = pipeline.needs_of(
-            Seen(user=histories.user[chunk], history=rows.astype(np.int64), times=times)
+            Seen(
+                user=histories.user[chunk],
+                history=rows.astype(np.int64),
+                times=times,
+                impression={
+                    name: codes[torch.from_numpy(chunk)] for name, codes in histories.impression.items()
+                },
+                signals=signals_of(
+                    users,
+                    pipeline.gather.signals,
+                    histories.start[chunk],
+                    histories.stop[chunk],
+                    longest,
+                ),
+            )
         )
         vectors = functional.embedding(torch.from_numpy(place[rows]).to(table.device), table)
         user = pipeline.encode_users(vectors, torch.from_numpy(mask).to(table.device), needs)
@@ -139,6 +176,8 @@ def _for_scoring(needs: Needs, asked: frozenset[Need]) -> Needs:
         needs,
         times=needs.times if Need.TIMES in asked else None,
         history=needs.history if Need.ATTRIBUTES in asked else {},
+        signals=needs.signals if Need.SIGNALS in asked else {},
+        impression={},  # of each impression, not of the user: `_score_chunk` finds them
         tokens=needs.tokens if Need.TOKENS in asked else None,
         token_slots=needs.token_slots if Need.TOKENS in asked else None,
     )
@@ -147,7 +186,7 @@ def _for_scoring(needs: Needs, asked: frozenset[Need]) -> Needs:
 def user_vectors(pipeline: Pipeline, impressions: Impressions, users: Users) -> NDArray[np.float32]:
     """The user of each impression, (n, D) or (n, M, D): for operators that give a user without seeing candidates."""
     device = next(pipeline.parameters()).device
-    histories = _distinct(impressions, users, pipeline.needs)
+    histories = _distinct(impressions, users, pipeline.needs, _told(pipeline, impressions))
     used = _used_items(impressions, users, histories)
     if not len(used):  # nobody has a history: any item will do, since none is looked at
         used = np.ones(1, np.int64)
@@ -223,7 +262,14 @@ def _score_chunk(
     candidate_mask = torch.from_numpy(mask).to(table.device)
     vectors = functional.embedding(torch.from_numpy(place[rows]).to(table.device), table)
     attributes = pipeline.gather.of_candidates(rows.astype(np.int64))
-    needs = attrs.evolve(needs, candidates={name: each.to(table.device) for name, each in attributes.items()})
+    context = (
+        pipeline.gather.of_impressions(impressions, members) if Need.IMPRESSION in pipeline.scoring else {}
+    )
+    needs = attrs.evolve(
+        needs,
+        candidates={name: each.to(table.device) for name, each in attributes.items()},
+        impression={name: each.to(table.device) for name, each in context.items()},
+    )
     given = pipeline.score(user, vectors, candidate_mask, needs).tensor
     scores[flat_positions(starts, lengths)] = given[candidate_mask].cpu().numpy()
 

@@ -39,6 +39,11 @@ class Composite(Sequence):
         """Those that any of its parts reads; all there are where one of them reads all."""
         return _together(part.user_attributes for part in self.inner if Need.PROFILE in _asked(part))
 
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """Those that any of its parts reads; all there are where one of them reads all."""
+        return _together(part.signals for part in self.inner if Need.SIGNALS in _asked(part))
+
 
 def _asked(part: Any) -> frozenset[Need]:
     """In either slot."""

@@ -32,6 +32,11 @@ def needs_for(
         history = codes(context.item_vocabularies, slots, seed=12)
         if candidate_mask is not None:
             candidates = codes(context.item_vocabularies, candidate_mask, seed=13)
+    impression = (
+        codes(context.impression_vocabularies, torch.arange(users) >= 0, seed=16)
+        if Need.IMPRESSION in asked
+        else {}
+    )
     tokens, token_slots = _tokens(lengths, context.input_width) if Need.TOKENS in asked else (None, None)
     times = torch.arange(slots.size(1)).flip(0) * 3600
     return Needs(
@@ -42,7 +47,19 @@ def needs_for(
         candidates=candidates,
         tokens=tokens,
         token_slots=token_slots,
+        impression=impression,
+        signals=_signals(spec, slots) if Need.SIGNALS in asked else {},
     )
+
+
+def _signals(spec: Any, slots: Tensor) -> dict[str, Tensor]:
+    """Name → (B, S): numbers, one of which is missing."""
+    found = {}
+    for place, name in enumerate(spec.signals or ("first", "second")):
+        values = 10 * draw(*slots.shape, seed=17 + place).abs()
+        values[:, 0] = torch.nan
+        found[name] = values.masked_fill(~slots, 0)
+    return found
 
 
 def codes(sizes: Mapping[str, int], mask: Tensor, seed: int) -> dict[str, Tensor]:
@@ -76,7 +93,10 @@ def among(needs: Needs, columns: Any) -> Needs:
 
 def emptied(needs: Needs) -> Needs:
     """The needs of users without history."""
-    changes: dict[str, Any] = {"history": {name: each * 0 for name, each in needs.history.items()}}
+    changes: dict[str, Any] = {
+        "history": {name: each * 0 for name, each in needs.history.items()},
+        "signals": {name: torch.zeros_like(each) for name, each in needs.signals.items()},
+    }
     if needs.times is not None:
         changes["times"] = needs.times * 0
     if needs.token_slots is not None:
@@ -95,7 +115,8 @@ def garbled_tokens(needs: Needs) -> Needs:
 def widened(needs: Needs, count: int) -> Needs:
     """The needs with `count` more slots of padding behind each history."""
     changes: dict[str, Any] = {
-        "history": {name: _longer(each, count) for name, each in needs.history.items()}
+        "history": {name: _longer(each, count) for name, each in needs.history.items()},
+        "signals": {name: _longer(each, count) for name, each in needs.signals.items()},
     }
     for name in ("times", "tokens", "token_slots"):
         value = getattr(needs, name)

@@ -162,6 +162,7 @@ class PredictorTests(ModuleTests):
         changed = {
             Need.ATTRIBUTES: {"history": _others(needs.history), "candidates": _others(needs.candidates)},
             Need.PROFILE: {"profile": _others(needs.profile)},
+            Need.IMPRESSION: {"impression": _others(needs.impression)},
         }
         for need in spec.needs & changed.keys():
             found = _scores(module(*rest, attrs.evolve(needs, **changed[need])))
@@ -171,10 +172,12 @@ class PredictorTests(ModuleTests):
         """Where it asks for all attributes there are, it works on data that has none."""
         if spec.item_attributes or spec.user_attributes:
             return
-        bare = attrs.evolve(context, item_vocabularies={}, user_vocabularies={})
+        bare = attrs.evolve(context, item_vocabularies={}, user_vocabularies={}, impression_vocabularies={})
         *rest, needs = inputs
         found = _scores(
-            build(spec, bare).eval()(*rest, attrs.evolve(needs, history={}, candidates={}, profile={}))
+            build(spec, bare).eval()(
+                *rest, attrs.evolve(needs, history={}, candidates={}, profile={}, impression={})
+            )
         )
         assert torch.isfinite(found).all()
 

@@ -138,6 +138,7 @@ class ModuleTests(SpecTests):
             users=5,
             item_vocabularies=vocabularies(spec, "item_attributes"),
             user_vocabularies=vocabularies(spec, "user_attributes"),
+            impression_vocabularies=vocabularies(spec, "impression_attributes"),
         )
 
     @pytest.fixture

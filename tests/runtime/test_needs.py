@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lego import Dot, Experiment, Mean, Ranking, Recommender, Training, compile  # noqa: A004
+from lego import DeepFM, Dot, Experiment, Mean, Ranking, Recommender, SignalWeight, Training, compile  # noqa: A004
 from lego.compiler.gather import Seen, batch_of
 from lego.contract import Form, Need, Needs, Out
 from lego.data.sampling import draw
 from lego.data.source.movielens import MovieLens
 from lego.data.store import prepare
-from lego.data.table import CATEGORY, LIST, Tables
+from lego.data.table import CATEGORY, LIST, SIGNAL, Tables
 from lego.errors import CompositionError
 from lego.nn.masked import masked_mean
 from lego.ragged import Ragged
@@ -37,10 +37,11 @@ class Made(Source):
     history: int = 4
     timed: bool = True
     grouped: bool = True
+    known: bool = True
 
     def fingerprint(self) -> Any:
         """The options that move tables."""
-        return {"timed": self.timed, "grouped": self.grouped}
+        return {"timed": self.timed, "grouped": self.grouped, "known": self.known}
 
     def files(self) -> Any:
         """None."""
@@ -61,11 +62,14 @@ class Made(Source):
             "history": pa.array([*HISTORIES, [5, 6]], pa.list_(pa.int32())),
             "times": pa.array([*TIMES, [6, 7]], pa.list_(pa.int64())),
             "group": pa.array(["m", "f", "m", None, "f", "f"]).dictionary_encode().cast(CATEGORY),
+            "read_time": pa.array([[1, 2, None], [3, 2, 1], [5, 5], [1, 0, 2, 0], [7, 7], [1, None]], SIGNAL),
         }
         if not self.timed:
             del users["times"]
         if not self.grouped:
             del users["group"]
+        if not self.known:
+            del users["read_time"]
 
         def part(rows: list[tuple[int, int, int | None]]) -> pa.Table:
             count = len(rows)
@@ -78,6 +82,11 @@ class Made(Source):
                     "time": pa.array([time for _, _, time in rows], pa.int64()),
                     "candidates": pa.array([[4, 5, 6, 1]] * count, pa.list_(pa.int32())),
                     "labels": pa.array([[0, 1, 0, 0]] * count, pa.list_(pa.int8())),
+                    **(
+                        {"device": pa.array(["p", "q", "p", None, "z", "p", "q", "q", "q"][:count], CATEGORY)}
+                        if self.known
+                        else {}
+                    ),
                 }
             )
 
@@ -110,6 +119,10 @@ def told(needs: Needs, mask: Tensor) -> Tensor:
         total = total + needs.user * 1.0
     for each in needs.profile.values():
         total = total + 10.0 * each.sum(-1)
+    for each in needs.impression.values():
+        total = total + 5.0 * each.sum(-1)
+    for signal in needs.signals.values():
+        total = total + signal.nan_to_num(nan=-0.5).sum(-1)
     if needs.times is not None:
         total = total + (needs.times / 7.0).masked_fill(~mask, 0).sum(-1)
     for each in needs.history.values():
@@ -146,7 +159,7 @@ class _Asks(nn.Module):
 class AsksAware(Behavior):
     """The same, seen from each candidate."""
 
-    needs: ClassVar[frozenset[Need]] = frozenset(set(Need) - {Need.IMPRESSION, Need.STATES})
+    needs: ClassVar[frozenset[Need]] = frozenset(set(Need) - {Need.STATES})
 
     @property
     def gives(self) -> Form:
@@ -172,7 +185,7 @@ class AsksPredictor(Predictor):
     """A product, moved by the candidate's attributes and the user."""
 
     needs: ClassVar[frozenset[Need]] = frozenset(
-        {Need.ATTRIBUTES, Need.USER, Need.PROFILE, Need.TIMES, Need.TOKENS}
+        {Need.ATTRIBUTES, Need.USER, Need.PROFILE, Need.TIMES, Need.TOKENS, Need.IMPRESSION, Need.SIGNALS}
     )
 
     @property
@@ -199,12 +212,15 @@ class _AsksPredictor(nn.Module):
         return product + needs.candidates["topic"].sum(-1) * own.unsqueeze(-1)
 
 
+ALL = ("USER", "PROFILE", "TIMES", "ATTRIBUTES", "TOKENS", "IMPRESSION", "SIGNALS")
 MODELS: dict[str, tuple[Behavior, Predictor]] = {
-    **{name: (Asks(asked=(name,)), Dot()) for name in ("USER", "PROFILE", "TIMES", "ATTRIBUTES", "TOKENS")},
-    "all": (Asks(asked=("USER", "PROFILE", "TIMES", "ATTRIBUTES", "TOKENS")), Dot()),
+    **{name: (Asks(asked=(name,)), Dot()) for name in ALL},
+    "all": (Asks(asked=ALL), Dot()),
     "aware": (AsksAware(), Dot()),
     "predictor": (Mean(), AsksPredictor()),
     "nothing": (Mean(), Dot()),
+    "fields": (Mean(), DeepFM(hidden=(4,), dropout=0, fields="context")),
+    "weighed": (SignalWeight(Mean()), Dot()),
 }
 
 
@@ -241,8 +257,10 @@ def test_cached_scores_are_the_naive_ones(name):
         ("PROFILE", [(0, 2), (0, 8)], [(0, 1), (6, 7)]),
         ("TIMES", [(0, 8), (6, 7)], [(0, 1), (0, 2)]),
         ("ATTRIBUTES", [(0, 1), (0, 2), (0, 8), (6, 7)], []),
-        ("aware", [(0, 8)], [(0, 1), (0, 2), (6, 7)]),
-        ("predictor", [(0, 8)], [(0, 1), (0, 2), (6, 7)]),
+        ("IMPRESSION", [(0, 2), (1, 8), (6, 7)], [(0, 1), (0, 8)]),
+        ("SIGNALS", [(0, 2), (0, 8), (6, 7)], [(0, 1)]),
+        ("aware", [], [(0, 1), (0, 2), (0, 8), (6, 7)]),
+        ("predictor", [], [(0, 1), (0, 2), (0, 8), (6, 7)]),
     ],
 )
 def test_users_of_one_history_share_a_vector_only_where_that_is_right(name, same, other):
@@ -263,10 +281,10 @@ def test_a_cache_key_that_forgets_a_need_is_seen(monkeypatch, need):
     assert score.cached(made.pipeline, impressions, users) == pytest.approx(right, rel=1e-5, abs=1e-5)
     distinct = score._distinct
 
-    def forgetful(impressions: Any, users: Any, needs: frozenset[Need]) -> Any:
-        whole, less = distinct(impressions, users, needs), distinct(impressions, users, frozenset())
+    def forgetful(impressions: Any, users: Any, needs: frozenset[Need], told: Any) -> Any:
+        whole, less = distinct(impressions, users, needs, told), distinct(impressions, users, frozenset())
         kept = needs - ({need} if need is Need.TIMES else {Need.USER, Need.PROFILE})
-        made = distinct(impressions, users, kept)
+        made = distinct(impressions, users, kept, told)
         first = np.unique(made.of_impression, return_index=True)[1]
         times = whole.times.take(whole.of_impression[first])
         assert len(less.start) < len(whole.start)
@@ -311,6 +329,36 @@ def test_attributes_of_several_values_are_padded_with_nothing():
     assert needs.history["genres"].tolist() == [[[1, 2], [3, 0], [0, 0]]]
     assert needs.history["topic"].tolist() == [[[1], [0], [0]]]
     assert needs.candidates["genres"].tolist() == [[[1, 2, 3], [0, 0, 0]]]
+
+
+def test_attributes_of_impressions_are_those_that_training_met():
+    """Another value than train has is 0, as a missing one; outside of an impression nothing is known."""
+    made = compiled("IMPRESSION")
+    test = made.store.part("test")
+    found = made.pipeline.gather.of_impressions(test, np.array([0, 1, 3, 4]))
+    assert found["device"].tolist() == [[1], [2], [0], [0]]
+    needs = made.pipeline.gather(Seen(user=np.array([0]), history=np.zeros((1, 1), np.int64)))
+    assert needs.impression["device"].tolist() == [[0]]
+
+
+def test_numbers_stand_beside_their_clicks():
+    """Of the most recent clicks where a history is cut; NaN where one is missing, 0 at padding."""
+    made = compiled("SIGNALS")
+    test = made.store.part("test").recent(2)
+    rows = score.impression_rows(test, np.array([0, 2, 6]))
+    batch = batch_of(made.pipeline.gather, test, made.store.users, rows, np.arange(3))
+    assert torch.nan_to_num(batch.needs.signals["read_time"], nan=-1).tolist() == [[2, -1], [2, -1], [0, 0]]
+    given = made.pipeline.gather(Seen(user=np.array([-1]), history=np.array([[3, 0]])))
+    assert torch.nan_to_num(given.signals["read_time"], nan=-1).tolist() == [[-1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"), [("IMPRESSION", "attributes of the impression"), ("SIGNALS", "this data has none")]
+)
+def test_data_without_context_is_refused_for_operators_that_need_it(name, sentence):
+    """Before any weight is made."""
+    with pytest.raises(CompositionError, match=sentence):
+        compiled(name, known=False)
 
 
 def test_data_without_times_is_refused_for_operators_that_need_them():
