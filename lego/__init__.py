@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from lego.data.source.amazon import Amazon
     from lego.data.source.book_crossing import BookCrossing
     from lego.data.source.ebnerd import EBNeRD
+    from lego.data.source.goodreads import Goodreads
     from lego.data.source.hm import HM
     from lego.data.source.mind import MIND
     from lego.data.source.movielens import MovieLens
@@ -171,6 +172,7 @@ _HOME = {
     "GRU": "lego.sequence.gru",
     "Gate": "lego.sequence.gate",
     "GloVe": "lego.tokens.glove",
+    "Goodreads": "lego.data.source.goodreads",
     "HM": "lego.data.source.hm",
     "HSTU": "lego.sequence.hstu",
     "History": "lego.behavior.history",
@@ -313,6 +315,7 @@ __all__ = [
     "Flat",
     "Gate",
     "GloVe",
+    "Goodreads",
     "History",
     "Hit",
     "InterestAttention",

@@ -27,6 +27,7 @@ FAMILIAR = {
     "BookCrossing": "BookCrossing('raw')",
     "HM": "HM('raw')",
     "Prepared": "Prepared('prepared')",
+    "Goodreads": "Goodreads('raw')",
     "Amazon": "Amazon('raw')",
     "Embedding": "Embedding('items.npy')",
     "ScoreFile": "ScoreFile('scores.parquet')",

@@ -39,6 +39,7 @@ GIVEN: dict[str, tuple[Any, ...]] = {
     "BookCrossing": ("raw",),
     "HM": ("raw",),
     "Prepared": ("prepared",),
+    "Goodreads": ("raw",),
     "Amazon": ("raw",),
     "Embedding": ("items.npy",),
     "SemanticID": ("items.npy",),

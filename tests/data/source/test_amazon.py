@@ -364,4 +364,4 @@ def test_models_train_and_are_evaluated_on_real_rows(shared_data, tmp_path):
     """By text, by ids, and by a frozen language model."""
     from tests.data.source.trial import trial
 
-    trial(Amazon(shared_data / "amazon", core=8, minimum=8, users=30), tmp_path)
+    trial(Amazon(shared_data / "amazon", core=5, users=30), tmp_path)
