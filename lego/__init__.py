@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from lego.data.source.ebnerd import EBNeRD
     from lego.data.source.goodreads import Goodreads
     from lego.data.source.hm import HM
+    from lego.data.source.lastfm import LastFM
     from lego.data.source.mind import MIND
     from lego.data.source.movielens import MovieLens
     from lego.data.source.pens import PENS
@@ -184,6 +185,7 @@ _HOME = {
     "LSTM": "lego.sequence.lstm",
     "LSTUR": "lego.behavior.lstur",
     "Last": "lego.sequence.last",
+    "LastFM": "lego.data.source.lastfm",
     "LateInteraction": "lego.predictor.late_interaction",
     "LinearRecurrence": "lego.sequence.linear_recurrence",
     "LogLoss": "lego.metric.log_loss",
@@ -322,6 +324,7 @@ __all__ = [
     "ItemID",
     "LLaMA",
     "Last",
+    "LastFM",
     "LateInteraction",
     "LinearRecurrence",
     "LogLoss",

@@ -24,6 +24,7 @@ FAMILIAR = {
     "PENS": "PENS('raw')",
     "RecBench": "RecBench('raw')",
     "MovieLens": "MovieLens('raw')",
+    "LastFM": "LastFM('raw')",
     "BookCrossing": "BookCrossing('raw')",
     "HM": "HM('raw')",
     "Prepared": "Prepared('prepared')",

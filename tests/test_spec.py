@@ -36,6 +36,7 @@ GIVEN: dict[str, tuple[Any, ...]] = {
     "PENS": ("raw",),
     "RecBench": ("raw",),
     "MovieLens": ("raw",),
+    "LastFM": ("raw",),
     "BookCrossing": ("raw",),
     "HM": ("raw",),
     "Prepared": ("prepared",),

@@ -123,6 +123,17 @@ class Layout:
 CSV = Layout()
 
 
+def encoding_of(path: Path) -> str:
+    """UTF-8 where the file is that throughout, else Latin-1: for files that are said to be either."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            while file.read(1 << 20):
+                pass
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "utf-8"
+
+
 def read_rows(
     path: Path, columns: Sequence[Column], problems: Problems, layout: Layout = CSV
 ) -> pa.Table | None:

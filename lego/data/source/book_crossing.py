@@ -21,7 +21,7 @@ from lego.data.events import gather
 from lego.data.interactions import Raw
 from lego.data.official import official_files
 from lego.data.problems import Problems
-from lego.data.reader import CSV, Column, Layout, read_pieces, refuse_repeats, values_of
+from lego.data.reader import CSV, Column, Layout, encoding_of, read_pieces, refuse_repeats, values_of
 from lego.data.table import flat
 from lego.data.unrated import PartlyRated
 from lego.spec import operator
@@ -203,12 +203,4 @@ def _layout(path: Path) -> Layout:
     """How the file is written: the dump has semicolons and backslashes before quotes."""
     if path.name not in _DUMP:
         return CSV
-    try:
-        with path.open(encoding="utf-8") as file:
-            while file.read(1 << 20):
-                pass
-    except UnicodeDecodeError:
-        coding = "latin-1"
-    else:
-        coding = "utf-8"
-    return Layout(delimiter=";", encoding=coding, quotes=True, escape="\\")
+    return Layout(delimiter=";", encoding=encoding_of(path), quotes=True, escape="\\")
