@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lego.content.topic_aware import TopicAware
     from lego.content.views import Views
     from lego.content.whitened_experts import WhitenedExperts
+    from lego.data.source.adressa import Adressa
     from lego.data.source.amazon import Amazon
     from lego.data.source.book_crossing import BookCrossing
     from lego.data.source.ebnerd import EBNeRD
@@ -129,6 +130,7 @@ if TYPE_CHECKING:
 _HOME = {
     "AUC": "lego.metric.auc",
     "Additive": "lego.sequence.additive",
+    "Adressa": "lego.data.source.adressa",
     "Amazon": "lego.data.source.amazon",
     "Attention": "lego.sequence.attention",
     "AutoInt": "lego.predictor.auto_int",
@@ -289,6 +291,7 @@ __all__ = [
     "PNN",
     "XMIND",
     "Additive",
+    "Adressa",
     "Amazon",
     "Attention",
     "AutoInt",

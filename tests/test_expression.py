@@ -19,6 +19,7 @@ from lego.expression import SPEAKING, from_json, to_json, write
 from lego.spec import Choice, FrozenMap, Spec, any_of, cases, field_names
 
 FAMILIAR = {
+    "Adressa": "Adressa('raw')",
     "EBNeRD": "EBNeRD('raw')",
     "MIND": "MIND('raw')",
     "PENS": "PENS('raw')",

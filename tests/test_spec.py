@@ -31,6 +31,7 @@ from lego.spec import (
 )
 
 GIVEN: dict[str, tuple[Any, ...]] = {
+    "Adressa": ("raw",),
     "EBNeRD": ("raw",),
     "MIND": ("raw",),
     "PENS": ("raw",),

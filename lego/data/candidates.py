@@ -191,11 +191,13 @@ def impressions_of_clicks(
     part_of: NDArray[np.int8],
     draw: Callable[[NDArray[np.int64], np.random.Generator], Ragged],
     seed: int,
+    before: NDArray[np.int64] | None = None,
 ) -> tuple[dict[str, pa.Table], int]:
     """An impression for each click of the users' histories: the parts, and how many clicks nothing could be drawn for.
 
     `part_of` is 0 train, 1 dev, 2 test for each click, `draw(owners, generator)` gives the other candidates of clicks of these
-    users. The history of an impression is all clicks of its user before it. Each part has a stream of the seed.
+    users. The history of an impression is all clicks of its user before it, or the first `before` of them where that is given; a
+    click of another part than these makes no impression. Each part has a stream of the seed.
     """
     owner = np.repeat(np.arange(len(history)), history.lengths)
     parts, without = {}, 0
@@ -212,7 +214,9 @@ def impressions_of_clicks(
             "impression": pa.array(np.arange(len(clicks)), pa.int64()),
             "user": pa.array(users, pa.int32()),
             "start": pa.array(np.zeros(len(clicks)), pa.int32()),
-            "stop": pa.array(clicks - history.offsets[users], pa.int32()),
+            "stop": pa.array(
+                clicks - history.offsets[users] if before is None else before[clicks], pa.int32()
+            ),
         }
         if times is not None:
             columns["time"] = pa.array(times.values[clicks], pa.int64())

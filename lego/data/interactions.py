@@ -132,6 +132,18 @@ class Interactions(Source):
 
     # What a source of another kind says otherwise.
 
+    def own_split(
+        self, history: Ragged, value: NDArray[np.float32] | None, dropped: dict[str, int]
+    ) -> tuple[NDArray[np.int8], NDArray[np.int64]] | None:
+        """Of a source with a rule of its own: the part of each click, -1 where it only makes history, and how many clicks of its
+        user are the history of its impression. `value` is flat, as the clicks are; what has no impression is counted.
+        """
+        return None
+
+    def own_rules(self) -> Mapping[str, str]:
+        """The same in words: `split` and `history`."""
+        return {}
+
     def clicked(self, events: Events) -> NDArray[np.bool_]:
         """Which rows are clicks: all of them."""
         return np.ones(len(events), bool)
@@ -351,7 +363,10 @@ class _Maker:
                 return draw_listed(low, owners, source.negatives, generator)
             return draw_unseen(urn, owners, met, source.negatives, generator)
 
-        parts, without = impressions_of_clicks(history, times, self._parts(history, times), draw, source.seed)
+        value = None if events.value is None else events.value[clicked]
+        own = source.own_split(history, value, self.dropped)
+        part, before = (self._parts(history, times), None) if own is None else own
+        parts, without = impressions_of_clicks(history, times, part, draw, source.seed, before)
         self.dropped["impressions_without_negatives"] = without
         return Tables(
             items=_with_text_ids(items),
@@ -428,7 +443,7 @@ class _Maker:
             "candidates": f"the click and up to {source.candidates_in_words()}; places random; seed {source.seed}",
             "missing": source.missing,
         }
-        return said | dict(self.raw.rules)
+        return said | dict(source.own_rules()) | dict(self.raw.rules)
 
 
 def _by_user(item: NDArray[np.int32], user: NDArray[Any], users: int) -> Ragged:
