@@ -713,6 +713,10 @@ class Source(Spec):
     """Where the raw files are had."""
     licence: ClassVar[str] = ""
     """The terms, in a phrase."""
+    task: ClassVar[str] = "clicks"
+    """What a click of it is made of: `clicks`, `ratings`."""
+    proven: ClassVar[str] = ""
+    """What its tests prepare: `real rows` of the official files, or rows written by hand after the `format` alone."""
 
     def fingerprint(self) -> Mapping[str, Any]:
         """What the prepared tables depend on: the options that change them (not `history`)."""

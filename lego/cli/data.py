@@ -21,7 +21,12 @@ data = typer.Typer(
 
 
 @data.command("list")
-def list_(as_json: bool = typer.Option(False, "--json", help="Print one JSON document.")) -> None:
+def list_(
+    folder: Path | None = typer.Option(
+        None, "--in", metavar="FOLDER", help="Say of each whether its files are there."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+) -> None:
     """List the data sets: what they hold, the files each needs and where to get them."""
     from lego import catalog
     from lego.cli.output import print_json
@@ -30,7 +35,11 @@ def list_(as_json: bool = typer.Option(False, "--json", help="Print one JSON doc
     rows = []
     for entry in catalog.entries("source"):
         try:
-            rows.append(_about(entry.name, catalog.load_entry(entry)))
+            found = catalog.load_entry(entry)
+            about = _about(entry.name, found)
+            if folder is not None:
+                about["found"] = _found(found, folder)
+            rows.append(about)
         except CatalogError as problem:
             typer.echo(str(problem), err=True)
     if as_json:
@@ -44,10 +53,19 @@ def list_(as_json: bool = typer.Option(False, "--json", help="Print one JSON doc
 
 @data.command()
 def prepare(
-    source: str = typer.Argument(..., metavar="SOURCE", help="The data set, as `lego data list` names it."),
-    raw: str = typer.Argument(
-        ..., metavar="RAW", help="The folder of its raw files; of Tables the table of items."
+    source: str | None = typer.Argument(
+        None, metavar="SOURCE", help="The data set, as `lego data list` names it; none with --items."
     ),
+    raw: str | None = typer.Argument(
+        None, metavar="RAW", help="The folder of its raw files; of Tables the table of items."
+    ),
+    items: str | None = typer.Option(
+        None, "--items", metavar="FILE", help="The items of your own data, with --log."
+    ),
+    log: str | None = typer.Option(
+        None, "--log", metavar="FILE", help="Its log: impressions, rows or sequences, whichever it holds."
+    ),
+    users: str | None = typer.Option(None, "--users", metavar="FILE", help="Its users, where there are any."),
     out: Path | None = typer.Option(
         None, "--out", metavar="DIR", help="The folder to write; below LEGO_HOME unless given."
     ),
@@ -69,6 +87,7 @@ def prepare(
     from lego.home import home
 
     begun = time.perf_counter()
+    source, raw, changes = _named_source(source, raw, items, log, users, changes)
     made = _source(source, raw, changes)
     try:
         list(made.files())
@@ -98,13 +117,49 @@ def describe(
     """Count what is in a prepared folder: items, users, impressions, attributes, and what was left out."""
     from lego.cli.output import print_json
     from lego.data.describe import describe as described
+    from lego.data.describe import histograms
     from lego.data.store import Store
 
     store = Store.open(folder)
     if as_json:
         print_json(_record(store, store.manifest["seconds"]))
         return
-    for line in _lines(described(store)):
+    told = described(store)
+    warnings = told.pop("warnings")
+    for line in [*_lines(told), *histograms(store)]:
+        typer.echo(line)
+    for warning in warnings:
+        typer.echo(typer.style(f"warning: {warning}", fg="yellow"), err=True)
+
+
+@data.command()
+def join(
+    folder: Path = typer.Argument(..., metavar="DIR", help="A prepared folder; it stays as it is."),
+    table: Path = typer.Argument(
+        ..., metavar="TABLE", help="A table with ids and new attributes: Parquet, CSV, JSON lines."
+    ),
+    out: Path | None = typer.Option(
+        None, "--out", metavar="NEW", help="The folder to write; DIR-joined unless given."
+    ),
+    of: str = typer.Option("items", "--of", help="items or users: whose attributes they are."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+) -> None:
+    """Add attributes from a side table to a copy of a prepared folder, so that models read them by name."""
+    from lego.cli.output import print_json
+    from lego.data.join import join as joined
+
+    store = joined(folder, table, out or folder.with_name(f"{folder.name}-joined"), of=of)
+    about = store.manifest["joined"][-1]
+    record = {
+        "path": str(store.path),
+        "attributes": about["attributes"],
+        "rows": about["rows"],
+        "unmatched": about["unmatched"],
+    }
+    if as_json:
+        print_json(record)
+        return
+    for line in _lines(record):
         typer.echo(line)
 
 
@@ -139,6 +194,24 @@ def sample(
             typer.echo(line)
 
 
+def _found(source: Any, folder: Path) -> str:
+    """The folder, at FOLDER or just below it, whose files this source would read; empty where there is none."""
+    from lego.errors import LegoError
+    from lego.spec import positional_names
+
+    if not isinstance(source, type) or positional_names(source)[:1] != ("path",):
+        return ""
+    below = sorted(each for each in folder.iterdir() if each.is_dir()) if folder.is_dir() else []
+    for place in (folder, *below):
+        try:
+            made: Any = source(str(place))
+            if list(made.files()):
+                return str(place)
+        except (LegoError, OSError):  # its files are not here
+            continue
+    return ""
+
+
 def _about(name: str, source: Any) -> dict[str, Any]:
     """A row of the list, from what the class says of itself; a function says nothing."""
     return {
@@ -149,7 +222,39 @@ def _about(name: str, source: Any) -> dict[str, Any]:
         "files": list(getattr(source, "official_files", ())),
         "url": getattr(source, "url", ""),
         "licence": getattr(source, "licence", ""),
+        "task": getattr(source, "task", ""),
+        "proven": getattr(source, "proven", ""),
     }
+
+
+def _named_source(
+    source: str | None,
+    raw: str | None,
+    items: str | None,
+    log: str | None,
+    users: str | None,
+    changes: list[str],
+) -> tuple[str, str, list[str]]:
+    """SOURCE, RAW and options as they are, or what --items, --log and --users say of tables of one's own."""
+    from lego.data.guess import log_option
+    from lego.errors import DataError, Problem
+
+    wrong = None
+    if items is None and log is None and users is None:
+        if source is not None and raw is not None:
+            return source, raw, changes
+        wrong = "SOURCE and RAW are needed, or --items and --log"
+    elif source is not None:
+        wrong = "SOURCE is given beside --items or --log"
+    elif items is None or log is None:
+        wrong = f"--{'items' if items is None else 'log'} is missing"
+    if wrong is None and items is not None and log is not None:
+        more = [f"{log_option(log)}={log!r}", *([] if users is None else [f"users={users!r}"])]
+        return "Tables", items, [*more, *changes]
+    fix = "lego data prepare MIND raw/, or lego data prepare --items items.csv --log log.csv --out prepared/"
+    error = DataError([Problem("lego data prepare", wrong or "", fix)])
+    error.wrong_use = True
+    raise error
 
 
 def _source(name: str, raw: str, changes: list[str]) -> Source:

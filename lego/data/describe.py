@@ -65,10 +65,111 @@ def describe(store: Store) -> dict[str, Any]:
             for name, kind in store.user_attributes.items()
             if users.attributes is not None
         },
+        "warnings": doubts(store),
         "dropped": dict(store.manifest["dropped"]),
         "rules": dict(store.manifest["rules"]),
         "seconds": store.manifest["seconds"],
     }
+
+
+def doubts(store: Store) -> list[str]:
+    """What would make results on this data doubtful, a sentence each; empty where nothing was found."""
+    users, parts = store.users, {part: store.part(part) for part in store.parts}
+    found = []
+    codes = flat(users.user_ids.dictionary_encode().indices) if len(users) else np.empty(0, np.int64)
+    keys = {}
+    for name, part in parts.items():
+        if not len(part):
+            found.append(f"{name}: there is no impression in it")
+            continue
+        if not part.labels.any():
+            found.append(f"{name}: no candidate is clicked")
+        elif part.labels.all():
+            found.append(f"{name}: every candidate is clicked, so there is nothing to tell apart")
+        keys[name] = _identities(part, codes)
+        again = len(part) - len(np.unique(keys[name]))
+        if again:
+            found.append(f"{name}: {again:,} impressions are there twice, with one user, time and candidates")
+    for name in ("dev", "test"):
+        if "train" in keys and name in keys:
+            both = int(np.isin(np.unique(keys[name]), keys["train"]).sum())
+            if both:
+                found.append(
+                    f"{name}: {both:,} of its impressions are in train too, so they are known before"
+                )
+    if str(store.manifest["rules"].get("split", "")).startswith("by user"):
+        for name in ("dev", "test"):
+            if "train" in keys and name in keys:
+                both = len(np.intersect1d(codes[parts[name].user], codes[parts["train"].user]))
+                if both:
+                    found.append(
+                        f"{name}: {both:,} users are in train too, which the split by user rules out"
+                    )
+    found += _late_training(parts, codes)
+    return found
+
+
+def _identities(part: Impressions, codes: NDArray[Any]) -> NDArray[np.uint64]:
+    """A number for each impression that two have in common where user, time and candidates with labels are the same."""
+    mixed = _mixed(part.candidates.values.astype(np.uint64) * np.uint64(2) + part.labels.astype(np.uint64))
+    sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed, dtype=np.uint64)])
+    shown = sums[part.candidates.offsets[1:]] - sums[part.candidates.offsets[:-1]]
+    time = np.zeros(len(part), np.uint64) if part.time is None else part.time.astype(np.uint64)
+    seen = part.stop.astype(np.uint64) if part.time is None else np.zeros(len(part), np.uint64)
+    return _mixed(_mixed(_mixed(codes[part.user].astype(np.uint64)) + time) + seen) + shown
+
+
+def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The finaliser of splitmix64 (Steele et al. 2014): numbers that look random, the same for the same."""
+    values = values + np.uint64(0x9E3779B97F4A7C15)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(values ^ (values >> np.uint64(31)))
+
+
+def _late_training(parts: Mapping[str, Impressions], codes: NDArray[Any]) -> list[str]:
+    """Users whose train impressions come after one of dev or test: training has seen what is to be predicted."""
+    train = parts.get("train")
+    if train is None or train.time is None or not len(train):
+        return []
+    latest = np.full(int(codes.max(initial=-1)) + 1, -1, np.int64)
+    np.maximum.at(latest, codes[train.user], train.time)
+    found = []
+    for name in ("dev", "test"):
+        part = parts.get(name)
+        if part is None or part.time is None or not len(part):
+            continue
+        late = int(((part.time >= 0) & (latest[codes[part.user]] > part.time)).sum())
+        if late:
+            found.append(
+                f"{name}: {late:,} impressions are earlier than the latest train impression of their user"
+            )
+    return found
+
+
+def histograms(store: Store, width: int = 30) -> list[str]:
+    """Lengths of the histories and counts of candidates over all parts, as bars of text."""
+    parts = [store.part(part) for part in store.parts]
+    told = {
+        "items in a history": np.concatenate([part.stop - part.start for part in parts]),
+        "candidates of an impression": np.concatenate([part.candidates.lengths for part in parts]),
+    }
+    lines = []
+    for title, values in told.items():
+        if not len(values):
+            continue
+        top = int(values.max())
+        edges = np.unique(np.concatenate([[0, 1, 2], 2 ** np.arange(2, max(3, top.bit_length() + 1))]))
+        counts = np.histogram(values, np.append(edges, np.inf))[0]
+        lines += ["", title]
+        for place, count in enumerate(counts.tolist()):
+            if edges[place] > top:
+                break
+            last = min(top, int(edges[place + 1]) - 1) if place + 1 < len(edges) else top
+            name = f"{edges[place]}" if last <= edges[place] else f"{edges[place]}-{last}"
+            bar = "#" * round(width * count / counts.max())
+            lines.append(f"  {name:>12}  {bar:<{width}}  {count:,}")
+    return lines
 
 
 def dropped_line(manifest: Mapping[str, Any]) -> str | None:

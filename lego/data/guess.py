@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lego.data.frame import Frame
+from lego.data.frame import Frame, read_frame
 from lego.data.problems import Problems
 from lego.data.table import CATEGORY, flat
 from lego.errors import did_you_mean
@@ -236,3 +236,19 @@ def _budget(column: pa.ChunkedArray) -> int:
     foreign = flat(pc.subtract(pc.binary_length(texts), pc.utf8_length(texts)))
     tokens = float(np.quantile(1.5 * words + 0.5 * foreign, 0.95))
     return int(min(high, max(low, np.ceil(tokens))))
+
+
+def log_option(path: str) -> str:
+    """Which option of `Tables` a log is for, by the names of its columns: `impressions`, `rows` or `sequences`."""
+    problems = Problems()
+    frame = read_frame(path, "log", problems)
+    problems.raise_any()
+    assert frame is not None  # it is None only where there is a problem
+    there = {plain(name) for name in frame.columns}
+
+    def has(role: str) -> bool:
+        return any(there & set(tier) for tier in NAMES[role])
+
+    if has("candidates"):
+        return "impressions"
+    return "sequences" if has("items") and not has("item") else "rows"

@@ -172,6 +172,7 @@ class Ratings(Interactions):
     """
 
     event: ClassVar[str] = "ratings"
+    task: ClassVar[str] = "ratings"
     lowest: ClassVar[float] = 1.0
     """The lowest rating that can be given."""
     highest: ClassVar[float] = 5.0

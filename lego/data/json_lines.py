@@ -25,6 +25,7 @@ import pyarrow.json
 from numpy.typing import NDArray
 
 from lego.data.problems import Problems
+from lego.data.progress import count
 
 _PIECE = 1 << 24
 """Bytes that are read at a time."""
@@ -100,6 +101,7 @@ def read_json_lines(
                 read = _by_line(file.name, block, first, fields, _literal if literal else _json, problems)
             table, numbers = read
             rows += table.num_rows
+            count(table.num_rows, len(block))
             if table.num_rows:
                 yield table.append_column(LINE, pa.array(numbers)) if lines else table
     except (OSError, EOFError, zlib.error) as failure:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lego.data.problems import LIMIT, Problems
+from lego.data.progress import count
 from lego.data.raw_file import BROKEN, RawFile, broken
 from lego.data.table import flat
 from lego.ragged import Ragged
@@ -97,7 +98,9 @@ def batches(file: RawFile, columns: Mapping[str, Wanted], problems: Problems) ->
             if len(problems) > wrong:
                 return
             there = [name for name in columns if name in schema.names]
-            yield from parquet.iter_batches(_ROWS, columns=there)
+            for batch in parquet.iter_batches(_ROWS, columns=there):
+                count(batch.num_rows)
+                yield batch
     except pa.ArrowException as failure:
         what = f"is not a Parquet file that can be read: {failure}"
         problems.add(file.label, what, "download it again")

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from lego.data.problems import Problems
+from lego.data.progress import count
 from lego.errors import Problem, did_you_mean
 
 _WHOLE = re.compile(r"\s*-?\d+\s*")
@@ -188,6 +189,7 @@ def read_pieces(
             _refuse_breaks(piece, columns, layout)
             _refuse_out_of_range(piece, columns)
             rows += piece.num_rows
+            count(piece.num_rows, batch.nbytes)
             if piece.num_rows:
                 yield piece
     except pa.ArrowInvalid as failure:

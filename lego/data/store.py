@@ -16,6 +16,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +30,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from lego.data.progress import watched
 from lego.data.table import IMPRESSIONS, PARTS, Tables, flat, ragged
 from lego.errors import DataError, Problem, did_you_mean
 from lego.home import written
@@ -321,13 +323,19 @@ def prepare(
             raise DataError([Problem(str(ready), what, "copy the folder, or leave --out away")])
         return Store.open(ready)
     root = Path(root).expanduser().resolve()
-    _refuse_unwritable(root)
+    refused = _unwritable(root)
     began = time.perf_counter()
     tell("looking at the raw files")
-    files = _describe_files(list(source.files()), root)
+    files = _describe_files(list(source.files()), root, keep=refused is None)
     options = dict(source.fingerprint())
     fingerprint = _fingerprint(source, options, files)
     target = root / f"{type(source).__name__.lower()}-{fingerprint[:12]}"
+    if refused is not None:
+        # What is prepared already is read where it is, though nothing can be written beside it.
+        if to is None and not force and (store := _reusable(target, fingerprint)) is not None:
+            tell(f"found {target}")
+            return store
+        raise refused
     lock = root / f".{target.name}.lock"
     if to is not None:
         target = Path(to).expanduser().resolve()
@@ -335,13 +343,14 @@ def prepare(
             root / f".{hashlib.sha256(os.fsencode(target)).hexdigest()[:16]}.lock"
         )  # nothing is left beside the folder
         root = target.parent
-        _refuse_unwritable(root)
+        if refused := _unwritable(root, "name another folder with --out"):
+            raise refused
     with FileLock(lock):
         if not force and (store := _reusable(target, fingerprint)) is not None:
             tell(f"found {target}")
             return store
         if to is not None:
-            _refuse_occupied(target, force=force)
+            refuse_occupied(target, force=force)
         for leftover in root.glob(
             f".{target.name}.*.partial"
         ):  # of a preparation that was killed: we hold its lock
@@ -350,34 +359,41 @@ def prepare(
         aside.mkdir()
         try:
             tell("reading")
-            tables = source.tables().check()
+            with watched(tell, [file["path"] for file in files]):
+                tables = source.tables().check()
             _refuse_changed(files)
             with written(target):
                 sizes = _write_tables(tables, aside, tell)
                 manifest = _manifest(source, tables, options, files, fingerprint, sizes)
                 manifest["seconds"] = round(time.perf_counter() - began, 3)
                 text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-                _write_durably(aside / MANIFEST, text.encode())
-                _replace_folder(aside, target)
+                write_durably(aside / MANIFEST, text.encode())
+                replace_folder(aside, target)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
     tell(f"wrote {target}")
     return Store.open(target)
 
 
-def _refuse_unwritable(root: Path) -> None:
-    """Makes the folder where it is not there yet; DataError where nothing can be written in it."""
+_ELSEWHERE = (
+    "name a folder for all prepared data that can be written to in LEGO_HOME, or prepare it elsewhere with "
+    "`lego data prepare … --out DIR` and read it with Prepared(DIR)"
+)
+
+
+def _unwritable(root: Path, fix: str = _ELSEWHERE) -> DataError | None:
+    """Makes the folder where it is not there yet; the error to raise where nothing can be written in it."""
     try:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=root):
             pass
     except OSError as failure:
-        fix = "name a folder that can be written to with --out, or for all prepared data in LEGO_HOME"
         problem = Problem(str(root), f"cannot be written to: {failure.strerror}", fix)
-        raise DataError([problem], headline="cannot keep what is prepared") from failure
+        return DataError([problem], headline="cannot keep what is prepared")
+    return None
 
 
-def _refuse_occupied(target: Path, *, force: bool) -> None:
+def refuse_occupied(target: Path, *, force: bool) -> None:
     """Nothing is removed but prepared data, and that only where it was asked for."""
     if target.is_dir() and not any(target.iterdir()):
         return
@@ -433,7 +449,7 @@ def _write_tables(tables: Tables, folder: Path, tell: Progress) -> dict[str, int
         tell(f"writing {name}: {table.num_rows:,} rows")
         path = folder / f"{name}.parquet"
         pq.write_table(table, path, compression="zstd")
-        _sync(path)
+        sync(path)
         sizes[path.name] = path.stat().st_size
     return sizes
 
@@ -491,10 +507,13 @@ def _manifest(
 # --- raw files and their hashes -----------------------------------------------------------------------------------------------
 
 
-def _describe_files(paths: list[Path], root: Path) -> list[dict[str, Any]]:
-    """Name, size and hash of each file. A file whose times and size have not moved since it was hashed is not hashed again."""
+def _describe_files(paths: list[Path], root: Path, *, keep: bool = True) -> list[dict[str, Any]]:
+    """Name, size and hash of each file. A file whose times and size have not moved since it was hashed is not hashed again.
+
+    Hashes are remembered below `root`, unless nothing is to be kept.
+    """
     memory_path = root / ".hashes.json"
-    with FileLock(root / ".hashes.lock"):
+    with FileLock(root / ".hashes.lock") if keep else nullcontext():
         memory = _read_memory(memory_path)
         described = []
         for path in paths:
@@ -503,14 +522,15 @@ def _describe_files(paths: list[Path], root: Path) -> list[dict[str, Any]]:
             if isinstance(remembered, dict) and remembered.get("state") == state:
                 digest = remembered["sha256"]
             else:
-                digest = _sha256(path)
+                digest = sha256_of(path)
                 memory.pop(where, None)
                 if _state(path) == state and time.time_ns() - max(state[1:3]) > _RECENT:
                     memory[where] = {"state": state, "sha256": digest}
             described.append(
                 {"name": path.name, "size": state[0], "sha256": digest, "path": path, "state": state}
             )
-        _write_durably(memory_path, json.dumps(memory, indent=1).encode())
+        if keep:
+            write_durably(memory_path, json.dumps(memory, indent=1).encode())
     return described
 
 
@@ -528,7 +548,8 @@ def _state(path: Path) -> list[int]:
     return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The hash of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -545,7 +566,7 @@ def _refuse_changed(files: list[dict[str, Any]]) -> None:
 # --- writing that a crash cannot halve ----------------------------------------------------------------------------------------
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Waits until a file or, where the system can, a folder is on disk."""
     if path.is_dir() and os.name == "nt":
         return
@@ -556,7 +577,8 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-def _write_durably(path: Path, content: bytes) -> None:
+def write_durably(path: Path, content: bytes) -> None:
+    """Writes a file whole, or not at all."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     with aside.open("wb") as file:
         file.write(content)
@@ -565,12 +587,12 @@ def _write_durably(path: Path, content: bytes) -> None:
     aside.replace(path)
 
 
-def _replace_folder(aside: Path, target: Path) -> None:
+def replace_folder(aside: Path, target: Path) -> None:
     """Puts a finished folder in its place. One that stands there is moved out of the way first, and then removed."""
-    _sync(aside)
+    sync(aside)
     old = aside.with_name(f".{target.name}.old.partial")
     if target.exists():
         target.rename(old)
     aside.rename(target)
-    _sync(target.parent)
+    sync(target.parent)
     shutil.rmtree(old, ignore_errors=True)

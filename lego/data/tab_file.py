@@ -10,6 +10,7 @@ import pyarrow.csv
 
 from lego.data.guess import plain
 from lego.data.problems import Problems
+from lego.data.progress import count
 from lego.data.raw_file import BROKEN, RawFile, broken
 from lego.errors import Problem
 
@@ -152,7 +153,9 @@ class TabFile:
                 ),
             ) as reader,
         ):
-            yield from reader
+            for block in reader:
+                count(block.num_rows, block.nbytes)
+                yield block
 
 
 def ensure(holds: bool, reason: str) -> None:  # noqa: FBT001 - it reads as a sentence

@@ -58,6 +58,8 @@ def test_data_sets_are_listed_with_what_they_need(lego):
         "files": ["movies.csv", "ratings.csv"],
         "url": MovieLens.url,
         "licence": MovieLens.licence,
+        "task": "ratings",
+        "proven": "real rows",
     }
     assert "Prepared" in rows
     out = lego("data", "list").out
@@ -325,3 +327,52 @@ def test_an_unknown_part_says_which_there_are(lego, prepared):
     answer = lego("data", "sample", prepared["path"], "--part", "tset")
     assert answer.code == 1
     assert "Did you mean 'test'" in answer.err
+
+
+def test_a_folder_is_searched_for_data_sets(lego, raw):
+    """The files of a data set at the folder or just below it; nothing is found where there are none."""
+    for folder in (raw, raw.parent):
+        rows = {row["name"]: row["found"] for row in lego("data", "list", "--in", folder, "--json").json}
+        assert rows["MovieLens"] == str(raw)
+        assert rows["MIND"] == rows["Tables"] == ""
+
+
+def test_your_own_tables_need_no_source(lego, own, tmp_path):
+    """--items and --log alone; which kind of log it is stands in its columns."""
+    own(b"item_id,title\na,One\nb,Two\nc,Three\n", b"user,item\nu,a\nu,b\nu,c\nv,c\nv,b\nv,a\n")
+    words = ("data", "prepare", "--items", tmp_path / "items.csv")
+    made = lego(
+        *words,
+        "--log",
+        tmp_path / "rows.csv",
+        "--out",
+        tmp_path / "made",
+        "--set",
+        "missing='drop'",
+        "--json",
+    )
+    assert made.code == 0
+    assert made.json["users"] == 2
+    for wrong, sentence in (
+        (words, "--log is missing"),
+        ((*words[:2], "--log", tmp_path / "rows.csv"), "--items is missing"),
+        (("data", "prepare", "MIND", "raw", *words[2:]), "SOURCE is given beside"),
+        (("data", "prepare", "MIND"), "SOURCE and RAW are needed"),
+    ):
+        answer = lego(*wrong)
+        assert answer.code == 2
+        assert sentence in answer.err
+
+
+def test_attributes_are_joined_and_described(lego, prepared, tmp_path):
+    """A side table makes a new folder; the old one stays."""
+    (tmp_path / "more.csv").write_text("item_id,mood\n1,dark\n2,light\n99,none\n")
+    answer = lego(
+        "data", "join", prepared["path"], tmp_path / "more.csv", "--out", tmp_path / "new", "--json"
+    )
+    assert answer.json["unmatched"] == 1
+    assert answer.json["rows"] == 2
+    assert "mood" in Store.open(tmp_path / "new").attributes
+    assert "mood" not in Store.open(prepared["path"]).attributes
+    told = lego("data", "describe", tmp_path / "new")
+    assert "candidates of an impression" in told.out

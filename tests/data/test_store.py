@@ -210,7 +210,7 @@ def test_the_folder_is_named_by_source_and_fingerprint(raw, root):
 def made(monkeypatch):
     """Counts how often tables are made and files hashed."""
     counts = {"tables": 0, "hashed": 0}
-    tables, sha256 = Tiny.tables, module._sha256
+    tables, sha256 = Tiny.tables, module.sha256_of
 
     def count_tables(self):
         counts["tables"] += 1
@@ -221,7 +221,7 @@ def made(monkeypatch):
         return sha256(path)
 
     monkeypatch.setattr(Tiny, "tables", count_tables)
-    monkeypatch.setattr(module, "_sha256", count_hashed)
+    monkeypatch.setattr(module, "sha256_of", count_hashed)
     return counts
 
 
@@ -303,13 +303,13 @@ KILLED = """
 import sys, time
 from lego.data import store
 from lego.data.source.movielens import MovieLens
-whole = store._write_durably
+whole = store.write_durably
 def stop(path, content):
     if path.name == store.MANIFEST:
         print("half", flush=True)
         time.sleep(60)
     whole(path, content)
-store._write_durably = stop
+store.write_durably = stop
 store.prepare(MovieLens(sys.argv[1], users=20), sys.argv[2])
 """
 
@@ -488,3 +488,25 @@ def test_prepared_asks_which_where_there_are_several(raw, root):
     with pytest.raises(DataError, match="holds 2 prepared folders") as caught:
         Prepared(str(root)).ready()
     assert all(name in str(caught.value) for name in names)
+
+
+def test_what_is_prepared_is_read_below_a_root_that_cannot_be_written_to(raw, root, monkeypatch):
+    """A folder that others prepared, on a disk that is read-only here; what would have to be written is refused."""
+    made = prepare(Tiny(str(raw)), root)
+    before = sorted(path.name for path in root.iterdir())
+
+    def refuse(*args, **options):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(module.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr(module, "FileLock", refuse)
+    monkeypatch.setattr(module, "write_durably", refuse)
+    assert prepare(Tiny(str(raw)), root).path == made.path
+    assert sorted(path.name for path in root.iterdir()) == before
+    for options in ({"force": True}, {}):
+        source = Tiny(str(raw), flavor="plain" if options else "other")
+        with pytest.raises(
+            DataError,
+            match=r"Read-only file system\n    fix: name a folder for all .* LEGO_HOME, or .*--out DIR",
+        ):
+            prepare(source, root, **options)

@@ -48,6 +48,7 @@ class Amazon(Ratings):
     official_files: ClassVar[tuple[str, ...]] = ("meta_CATEGORY.json.gz", "CATEGORY_5.json.gz")
     url: ClassVar[str] = URL
     licence: ClassVar[str] = "none stated; research use, with citation"
+    proven: ClassVar[str] = "real rows"
 
     category: str | None = None
     log: Literal["core", "all", "ratings"] | None = None

@@ -127,6 +127,7 @@ class EBNeRD(Source):
     )
     url: ClassVar[str] = "https://recsys.eb.dk/dataset/"
     licence: ClassVar[str] = "EB-NeRD research licence: non-commercial; no redistribution"
+    proven: ClassVar[str] = "real rows"
 
     path: str = attrs.field(kw_only=False, converter=path_text, metadata=PATH, validator=is_text)
     split: Literal["official", "time"] = "official"

@@ -48,6 +48,7 @@ class MovieLens(Ratings):
     licence: ClassVar[str] = (
         "research only; redistribution under the same terms; no commercial use without permission"
     )
+    proven: ClassVar[str] = "real rows"
 
     def files(self) -> Iterable[Path]:
         """The files of the edition in the folder; DataError with where to get them."""

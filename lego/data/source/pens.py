@@ -62,6 +62,7 @@ class PENS(Source):
     official_files: ClassVar[tuple[str, ...]] = ("PENS.zip (news.tsv, train.tsv, valid.tsv)",)
     url: ClassVar[str] = "https://msnews.github.io/pens.html"
     licence: ClassVar[str] = "Microsoft Research License Terms: non-commercial research; no redistribution"
+    proven: ClassVar[str] = "format"
 
     path: str = attrs.field(kw_only=False, converter=path_text, metadata=PATH, validator=is_text)
     dev: float = attrs.field(default=0.1, validator=between(0.0, 1.0))

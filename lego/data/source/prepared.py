@@ -37,6 +37,7 @@ class Prepared(Source):
         "test.parquet",
     )
     licence: ClassVar[str] = "that of the data it was made from"
+    task: ClassVar[str] = "any"
 
     folder: str = attrs.field(kw_only=False, converter=_path_text, metadata=PATH)
     history: int = attrs.field(default=50, validator=ge(1))

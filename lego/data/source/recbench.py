@@ -86,6 +86,7 @@ class RecBench(Source):
     )
     url: ClassVar[str] = "https://github.com/Jyonn/RecBench"
     licence: ClassVar[str] = "that of the data it was made from"
+    proven: ClassVar[str] = "format"
 
     folder: str = attrs.field(kw_only=False, converter=path_text, metadata=PATH, validator=is_text)
     columns: Mapping[str, str] = attrs.field(factory=FrozenMap)

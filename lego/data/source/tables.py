@@ -75,6 +75,7 @@ class Tables(Source):
         "if you like, one table of users",
     )
     licence: ClassVar[str] = "your own"
+    task: ClassVar[str] = "any"
 
     items: str = attrs.field(kw_only=False, converter=_kept("items"), metadata=PATH)
     impressions: str | Mapping[str, str] | None = attrs.field(

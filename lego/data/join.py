@@ -1,0 +1,139 @@
+"""Attributes from a side table, added to a copy of a prepared folder: what was written by a language model, or bought."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from filelock import FileLock
+
+from lego.data.frame import read_frame
+from lego.data.guess import kind_by_values, roles
+from lego.data.problems import Problems
+from lego.data.store import (
+    MANIFEST,
+    Store,
+    refuse_occupied,
+    replace_folder,
+    sha256_of,
+    sync,
+    write_durably,
+)
+from lego.data.table import USERS, kind_of
+from lego.data.values import attribute_of, ids_of, unique_ids
+from lego.errors import DataError, Problem
+from lego.home import written
+
+
+def join(folder: Path, table: Path, to: Path, *, of: str = "items") -> Store:
+    """A copy of the prepared `folder` at `to`, whose items (or users) have the attributes of the table as well.
+
+    The table has a column of ids, and each other column is an attribute, its kind guessed as `Tables` does. An item without a
+    line has null; lines of other ids are counted in the manifest as `unmatched`. Its `joined` says what came from which file.
+    DataError where an attribute of that name is there already, where an id stands twice, or where no id is known. The folder is
+    written aside and renamed, and its fingerprint is of the old one and of the table.
+    """
+    if of not in {"items", "users"}:
+        raise DataError([Problem("--of", f"{of!r} is neither items nor users", "choose one of the two")])
+    store, to = Store.open(folder), Path(to).expanduser().resolve()
+    if to == store.path:
+        raise DataError(
+            [Problem(str(to), "is the folder itself, which stays as it is", "name a new one with --out")]
+        )
+    found = _attributes(store, table, of)
+    digest = sha256_of(table)
+    said = json.dumps([store.fingerprint, digest, of]).encode()
+    about = {
+        "file": table.name,
+        "size": table.stat().st_size,
+        "sha256": digest,
+        "of": of,
+        "attributes": {name: kind_of(column.type) for name, column in found.columns.items()},
+        "rows": found.matched,
+        "unmatched": found.unmatched,
+        "base": store.fingerprint,
+    }
+    with FileLock(to.parent / f".{to.name}.lock"), written(to):
+        refuse_occupied(to, force=False)
+        aside = to.parent / f".{to.name}.{os.getpid()}.partial"
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        try:
+            _write(store, found, about, hashlib.sha256(said).hexdigest(), aside)
+            replace_folder(aside, to)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    return Store.open(to)
+
+
+class _Found:
+    """Columns in the order of the rows of the data, and how many of the table's lines were of use."""
+
+    def __init__(self, columns: dict[str, pa.Array], matched: int, unmatched: int) -> None:
+        self.columns = columns
+        self.matched = matched
+        self.unmatched = unmatched
+
+
+def _attributes(store: Store, table: Path, of: str) -> _Found:
+    problems = Problems()
+    frame = read_frame(table, "table", problems)
+    problems.raise_any()
+    assert frame is not None  # it is None only where there is a problem
+    role = "item" if of == "items" else "user"
+    known = roles(frame, "table", (role,), (), {}, problems, own_id=role)
+    problems.raise_any()
+    ids = ids_of(frame, known.columns[role], problems)
+    problems.raise_any()
+    assert ids is not None
+    unique_ids(frame, known.columns[role], ids, role, "keep one of the lines", problems)
+    there = store.attributes if of == "items" else store.user_attributes
+    taken = {"item_id"} if of == "items" else {*USERS.names, *store.history_signals}
+    columns: dict[str, pa.Array] = {}
+    rows = store.item_ids if of == "items" else store.users.user_ids
+    place = pc.index_in(rows, value_set=ids)
+    for name in known.rest:
+        if name in there or name in taken:
+            what = f"the {of} have {name} already, and nothing is overwritten"
+            problems.add(f"{frame.name}, column {name}", what, "rename the column")
+            continue
+        values = attribute_of(frame, name, kind_by_values(frame.table[name]), problems)
+        if values is not None:
+            columns[name] = values.take(place)
+    if not columns and not len(problems):
+        problems.add(frame.name, "has no column beside the ids", "add the attributes as columns")
+    used = pc.is_in(ids, value_set=rows)
+    matched = int(pc.sum(used).as_py() or 0)
+    if not matched:
+        problems.add(frame.name, f"none of its ids is one of the {of}", "compare the ids with the data's")
+    problems.raise_any()
+    return _Found(columns, matched, len(ids) - matched)
+
+
+def _write(store: Store, found: _Found, about: dict[str, Any], fingerprint: str, aside: Path) -> None:
+    name = f"{about['of']}.parquet"
+    manifest = dict(store.manifest)
+    for each in manifest["tables"]:
+        if each != name:
+            shutil.copyfile(store.path / each, aside / each)
+            sync(aside / each)
+    table = pq.read_table(store.path / name)
+    for column, values in found.columns.items():
+        table = table.append_column(column, values)
+    pq.write_table(table, aside / name, compression="zstd")
+    sync(aside / name)
+    kinds = "attributes" if about["of"] == "items" else "user_attributes"
+    manifest |= {
+        kinds: {**manifest[kinds], **about["attributes"]},
+        "tables": {**manifest["tables"], name: (aside / name).stat().st_size},
+        "fingerprint": fingerprint,
+        "joined": [*manifest.get("joined", []), about],
+    }
+    write_durably(aside / MANIFEST, (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode())
