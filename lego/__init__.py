@@ -36,14 +36,18 @@ if TYPE_CHECKING:
     from lego.content.whitened_experts import WhitenedExperts
     from lego.data.source.adressa import Adressa
     from lego.data.source.amazon import Amazon
+    from lego.data.source.anime import Anime
     from lego.data.source.book_crossing import BookCrossing
     from lego.data.source.ebnerd import EBNeRD
     from lego.data.source.goodreads import Goodreads
     from lego.data.source.hm import HM
     from lego.data.source.lastfm import LastFM
+    from lego.data.source.microlens import MicroLens
     from lego.data.source.mind import MIND
     from lego.data.source.movielens import MovieLens
+    from lego.data.source.netflix import Netflix
     from lego.data.source.pens import PENS
+    from lego.data.source.pog import POG
     from lego.data.source.prepared import Prepared
     from lego.data.source.recbench import RecBench
     from lego.data.source.tables import Tables
@@ -132,6 +136,7 @@ _HOME = {
     "Additive": "lego.sequence.additive",
     "Adressa": "lego.data.source.adressa",
     "Amazon": "lego.data.source.amazon",
+    "Anime": "lego.data.source.anime",
     "Attention": "lego.sequence.attention",
     "AutoInt": "lego.predictor.auto_int",
     "BERT": "lego.content.pretrained",
@@ -202,13 +207,16 @@ _HOME = {
     "Matching": "lego.task.matching",
     "Max": "lego.sequence.maximum",
     "Mean": "lego.sequence.mean",
+    "MicroLens": "lego.data.source.microlens",
     "MovieLens": "lego.data.source.movielens",
     "MultiCNN": "lego.sequence.multi_cnn",
     "NDCG": "lego.metric.ndcg",
+    "Netflix": "lego.data.source.netflix",
     "Numeric": "lego.content.numeric",
     "OPT": "lego.content.pretrained",
     "PENS": "lego.data.source.pens",
     "PNN": "lego.predictor.pnn",
+    "POG": "lego.data.source.pog",
     "Pairwise": "lego.task.pairwise",
     "Poly": "lego.predictor.poly",
     "PolyAttention": "lego.behavior.poly_attention",
@@ -227,12 +235,12 @@ _HOME = {
     "Recommender": "lego.recommender",
     "ScoreFile": "lego.scorer.score_file",
     "SemanticID": "lego.content.semantic_id",
+    "SignalWeight": "lego.behavior.signal_weight",
     "Sum": "lego.sequence.sum",
     "SupervisedContrastive": "lego.task.supervised_contrastive",
     "Tables": "lego.data.source.tables",
     "TargetAttention": "lego.behavior.target_attention",
     "TextSimilarity": "lego.scorer.text_similarity",
-    "SignalWeight": "lego.behavior.signal_weight",
     "TimeDecay": "lego.behavior.time_decay",
     "TopicAware": "lego.content.topic_aware",
     "Training": "lego.experiment",
@@ -289,10 +297,12 @@ __all__ = [
     "OPT",
     "PENS",
     "PNN",
+    "POG",
     "XMIND",
     "Additive",
     "Adressa",
     "Amazon",
+    "Anime",
     "Attention",
     "AutoInt",
     "Bilinear",
@@ -338,8 +348,10 @@ __all__ = [
     "Matching",
     "Max",
     "Mean",
+    "MicroLens",
     "MovieLens",
     "MultiCNN",
+    "Netflix",
     "Numeric",
     "Pairwise",
     "Poly",

@@ -1,0 +1,196 @@
+"""Netflix Prize (Bennett and Lanning 2007, https://doi.org/10.1145/1345448.1345459): ratings of movies by customers.
+
+Reads the copy on Kaggle (combined_data_1.txt to combined_data_4.txt) and the original form (training_set/mv_0000001.txt, …).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from lego.data.columns import as_number, as_text, one, seconds
+from lego.data.events import gather
+from lego.data.interactions import Ratings, Raw
+from lego.data.official import missing_files
+from lego.data.problems import LIMIT, Problems
+from lego.data.split_lines import split_lines
+from lego.data.table import flat
+from lego.errors import DataError
+from lego.spec import operator
+
+_TITLES = ("movie_titles.csv", "movie_titles.txt")
+_BLOCK = 1 << 24
+"""Bytes of ratings that are read at a time; many small files are one block."""
+_TYPES = {"first": pa.string(), "rating": pa.int8(), "day": pa.date32()}
+
+
+@operator
+class Netflix(Ratings):
+    """Movies that customers rated, as impressions, by the rules of `Ratings`.
+
+    - Ratings have a day and no hour: those of one day are in the order of the files, which is that of the movies' numbers.
+    - The files of ratings are read in pieces: a line `123:` says which movie those behind it are of. Where some of the four
+      combined files are not there, the others are read, and the rules name them.
+    - The items are all movies of movie_titles.csv, in its order. A title may hold commas: a line is split at its first two. The
+      year may be missing.
+
+    probe.txt and qualifying.txt are not read: the former names ratings that are among the others, the latter has none.
+    """
+
+    item: ClassVar[str] = "movies"
+    reads: ClassVar[Mapping[str, int]] = {"title": 20}
+    domain: ClassVar[str] = "movies"
+    language: ClassVar[str] = "English"
+    attributes: ClassVar[tuple[str, ...]] = ("title", "year")
+    official_files: ClassVar[tuple[str, ...]] = (
+        "movie_titles.csv",
+        *(f"combined_data_{part}.txt" for part in (1, 2, 3, 4)),
+    )
+    url: ClassVar[str] = "https://www.kaggle.com/datasets/netflix-inc/netflix-prize-data"
+    licence: ClassVar[str] = "research; no redistribution without permission"
+
+    def files(self) -> Iterable[Path]:
+        """The titles, then the files of ratings in the order of their numbers; DataError with where to get them."""
+        folder = Path(self.path).expanduser()
+        titles = [folder / name for name in _TITLES if (folder / name).is_file()]
+        ratings = sorted(folder.glob("combined_data_[0-9].txt")) if folder.is_dir() else []
+        ratings = ratings or sorted(folder.glob("training_set/mv_[0-9]*.txt"))
+        if not titles or not ratings:
+            raise DataError(
+                [missing_files(folder, [self.official_files[:2]], self.url, "the Netflix Prize data")]
+            )
+        return [titles[0], *ratings]
+
+    def read(self, problems: Problems) -> Raw:
+        """Movies and ratings."""
+        titles, *ratings = self.files()
+        found = list(split_lines(titles, ("id", "year", "title"), problems, encoding="latin-1"))
+        events = gather(_ratings(ratings, problems))
+        problems.raise_any()
+        movies = pa.concat_tables(found)
+        names = ", ".join(path.name for path in ratings[:4]) + (", …" if len(ratings) > 4 else "")
+        items = {"item_id": _numbers(one(movies["id"]), titles, problems), "title": as_text(movies["title"])}
+        problems.raise_any()
+        return Raw(
+            items=pa.table({**items, "year": as_number(movies["year"])}),
+            events=events,
+            rules={"order": "day, then the movie's number", "files": names},
+        )
+
+
+def _numbers(ids: pa.Array, path: Path, problems: Problems) -> pa.Array:
+    """The ids as numbers; problems where one is none, or is there again."""
+    first: dict[str, int] = {}
+    for line, each in enumerate(ids.to_pylist(), 1):
+        where = f"{path.name} line {line}"
+        if not each.isdecimal():
+            problems.add(where, f"the number of a movie is expected, {each!r} found", "correct the line")
+        elif first.setdefault(each, line) < line:
+            problems.add(where, f"movie {each} is already in line {first[each]}", "keep one of the lines")
+    return None if len(problems) else pc.cast(ids, pa.int64())
+
+
+def _ratings(paths: Sequence[Path], problems: Problems) -> Iterator[pa.Table]:
+    """Columns user, item, value and time, piece after piece."""
+    movie, empty = -1, True
+    for block in _blocks(paths):
+        try:
+            piece, movie = _parsed(block, movie)
+        except pa.ArrowInvalid:
+            piece = None
+        if piece is None:
+            _complain(paths, problems)
+            return
+        if piece.num_rows:
+            empty = False
+            yield piece
+    if empty:
+        problems.add(paths[0].name, "holds no ratings", "put the complete file in its place")
+
+
+def _blocks(paths: Sequence[Path]) -> Iterator[bytes]:
+    """Whole lines of the files, one file behind the other."""
+    rest = b""
+    for path in paths:
+        with path.open("rb") as file:
+            while more := file.read(_BLOCK):
+                rest += more
+                if len(rest) >= _BLOCK and (end := rest.rfind(b"\n") + 1):
+                    yield rest[:end]
+                    rest = rest[end:]
+        rest += b"\n"
+    if rest.strip():
+        yield rest
+
+
+def _parsed(block: bytes, movie: int) -> tuple[pa.Table | None, int]:
+    """The ratings of a block that begins among those of `movie`, and the movie among whose ratings it ends."""
+    lines = block.replace(b"\r\n", b"\n").replace(b":\n", b":,,\n")
+    table = pyarrow.csv.read_csv(
+        pa.py_buffer(lines),
+        read_options=pyarrow.csv.ReadOptions(column_names=list(_TYPES), block_size=_BLOCK),
+        parse_options=pyarrow.csv.ParseOptions(quote_char=False),
+        convert_options=pyarrow.csv.ConvertOptions(column_types=_TYPES, null_values=[""]),
+    )
+    first = one(table["first"])
+    heads = flat(pc.ends_with(first, ":"))
+    numbers = flat(pc.cast(pc.utf8_rtrim(first, ":"), pa.int64()))
+    known, rating = table.filter(pa.array(~heads)), one(table["rating"])
+    rated = flat(pc.and_(rating.is_valid(), one(table["day"]).is_valid()))
+    values = one(known["rating"])
+    place = np.maximum.accumulate(np.where(heads, np.arange(len(heads)), -1))
+    owner = np.where(place >= 0, numbers[place], movie)
+    wrong = (rated == heads) | (owner < 0) | (numbers < 0)
+    if wrong.any() or pc.any(pc.or_(pc.less(values, 1), pc.greater(values, 5))).as_py():
+        return None, movie
+    made = pa.table(
+        {
+            "user": pa.array(numbers[~heads]),
+            "item": pa.array(owner[~heads]),
+            "value": pc.cast(values, pa.float32()),
+            "time": seconds(known["day"]),
+        }
+    )
+    return made, int(owner[-1]) if len(owner) else movie
+
+
+def _complain(paths: Sequence[Path], problems: Problems) -> None:
+    """What is wrong in which line."""
+    movie, before = False, len(problems)
+    fix = "compare the line with the official file"
+    for path in paths:
+        with path.open("rb") as file:
+            for number, raw in enumerate(file, 1):
+                line = raw.decode("latin-1").strip()
+                if line.removesuffix(":").isdecimal() and line.endswith(":"):
+                    movie = True
+                elif line and (what := _wrong(line.split(","), known=movie)):
+                    problems.add(f"{path.name} line {number}", what, fix)
+                if problems.more > LIMIT:
+                    return
+    if len(problems) == before:
+        problems.add(paths[0].name, "the ratings cannot be read", "compare the files with the official ones")
+
+
+def _wrong(values: list[str], *, known: bool) -> str | None:
+    if not known:
+        return "a line like '123:', which names the movie, is expected first"
+    if len(values) != 3:
+        return f"customer, rating and day, or a movie like '123:', are expected, {','.join(values)!r} found"
+    customer, rating, day = values
+    if not customer.isdecimal():
+        return f"the number of a customer is expected, {customer!r} found"
+    if rating not in {"1", "2", "3", "4", "5"}:
+        return f"a rating from 1 to 5 is expected, {rating!r} found"
+    try:
+        dt.date.fromisoformat(day)
+    except ValueError:
+        return f"a day like 2005-09-06 is expected, {day!r} found"
+    return None
