@@ -53,6 +53,9 @@ def evaluate(
         "--beyond",
         help="Diversity, categories, novelty, popularity, serendipity and calibration of the best items.",
     ),
+    per_user: Path | None = typer.Option(
+        None, metavar="FILE", help="With --beyond: write its numbers for each user, as Parquet or CSV."
+    ),
     retrieval: bool = typer.Option(
         False, "--retrieval", help="Rank all items of the data for each impression, and look for its clicks."
     ),
@@ -83,7 +86,13 @@ def evaluate(
         raise SpecError("lego evaluate: name a run folder, or a file with --scores FILE; one of the two.")
     if scores is not None:
         _refuse_with_scores(
-            submission=submission, export=export, slices=slices, beyond=beyond, retrieval=retrieval, k=k
+            submission=submission,
+            export=export,
+            slices=slices,
+            beyond=beyond,
+            per_user=per_user,
+            retrieval=retrieval,
+            k=k,
         )
         _of_file(scores, protocol, metric, logits=logits, as_json=as_json)
         return
@@ -96,6 +105,8 @@ def evaluate(
 
     if protocol not in ("", ALL, *PROTOCOLS):
         named(protocol)  # the error that lists them
+    if per_user is not None and not beyond:
+        raise SpecError("lego evaluate: --per-user goes with --beyond.")
     if slices or beyond or retrieval:
         if protocol or submission or export:
             raise SpecError(
@@ -106,6 +117,7 @@ def evaluate(
             part.value,
             slices=slices,
             beyond=beyond,
+            per_user=per_user,
             retrieval=retrieval,
             cuts=k,
             category=category or None,
@@ -192,6 +204,7 @@ def _more(
     *,
     slices: bool,
     beyond: bool,
+    per_user: Path | None,
     retrieval: bool,
     cuts: list[int],
     category: str | None,
@@ -208,6 +221,7 @@ def _more(
     from lego.runtime.reading import scored
     from lego.runtime.retrieval import CUTS
     from lego.runtime.retrieval import retrieval as retrieved
+    from lego.runtime.scored import write_table
 
     screen = Screen(errors())
     told: dict[str, Any] = {"run": str(run), "part": part}
@@ -227,6 +241,14 @@ def _more(
                 ).items()
             }
             tables.append(("beyond accuracy, the mean over users", {"this model": told["beyond"]}))
+            if per_user is not None:
+                table = None
+                for best in cuts or [10]:
+                    made = more.beyond_per_user(found, best, category=category, vectors=compared)
+                    table = made if table is None else _beside(table, made)
+                assert table is not None
+                write_table(per_user, table)
+                told["per_user"] = str(per_user)
     if retrieval:
         loaded = load(run, device=device, screen=screen)
         told["retrieval"] = retrieved(loaded, part, cuts=cuts or CUTS, screen=screen)
@@ -237,12 +259,22 @@ def _more(
         return
     for title, rows in tables:
         print_metrics(rows, console(as_json=False), title=title)
+    if "per_user" in told:
+        console(as_json=False).print(f"per user: {told['per_user']}", markup=False, soft_wrap=True)
+
+
+def _beside(table: Any, other: Any) -> Any:
+    """The columns of another table of the same users that the first lacks."""
+    for name in other.column_names:
+        if name not in table.column_names:
+            table = table.append_column(name, other[name])
+    return table
 
 
 def _refuse_with_scores(**given: object) -> None:
     from lego.errors import SpecError
 
-    asked = [f"--{name}" for name, value in given.items() if value]
+    asked = [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
     if asked:
         raise SpecError(f"lego evaluate --scores: {', '.join(asked)} is for a run, whose data is known.")
 

@@ -6,6 +6,8 @@ each list, NaN where it is not defined; item row 0 is no item.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -137,13 +139,20 @@ def gini(lists: Ragged, among: Rows) -> float:
     return float((2 * np.arange(1, count + 1) - count - 1) @ counts / (count * total))
 
 
+def of_users(values: Numbers, place: Rows, users: int) -> Numbers:
+    """(users,): the mean over each user's lists, NaN lists left out; NaN for a user without others. `place` (lists,)."""
+    known = ~np.isnan(values)
+    count = np.bincount(place[known], minlength=users)
+    total = np.bincount(place[known], values[known], minlength=users)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
 def per_user(values: Numbers, user: Rows) -> float:
     """The mean over users of the mean over each user's lists; NaN lists and users without others are left out."""
-    known = ~np.isnan(values)
-    if not known.any():
-        return float("nan")
-    _, place = np.unique(user[known], return_inverse=True)
-    return float((np.bincount(place, values[known]) / np.bincount(place)).mean())
+    ids, place = np.unique(user, return_inverse=True)
+    means = of_users(values, place, len(ids))
+    known = means[~np.isnan(means)].tolist()
+    return math.fsum(known) / len(known) if known else math.nan
 
 
 def _units(vectors: NDArray[np.floating]) -> Numbers:

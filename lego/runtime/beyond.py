@@ -17,7 +17,7 @@ from lego.metric.protocol import Rows, protocol
 from lego.ragged import Ragged, flat_positions
 from lego.recommender import Recommender
 from lego.runtime import score
-from lego.runtime.evaluation import metrics_of
+from lego.runtime.evaluation import metrics_of, users_of
 from lego.runtime.load import load
 from lego.scorer.text_similarity import TextSimilarity
 
@@ -43,6 +43,33 @@ def beyond_accuracy(
     `category` is an attribute of the items, their first one of the kind `category` or `list` unless given; `vectors`
     (items + 1, D) are those that diversity and serendipity compare by. SpecError for an attribute that the items do not have.
     """
+    values, totals = _of_lists(scored, k, category, vectors)
+    user = users_of(scored.impressions, scored.store.users)
+    found = {name: beyond.per_user(each, user) for name, each in values.items()} | totals
+    return {name: None if np.isnan(value) else value for name, value in found.items()}
+
+
+def beyond_per_user(
+    scored: Scored, k: int = 10, *, category: str | None = None, vectors: NDArray[np.float32] | None = None
+) -> pa.Table:
+    """The same for each user: `user`, `impressions`, and each number's mean over the user's impressions, null if not defined."""
+    values, _ = _of_lists(scored, k, category, vectors)
+    rows, place, count = np.unique(
+        users_of(scored.impressions, scored.store.users), return_inverse=True, return_counts=True
+    )
+    columns = {
+        name: pa.array(beyond.of_users(each, place, len(rows)), from_pandas=True)
+        for name, each in values.items()
+    }
+    return pa.table(
+        {"user": scored.store.users.user_ids.take(pa.array(rows)), "impressions": count, **columns}
+    )
+
+
+def _of_lists(
+    scored: Scored, k: int, category: str | None, vectors: NDArray[np.float32] | None
+) -> tuple[dict[str, NDArray[np.float64]], dict[str, float]]:
+    """Numbers of each list, and those of all lists together."""
     if k < 1:
         raise SpecError(f"beyond accuracy: k must be at least 1, was {k}.")
     store, impressions = scored.store, scored.impressions
@@ -52,7 +79,7 @@ def beyond_accuracy(
     labels = impressions.labels[places.values] == 1
     histories = _histories(store, impressions)
     clicks = clicks_of(store)
-    values: dict[str, Any] = {
+    values = {
         f"novelty@{k}": beyond.novelty(lists, clicks),
         f"popularity@{k}": beyond.popularity(lists, clicks),
     }
@@ -75,9 +102,7 @@ def beyond_accuracy(
             f"diversity@{k}": beyond.diversity(lists, vectors),
             f"serendipity@{k}": beyond.serendipity(lists, labels, histories, vectors),
         }
-    user = impressions.user.astype(np.int64)
-    found = {name: beyond.per_user(each, user) for name, each in values.items()} | totals
-    return {name: None if np.isnan(value) else value for name, value in found.items()}
+    return values, totals
 
 
 def slices(scored: Scored, *, category: str | None = None) -> dict[str, dict[str, dict[str, float | None]]]:

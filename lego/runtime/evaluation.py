@@ -109,9 +109,7 @@ def evaluate_scores(
 def rows_of(impressions: Impressions, scores: NDArray[Any], users: Users | None = None) -> Rows:
     """Scored candidates of a part, as protocols read them."""
     counts = impressions.candidates.lengths
-    user = impressions.user.astype(np.int64)
-    if users is not None:
-        user = flat(pc.index_in(users.user_ids, pc.unique(users.user_ids))).astype(np.int64)[user]
+    user = impressions.user.astype(np.int64) if users is None else users_of(impressions, users)
     return Rows(
         scores=np.asarray(scores),
         labels=impressions.labels,
@@ -119,6 +117,11 @@ def rows_of(impressions: Impressions, scores: NDArray[Any], users: Users | None 
         user=np.repeat(user, counts),
         history=np.repeat(np.maximum(impressions.stop - impressions.start, 0), counts),
     )
+
+
+def users_of(impressions: Impressions, users: Users) -> NDArray[np.int64]:
+    """(impressions,): a whole number for each user id, by the first of its rows; rows of users that share an id are one."""
+    return flat(pc.index_in(users.user_ids, users.user_ids)).astype(np.int64)[impressions.user]
 
 
 def evaluate_part(

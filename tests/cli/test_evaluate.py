@@ -97,7 +97,7 @@ def test_wrong_use_is_answered(lego, run, arguments, words):
     assert words in answer.err
 
 
-def test_what_one_number_does_not_say(lego, run):
+def test_what_one_number_does_not_say(lego, run, tmp_path):
     """Slices, lists beyond accuracy and retrieval, in JSON and as tables."""
     options = ("--slices", "--beyond", "--retrieval", "-k", 5)
     found = lego("evaluate", run.path, *options, "--json").json
@@ -108,4 +108,11 @@ def test_what_one_number_does_not_say(lego, run):
     assert shown.code == 0, shown.err
     for text in ("item cold", "novelty@5", "all 120 items", "recall@5"):
         assert text in shown.out, text
+    table = tmp_path / "users.csv"
+    told = lego("evaluate", run.path, "--beyond", "-k", 3, "-k", 5, "--per-user", table, "--json").json
+    assert told["per_user"] == str(table)
+    head = table.read_text().splitlines()[0]
+    assert head.startswith('"user","impressions"')
+    assert all(f"novelty@{k}" in head for k in (3, 5))
+    assert "goes with --beyond" in lego("evaluate", run.path, "--per-user", table).err
     assert "go without --protocol" in lego("evaluate", run.path, "--slices", "--protocol", "all").err

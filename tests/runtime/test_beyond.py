@@ -8,7 +8,7 @@ from lego.errors import SpecError
 from lego.metric.gauc import GAUC
 from lego.metric.ranking import Ranking
 from lego.ragged import Ragged
-from lego.runtime.beyond import beyond_accuracy, category_of, clicks_of, slices, vectors_of
+from lego.runtime.beyond import beyond_accuracy, beyond_per_user, category_of, clicks_of, slices, vectors_of
 from lego.runtime.reading import scored
 from lego.runtime.retrieval import measure, retrieval
 
@@ -47,6 +47,19 @@ def test_numbers_beyond_accuracy(made, genres):
         beyond_accuracy(other, 2, category="genre")
     with pytest.raises(SpecError, match="k must be at least 1"):
         beyond_accuracy(other, 0)
+
+
+def test_numbers_of_each_user(genres):
+    """A row for each user; their mean is the number that is shown, and nobody is counted twice."""
+    found = scored(genres.path)
+    table = beyond_per_user(found, 2)
+    assert len(set(table["user"].to_pylist())) == table.num_rows
+    assert sum(table["impressions"].to_pylist()) == len(found.impressions)
+    for name, value in beyond_accuracy(found, 2).items():
+        if name in table.column_names:
+            known = [each for each in table[name].to_pylist() if each is not None]
+            assert np.mean(known) == pytest.approx(value), name
+    assert {"novelty@2", "miscalibration@2"} <= set(table.column_names)
 
 
 def test_slices_are_of_the_clicks_inside(genres):
