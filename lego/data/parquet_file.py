@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import attrs
 import numpy as np
@@ -42,6 +42,17 @@ def is_words(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind))
 
 
+_FITS: Mapping[str, tuple[Callable[[pa.DataType], bool], ...]] = {
+    "whole": (is_whole,),
+    "number": (is_number,),
+    "time": (pa.types.is_timestamp, pa.types.is_null),
+    "text": (is_words,),
+    "flag": (pa.types.is_boolean, pa.types.is_null),
+    "value": (is_number, is_words),
+}
+"""What types a column can have that holds one value in each row, or one in each place of a list."""
+
+
 @attrs.frozen
 class Wanted:
     """A column: what it holds, and whether the file must have it."""
@@ -52,17 +63,9 @@ class Wanted:
 
     def fits(self, kind: pa.DataType) -> bool:
         """Whether a column of the type can hold it."""
-        tests = {
-            "whole": is_whole,
-            "number": is_number,
-            "time": lambda each: pa.types.is_timestamp(each) or pa.types.is_null(each),
-            "text": is_words,
-            "flag": lambda each: pa.types.is_boolean(each) or pa.types.is_null(each),
-            "value": lambda each: is_number(each) or is_words(each),
-        }
-        if self.kind in tests:
-            return bool(tests[self.kind](kind))
-        return is_list(kind) and bool(tests[self.kind.removesuffix("s")](kind.value_type))
+        if self.kind in _FITS:
+            return any(test(kind) for test in _FITS[self.kind])
+        return is_list(kind) and any(test(kind.value_type) for test in _FITS[self.kind.removesuffix("s")])
 
     @property
     def expected(self) -> str:

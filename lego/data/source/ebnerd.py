@@ -690,7 +690,8 @@ def _share(
 
     A history that is the beginning of another one of its user is not used where that one can be.
     """
-    every, rows = [], []
+    every: list[_Histories] = []
+    rows: list[NDArray[np.int64]] = []
     for history, user in parts:
         ids = pc.cast(pc.cast(user, pa.int64()).combine_chunks(), pa.int64())
         ids = pa.concat_arrays(ids.chunks) if isinstance(ids, pa.ChunkedArray) else ids

@@ -99,7 +99,8 @@ class PENS(Source):
             nothing = [pa.nulls(absent, field.type) for field in items.schema if field.name != "item_id"]
             items = pa.concat_tables([items, pa.table([catalog.missing, *nothing], items.schema)])
             dropped["news_without_text"] = absent
-            left = drop_missing([each.log for each in logs], _EVERY, 0, counts := {})
+            counts: dict[str, int] = {}
+            left = drop_missing([each.log for each in logs], _EVERY, 0, counts)
             dropped["impressions_without_candidates"] = counts["impressions_without_candidates"]
         else:
             left = drop_missing([each.log for each in logs], items.num_rows, absent, dropped, "news")
