@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from lego.data.source.ebnerd import EBNeRD
     from lego.data.source.goodreads import Goodreads
     from lego.data.source.hm import HM
+    from lego.data.source.hotelrec import HotelRec
     from lego.data.source.lastfm import LastFM
     from lego.data.source.microlens import MicroLens
     from lego.data.source.mind import MIND
@@ -50,8 +51,10 @@ if TYPE_CHECKING:
     from lego.data.source.pog import POG
     from lego.data.source.prepared import Prepared
     from lego.data.source.recbench import RecBench
+    from lego.data.source.steam import Steam
     from lego.data.source.tables import Tables
     from lego.data.source.xmind import XMIND
+    from lego.data.source.yelp import Yelp
     from lego.experiment import Evaluation, Experiment, Training
     from lego.expression import parse
     from lego.metric.auc import AUC
@@ -185,6 +188,7 @@ _HOME = {
     "HSTU": "lego.sequence.hstu",
     "History": "lego.behavior.history",
     "Hit": "lego.metric.hit",
+    "HotelRec": "lego.data.source.hotelrec",
     "InterestAttention": "lego.predictor.interest_attention",
     "ItemID": "lego.content.item_id",
     "LLaMA": "lego.content.pretrained",
@@ -236,6 +240,7 @@ _HOME = {
     "ScoreFile": "lego.scorer.score_file",
     "SemanticID": "lego.content.semantic_id",
     "SignalWeight": "lego.behavior.signal_weight",
+    "Steam": "lego.data.source.steam",
     "Sum": "lego.sequence.sum",
     "SupervisedContrastive": "lego.task.supervised_contrastive",
     "Tables": "lego.data.source.tables",
@@ -253,6 +258,7 @@ _HOME = {
     "Words": "lego.tokens.words",
     "WuKong": "lego.predictor.wukong",
     "XMIND": "lego.data.source.xmind",
+    "Yelp": "lego.data.source.yelp",
     "any_of": "lego.spec",
     "cases": "lego.spec",
     "compile": "lego.compiler",
@@ -333,6 +339,7 @@ __all__ = [
     "Goodreads",
     "History",
     "Hit",
+    "HotelRec",
     "InterestAttention",
     "ItemID",
     "LLaMA",
@@ -372,6 +379,7 @@ __all__ = [
     "ScoreFile",
     "SemanticID",
     "SignalWeight",
+    "Steam",
     "Sum",
     "SupervisedContrastive",
     "Tables",
@@ -388,6 +396,7 @@ __all__ = [
     "WideDeep",
     "Words",
     "WuKong",
+    "Yelp",
     "any_of",
     "cases",
     "compile",

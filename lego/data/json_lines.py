@@ -95,7 +95,7 @@ def read_json_lines(
     fast = not literal and not any(pa.types.is_map(field.type) for field in fields)
     rows, before = 0, len(problems)
     try:
-        for first, block in _pieces(file, piece, problems):
+        for first, block in whole_lines(file, problems, piece):
             read = _by_arrow(block, first, fields, schema) if fast else None
             if read is None:
                 read = _by_line(file.name, block, first, fields, _literal if literal else _json, problems)
@@ -136,8 +136,8 @@ def opened(file: File) -> Iterator[IO[bytes]]:
         yield zipped if file.name.endswith(".gz") else stream
 
 
-def _pieces(file: File, size: int, problems: Problems) -> Iterator[tuple[int, bytes]]:
-    """Whole lines, and the number of the first."""
+def whole_lines(file: File, problems: Problems, size: int = _PIECE) -> Iterator[tuple[int, bytes]]:
+    """Whole lines of about `size` bytes, and the number of the first."""
     number, kept = 1, b""
     with opened(file) as stream:
         while chunk := stream.read(size):

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 
 from lego.data.clean import clean, joined
 from lego.data.json_lines import Field, complain_of_values, opened, read_json_lines
+from lego.data.once_each import first_rows
 from lego.data.problems import Problems
 from lego.data.raw_files import first_of, missing
 from lego.data.reader import CSV, Column, Complaint, Layout, examine, read_pieces
@@ -145,8 +146,7 @@ class Edition:
             pieces.append(_product(piece.filter(pc.invert(begun)), steps))
         problems.raise_any()
         table = pa.concat_tables(pieces)
-        codes = flat(pc.index_in(table["item_id"], value_set=pc.unique(table["item_id"])))
-        _, first = np.unique(codes, return_index=True)
+        first = first_rows(table["item_id"])
         repeated = table.num_rows - len(first)
         table = table.take(pa.array(first)) if repeated else table
         for name in ("brand", "department"):

@@ -20,14 +20,15 @@ import attrs
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from lego.data.clean import clean
 from lego.data.json_lines import LINE, Field, complain_of_values, read_json_lines
+from lego.data.once_each import complain_of_repeats
 from lego.data.problems import LIMIT, Problems
 from lego.data.raw_files import first_of, missing
 from lego.data.reader import CSV, Column, Layout, read_pieces, read_rows
 from lego.data.table import CATEGORY, LIST, NUMBER, flat
+from lego.data.times import ENGLISH, read_times
 from lego.errors import DataError, Problem, did_you_mean
 from lego.ragged import offsets_of
 
@@ -74,11 +75,6 @@ _NUMBERED = (
     Column("is_read", pa.int64(), low=0, high=1),
     Column("rating", pa.int64(), low=0, high=5),
 )
-_DATE = (
-    r"^\s*\w{3} (?P<month>\w{3}) +(?P<day>\d{1,2}) (?P<hour>\d{2}):(?P<minute>\d{2}):(?P<second>\d{2}) "
-    r"(?P<sign>[+-])(?P<zone>\d{4}) (?P<year>\d{4})\s*$"
-)
-_MONTHS = pa.array(["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"])
 
 
 def _of_no_layout(folder: Path) -> DataError:
@@ -171,7 +167,7 @@ class Books:
         else:
             table = _whole(read_json_lines(self.books, _BOOK, problems, lines=True), problems)
             table, path = table.rename_columns({"book_id": "item_id"}), self.books
-        _each_once(path.name, table["item_id"], table[LINE], "book", problems)
+        complain_of_repeats(path.name, table["item_id"], table[LINE], "book", problems)
         made: dict[str, Any] = {"item_id": table["item_id"]}
         for name in ("title", "description"):
             if name in table.column_names:
@@ -205,13 +201,10 @@ class Books:
         fields = _INTERACTION if reviews else (*_INTERACTION, _READ)
         dropped["interactions_without_a_date"] = 0
         for piece in read_json_lines(self.log, fields, problems, lines=True):
-            time, known = _seconds(piece[_ADDED])
-            written = flat(pc.fill_null(pc.match_substring_regex(piece[_ADDED], r"\S"), False))
-            for row in np.flatnonzero(written & ~known).tolist():
-                where = f"{self.log.name} line {piece[LINE][row].as_py()}, column {_ADDED}"
-                what = f"a date like Thu Aug 17 15:15:28 -0700 2017 is expected, {piece[_ADDED][row].as_py()!r} found"
-                problems.add(where, what, "correct the value, or take the line out")
-            dropped["interactions_without_a_date"] += int((~written).sum())
+            time, known, blank = read_times(
+                self.log.name, _ADDED, piece, ENGLISH, "Thu Aug 17 15:15:28 -0700 2017", problems
+            )
+            dropped["interactions_without_a_date"] += blank
             read = (
                 pc.cast(piece["is_read"], pa.int64()) if not reviews else pa.array(np.ones(len(piece), int))
             )
@@ -274,44 +267,6 @@ def _whole(pieces: Iterator[pa.Table], problems: Problems) -> pa.Table:
     return pa.concat_tables(tables)
 
 
-def _each_once(
-    name: str, ids: pa.ChunkedArray, lines: pa.ChunkedArray, what: str, problems: Problems
-) -> None:
-    """A problem for each id that stands there already."""
-    codes, known = flat(pc.index_in(ids, value_set=pc.unique(ids))), flat(lines)
-    _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
-    again = np.flatnonzero(first[inverse] != np.arange(len(codes)))
-    for row in again[:LIMIT].tolist():
-        told = f"{what} {ids[row].as_py()} is already in line {known[first[inverse[row]]]}"
-        problems.add(f"{name} line {known[row]}", told, "keep one of the lines")
-    problems.more += max(0, len(again) - LIMIT)
-    problems.raise_any()
-
-
-def _seconds(dates: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Unix seconds of dates like `Thu Aug 17 15:15:28 -0700 2017`, and which of them are dates."""
-    found = pc.extract_regex(dates, _DATE)
-    found = pa.concat_arrays(found.chunks) if isinstance(found, pa.ChunkedArray) else found
-
-    def number(name: str) -> NDArray[np.int64]:
-        return flat(pc.fill_null(pc.cast(pc.struct_field(found, name), pa.int64()), 0))
-
-    month = flat(pc.fill_null(pc.index_in(pc.struct_field(found, "month"), value_set=_MONTHS), -1)).astype(
-        np.int64
-    )
-    day, year = number("day"), number("year")
-    begin = ((year - 1970).astype("M8[Y]").astype("M8[M]") + np.maximum(month, 0)).astype("M8[M]")
-    days = (begin + 1).astype("M8[D]") - begin.astype("M8[D]")
-    known = flat(found.is_valid()) & (month >= 0) & (day >= 1) & (day <= days.astype(np.int64))
-    known &= (number("hour") < 24) & (number("minute") < 60) & (number("second") < 61)
-    sign = np.where(
-        flat(pc.fill_null(pc.equal(pc.struct_field(found, "sign"), "-"), fill_value=False)), -1, 1
-    )
-    offset = sign * (number("zone") // 100 * 3600 + number("zone") % 100 * 60)
-    midnight = (begin.astype("M8[D]").astype(np.int64) + day - 1) * 86_400
-    return midnight + number("hour") * 3600 + number("minute") * 60 + number("second") - offset, known
-
-
 def _author_names(column: pa.ChunkedArray, path: Path, problems: Problems) -> pa.ChunkedArray:
     """The names of the authors of each book; an author whom the file lacks is left out."""
     fields = (Field("author_id", required=True), Field("name", required=True))
@@ -372,7 +327,7 @@ class Once:
         for path, table in ((self.books, books), (self.descriptions, told)):
             if path is not None and table is not None:
                 lines = pa.chunked_array([np.arange(2, table.num_rows + 2)])
-                _each_once(path.name, table["bid"], lines, "book", problems)
+                complain_of_repeats(path.name, table["bid"], lines, "book", problems)
         made = {"item_id": books["bid"], "title": clean(books["title"], steps)}
         if told is not None:
             place = pc.index_in(books["bid"], value_set=told["bid"].combine_chunks())
@@ -396,7 +351,7 @@ class Once:
             )
         problems.raise_any()
         table = pa.concat_tables(seen)
-        _each_once(self.log.name, table["uid"], table[LINE], "user", problems)
+        complain_of_repeats(self.log.name, table["uid"], table[LINE], "user", problems)
 
     def read_users(self, problems: Problems, dropped: dict[str, int]) -> pa.Table | None:
         """What language models wrote of the users: interests, and books made for those who have few."""
@@ -406,7 +361,7 @@ class Once:
         if self.profiles is not None:
             fields = (uid, Field("interest", pa.list_(pa.string()), required=True))
             table = _whole(read_json_lines(self.profiles, fields, problems, lines=True), problems)
-            _each_once(self.profiles.name, table["uid"], table[LINE], "user", problems)
+            complain_of_repeats(self.profiles.name, table["uid"], table[LINE], "user", problems)
             interests = dict(zip(table["uid"].to_pylist(), table["interest"].to_pylist(), strict=True))
         unread = 0
         for path in self.generated:

@@ -3,15 +3,11 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 
-import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from lego.data.source.goodreads import Goodreads
-from lego.data.source.goodreads_files import _seconds
 from lego.data.store import prepare
 from lego.errors import DataError, SpecError
 
@@ -224,43 +220,6 @@ def test_rows_without_a_date_are_left_out_and_counted(raw):
         DataError, match=r"interactions_poetry.json.gz line 40, column date_added: a date like"
     ):
         Goodreads(raw(files)).tables()
-
-
-@settings(deadline=None, max_examples=50)
-@given(
-    st.lists(
-        st.tuples(
-            st.datetimes(datetime(1971, 1, 1), datetime(2100, 1, 1)), st.integers(-14, 14), st.booleans()
-        ),
-        min_size=1,
-    )
-)
-def test_dates_are_those_of_the_standard_library(rows):
-    """Every day, every zone, at once."""
-    zones = [
-        timezone((-1 if half else 1) * timedelta(hours=abs(hours), minutes=30 * half))
-        for _, hours, half in rows
-    ]
-    dates = [day.replace(microsecond=0, tzinfo=zone) for (day, *_), zone in zip(rows, zones, strict=True)]
-    found, known = _seconds(pa.chunked_array([[each.strftime(FORM) for each in dates]]))
-    assert known.all()
-    assert found.tolist() == [int(each.astimezone(UTC).timestamp()) for each in dates]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        None,
-        "2017-08-17",
-        "Thu Aug 17 24:15:28 -0700 2017",
-        "Thu Agu 17 15:15:28 -0700 2017",
-        "Thu Aug 00 15:15:28 -0700 2017",
-    ],
-)
-def test_what_is_no_date_is_known(text):
-    """Blank, missing, of another form, or of no day."""
-    assert not _seconds(pa.chunked_array([pa.array([text], pa.string())]))[1].any()
 
 
 def test_the_excerpt_of_once(raw):

@@ -1,0 +1,111 @@
+"""Steam: games that users bought, played or reviewed.
+
+Kang and McAuley 2018 (UCSD, https://arxiv.org/abs/1808.09781), the 200,000 rows on Kaggle
+(https://www.kaggle.com/datasets/tamber/steam-video-games), and the version that RecBench reads
+(https://arxiv.org/abs/2503.05493).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import attrs
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from lego.data.clean import are_steps, in_words
+from lego.data.events import Events, gather
+from lego.data.interactions import Interactions, Raw
+from lego.data.problems import Problems
+from lego.data.source.steam_files import URL, Version, find
+from lego.errors import DataError, Problem, SpecError
+from lego.spec import Choice, ge, operator
+
+
+@operator
+class Steam(Interactions):
+    """Games that users have, as impressions, by the rules of `Interactions`.
+
+    The files say which version they are:
+
+    - RecBench: App_ID_Info.txt (id and title, whatever else) and train_game.txt (a user and their games in a line, in the order
+      of play).
+    - Kaggle: steam-200k.csv. A game is its title. Its order is that of the file, which says nothing of time.
+    - UCSD: steam_games.json.gz with steam_reviews.json.gz (a review is a click, at its day) or australian_users_items.json.gz
+      (what a user has, in no order of time), in Python literals, which are parsed and never run. `log` chooses where both are
+      there.
+
+    - `click="have"` takes what a user bought, has or reviewed, as RecBench does; `click="play"` what was played for more than
+      `hours`, and what was not is only known to the user. RecBench's version says nothing of hours.
+    - Games without an id, games whose id stands there already, and reviews without a user or a day are left out and counted. So
+      are rows of games that the games lack (`missing="drop"`).
+    - Text is cleaned by the steps `clean` of `lego.data.clean`; `"latin1"` repairs the titles of RecBench's version.
+    """
+
+    event: ClassVar[str] = "rows"
+    item: ClassVar[str] = "games"
+    reads: ClassVar[Mapping[str, int]] = {"title": 16}
+    domain: ClassVar[str] = "games"
+    language: ClassVar[str] = "English"
+    attributes: ClassVar[tuple[str, ...]] = ("title", "developer", "publisher", "genres", "tags", "price")
+    official_files: ClassVar[tuple[str, ...]] = ("steam_games.json.gz", "steam_reviews.json.gz")
+    url: ClassVar[str] = URL
+    licence: ClassVar[str] = "none stated; research use, with citation"
+
+    log: Literal["reviews", "library"] | None = None
+    click: Literal["have", "play"] = "have"
+    hours: float = attrs.field(default=0.0, validator=ge(0))
+    clean: tuple[str, ...] = attrs.field(default=("latin1", "entities", "whitespace"), validator=are_steps)
+    missing: Literal["error", "drop", "empty"] = "drop"
+
+    def __attrs_post_init__(self) -> None:
+        """Hours are of what is played."""
+        super().__attrs_post_init__()
+        if any(isinstance(each, Choice) for each in (self.click, self.hours)):
+            return
+        if self.click == "have" and self.hours:
+            raise SpecError.wrong_value(
+                type(self).__name__, "hours", self.hours, '0 unless click="play" is given'
+            )
+
+    def files(self) -> Iterable[Path]:
+        """The files of the version in the folder; DataError with where to get them."""
+        return self._find().paths
+
+    def read(self, problems: Problems) -> Raw:
+        """Games, and who has them."""
+        found, dropped = self._find(), dict[str, int]()
+        items = found.read_games(self.clean, problems, dropped)
+        events = gather(found.read_log(self.click, problems, dropped))
+        problems.raise_any()
+        if items is None:  # a game is its title
+            items = found.titles(events.item_ids, self.clean)
+        rules = {"version": found.name, "log": found.log.name, "text": in_words(self.clean)}
+        return Raw(items=items, events=events, dropped=dropped, rules=rules)
+
+    def complain_of_missing(self, absent: pa.Array, fix: str, problems: Problems) -> None:
+        """Each row of a game that the games lack, by its line."""
+        self._find().complain_of_missing(absent, fix, problems)
+
+    def clicked(self, events: Events) -> NDArray[np.bool_]:
+        """Which rows are games that a user has, or played for long enough."""
+        assert events.value is not None  # read gives them
+        return np.asarray(events.value > np.float32(self.hours if self.click == "play" else 0))
+
+    def click_in_words(self) -> str:
+        """What a click is, for the manifest."""
+        return (
+            "a game of the user"
+            if self.click == "have"
+            else f"a game played for more than {self.hours:g} hours"
+        )
+
+    def _find(self) -> Version:
+        found = find(Path(self.path).expanduser(), self.log)
+        if self.click == "play" and not found.has_hours:
+            what = 'train_game.txt says nothing of hours, so click="play" finds nothing'
+            raise DataError([Problem(self.path, what, "leave it out")])
+        return found

@@ -1,0 +1,74 @@
+"""Texts that say a day or a moment → Unix seconds, of a whole column at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from lego.data.problems import LIMIT, Problems
+from lego.data.table import flat
+
+ISO = (
+    r"^\s*(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})"
+    r"(?:[T ](?P<hour>\d{2}):(?P<minute>\d{2}):(?P<second>\d{2}))?\s*$"
+)
+"""`2017-08-17`, `2017-08-17 15:15:28` or `2017-08-17T15:15:28`; what has no zone is taken for UTC."""
+ENGLISH = (
+    r"^\s*\w{3} (?P<month>\w{3}) +(?P<day>\d{1,2}) (?P<hour>\d{2}):(?P<minute>\d{2}):(?P<second>\d{2}) "
+    r"(?P<sign>[+-])(?P<zone>\d{4}) (?P<year>\d{4})\s*$"
+)
+"""`Thu Aug 17 15:15:28 -0700 2017`."""
+
+_MONTHS = pa.array(["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"])
+
+
+def seconds_of(texts: pa.ChunkedArray | pa.Array, form: str) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Unix seconds, and which texts are times of the form; what the others give means nothing."""
+    found = pc.extract_regex(texts, form)
+    found = pa.concat_arrays(found.chunks) if isinstance(found, pa.ChunkedArray) else found
+    names = [field.name for field in found.type]
+
+    def number(name: str) -> NDArray[np.int64]:
+        if name not in names:
+            return np.zeros(len(found), np.int64)
+        digits = pc.fill_null(pc.struct_field(found, name), "")
+        return flat(pc.cast(pc.if_else(pc.equal(digits, ""), "0", digits), pa.int64()))
+
+    if r"(?P<month>\w{3})" in form:
+        named = pc.index_in(pc.struct_field(found, "month"), value_set=_MONTHS)
+        month = flat(pc.fill_null(named, -1)).astype(np.int64)
+    else:
+        month = number("month") - 1
+    day, hour, minute, second = (number(name) for name in ("day", "hour", "minute", "second"))
+    begin = (number("year") - 1970).astype("M8[Y]").astype("M8[M]") + np.clip(month, 0, 11)
+    midnight = begin.astype("M8[D]").astype(np.int64)
+    length = (begin + 1).astype("M8[D]").astype(np.int64) - midnight
+    known = flat(found.is_valid()) & (month >= 0) & (month < 12) & (day >= 1) & (day <= length)
+    known &= (hour < 24) & (minute < 60) & (second < 60)
+    zone = number("zone")
+    offset = zone // 100 * 3600 + zone % 100 * 60
+    if "sign" in names:
+        behind = flat(pc.fill_null(pc.equal(pc.struct_field(found, "sign"), "-"), fill_value=False))
+        offset = np.where(behind, -offset, offset)
+    return (midnight + day - 1) * 86_400 + hour * 3600 + minute * 60 + second - offset, known
+
+
+def read_times(
+    name: str, column: str, table: pa.Table, form: str, example: str, problems: Problems
+) -> tuple[NDArray[np.int64], NDArray[np.bool_], int]:
+    """The times of a column of a table with the column `line`, the rows that have one, and how many are blank.
+
+    What is neither blank nor a time is added to the problems: file (`name`), line and column.
+    """
+    texts = table[column]
+    time, known = seconds_of(texts, form)
+    written = flat(pc.fill_null(pc.match_substring_regex(texts, r"\S"), fill_value=False))
+    wrong = np.flatnonzero(written & ~known)
+    for row in wrong[:LIMIT].tolist():
+        where = f"{name} line {table['line'][row].as_py()}, column {column}"
+        what = f"a date like {example} is expected, {texts[row].as_py()!r} found"
+        problems.add(where, what, "correct the value, or take the line out")
+    problems.more += max(0, len(wrong) - LIMIT)
+    return time, known, int((~written).sum())

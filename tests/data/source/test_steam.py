@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+import gzip
+
+import pytest
+
+from lego.data.source.steam import Steam
+from lego.errors import DataError, SpecError
+
+
+def literals(rows):
+    return "".join(f"{row!r}\n" for row in rows)
+
+
+PLAYED = {1: list(range(1, 13)), 2: list(range(12, 1, -1)), 3: list(range(3, 13))}
+RECBENCH = {
+    "App_ID_Info.txt": "".join(f"{game},Pok\u00c3\u00a9mon {game},2016,free\n" for game in range(1, 31))
+    + '31,"Half, Life",x\n32,7 Days "to" Die\n1,Again\n',
+    "train_game.txt": "".join(
+        f"{user}," + ",".join(map(str, games)) + ",\n" for user, games in PLAYED.items()
+    ),
+}
+KAGGLE = {
+    "steam-200k.csv": "".join(
+        f'{user},"Game, {game}",purchase,1.0,0\n'
+        + (f'{user},"Game, {game}",play,{game / 2},0\n' if game % 2 else "")
+        for user, games in PLAYED.items()
+        for game in games
+    )
+    + "".join(f"9,Other {game},purchase,1.0,0\n" for game in range(30)),
+}
+GAMES = [
+    {
+        "id": f"{game}",
+        "app_name": f"It's game {game}",
+        "title": "other",
+        "developer": "Valve",
+        "genres": ["Action", "Indie"],
+        "tags": ["Fun"],
+        "price": [9.99, "Free To Play", "Play for $5"][game % 3],
+        "early_access": False,
+        "metascore": 96,
+    }
+    for game in range(1, 31)
+] + [{"app_name": "no id"}, {"id": "4", "app_name": "again"}, {"id": "40", "title": "Named by title"}]
+REVIEWS = [
+    {
+        "username": f"u{user}",
+        "hours": float(game),
+        "products": 3,
+        "product_id": f"{game}",
+        "page_order": 0,
+        "date": f"2017-0{user}-{place + 1:02}",
+        "text": 'a "good" game',
+        "early_access": False,
+        "page": 1,
+    }
+    for user, games in PLAYED.items()
+    for place, game in enumerate(games)
+]
+LIBRARY = [
+    {
+        "user_id": f"u{user}",
+        "items_count": len(games),
+        "items": [
+            {"item_id": f"{game}", "item_name": "x", "playtime_forever": 60 * game, "playtime_2weeks": 0}
+            for game in games
+        ],
+    }
+    for user, games in PLAYED.items()
+]
+UCSD = {
+    "steam_games.json.gz": literals(GAMES).replace("'title'", "u'title'"),
+    "steam_reviews.json.gz": literals(REVIEWS),
+}
+OWNED = {"steam_games.json.gz": literals(GAMES), "australian_users_items.json.gz": literals(LIBRARY)}
+
+
+@pytest.fixture
+def raw(tmp_path):
+    """Writes files; a name that ends in .gz is gzipped."""
+
+    def write(files):
+        for name, content in files.items():
+            data = content if isinstance(content, bytes) else content.encode()
+            zipped = name.endswith(".gz") and not data.startswith(b"\x1f\x8b")
+            (tmp_path / name).write_bytes(gzip.compress(data) if zipped else data)
+        return str(tmp_path)
+
+    return write
+
+
+@pytest.mark.parametrize("files", [RECBENCH, UCSD, OWNED])
+def test_what_users_have_in_its_order(raw, files):
+    """Each version: one click a game, in the order of play, of the day, or of the file."""
+    made = Steam(raw(files)).tables()
+    assert made.items["item_id"].to_pylist()[:30] == [f"{game}" for game in range(1, 31)]
+    assert made.users["history"].to_pylist() == list(PLAYED.values())
+    assert made.dropped["repeated_games"] == 1
+
+
+def test_titles_of_recbench_are_repaired_and_may_hold_commas_and_quotes(raw):
+    """UTF-8 read as Latin-1, a title in quotes, quotes inside a title, and columns behind it."""
+    titles = Steam(raw(RECBENCH)).tables().items["title"].to_pylist()
+    assert (titles[0], titles[-2:]) == ("Pok\u00e9mon 1", ["Half, Life", '7 Days "to" Die'])
+
+
+def test_bought_and_played(raw):
+    """Kaggle: a game is its title, has a row of purchase and perhaps one of play; hours are a threshold."""
+    path = raw(KAGGLE)
+
+    def shown(**options):
+        made = Steam(path, minimum=3, **options).tables()
+        ids = made.items["item_id"].to_pylist()
+        people = zip(made.users["user_id"].to_pylist(), made.users["history"].to_pylist(), strict=True)
+        return {user: [int(ids[row - 1][6:]) for row in rows] for user, rows in people if user != "9"}
+
+    assert shown() == {str(user): games for user, games in PLAYED.items()}
+    odd = {str(user): [game for game in games if game % 2] for user, games in PLAYED.items()}
+    assert shown(click="play") == odd
+    assert shown(click="play", hours=2.5) == {
+        user: [g for g in games if g > 5] for user, games in odd.items()
+    }
+    items = Steam(path).tables().items
+    assert "Game, 3" in items["title"].to_pylist()
+
+
+def test_played_of_ucsd(raw):
+    """Hours of the reviews, minutes of what users have."""
+    wanted = [[game for game in games if game > 4] for games in PLAYED.values()]
+    assert Steam(raw(UCSD), click="play", hours=4).tables().users["history"].to_pylist() == wanted
+    path = raw(OWNED)
+    assert Steam(path, log="library", click="play", hours=4).tables().users["history"].to_pylist() == wanted
+
+
+def test_attributes_of_ucsd(raw):
+    """Any may be missing: games without id are left out, the first of two counts, words for a price are none or free."""
+    made = Steam(raw(UCSD)).tables()
+    assert made.items.num_rows == 31
+    assert made.dropped["games_without_id"] == 1
+    assert made.items.slice(3, 1).to_pylist() == [
+        {
+            "item_id": "4",
+            "title": "It's game 4",
+            "developer": "Valve",
+            "publisher": None,
+            "genres": ["Action", "Indie"],
+            "tags": ["Fun"],
+            "price": 0.0,
+        }
+    ]
+    assert made.items["price"].to_pylist()[4:6] == [None, 9.99]
+    assert made.items["title"].to_pylist()[-1] == "Named by title"
+    assert made.users["times"][0][0].as_py() == 1_483_228_800
+
+
+def test_reviews_that_lack_something_are_left_out_and_counted(raw):
+    """No user, no day, a game that is not there; a review without hours was played for none."""
+    extra = [
+        {"product_id": "1", "date": "2017-01-01"},
+        {"product_id": "1", "username": "u1"},
+        {**REVIEWS[0], "product_id": "x"},
+    ]
+    made = Steam(raw({**UCSD, "steam_reviews.json.gz": literals(REVIEWS + extra)})).tables()
+    dropped = {
+        name: made.dropped[name]
+        for name in ("reviews_without_user", "reviews_without_day", "rows_of_missing_games")
+    }
+    assert set(dropped.values()) == {1}
+
+
+def test_missing_games_are_named_where_that_is_an_error(raw):
+    """By line."""
+    path = raw({**RECBENCH, "train_game.txt": RECBENCH["train_game.txt"] + "4,1,2,99\n"})
+    with pytest.raises(DataError, match=r"train_game.txt line 4: game 99 is not in App_ID_Info.txt"):
+        Steam(path, missing="error").tables()
+    path = raw({**UCSD, "steam_reviews.json.gz": literals([*REVIEWS, {**REVIEWS[0], "product_id": "99"}])})
+    with pytest.raises(
+        DataError, match=r"steam_reviews.json.gz line 34, column product_id: game 99 is not in"
+    ):
+        Steam(path, missing="error").tables()
+
+
+def test_options_and_files_that_do_not_fit(raw, tmp_path):
+    """What to do is said."""
+    with pytest.raises(DataError, match=r"steam_games.json.gz, steam-200k.csv or App_ID_Info.txt is missing"):
+        Steam(tmp_path).files()
+    with pytest.raises(SpecError, match='0 unless click="play"'):
+        Steam(tmp_path, hours=2.0)
+    path = raw({"App_ID_Info.txt": "1,a\n"})
+    with pytest.raises(DataError, match=r"train_game.txt is missing"):
+        Steam(path).files()
+    raw(RECBENCH)
+    with pytest.raises(DataError, match="says nothing of hours"):
+        Steam(path, click="play").tables()
+    with pytest.raises(DataError, match="log='library' is of"):
+        Steam(path, log="library").tables()
+    raw({"steam_games.json.gz": literals(GAMES)})
+    with pytest.raises(DataError, match=r"steam_reviews.json or australian_users_items.json is missing"):
+        Steam(path).tables()
+
+
+@pytest.mark.parametrize(
+    ("files", "name", "content", "sentence"),
+    [
+        (RECBENCH, "App_ID_Info.txt", "", "App_ID_Info.txt: holds no rows"),
+        (RECBENCH, "App_ID_Info.txt", "1,a\n2\n", "App_ID_Info.txt line 2: an id and a title are expected"),
+        (
+            RECBENCH,
+            "App_ID_Info.txt",
+            b"1,a\n2,\xff\n",
+            "App_ID_Info.txt line 2: byte 3 of the line, 0xff, is not UTF-8",
+        ),
+        (RECBENCH, "train_game.txt", "", "train_game.txt: holds no rows"),
+        (
+            RECBENCH,
+            "train_game.txt",
+            "1,2\n\n,3\n",
+            "train_game.txt line 3: a user and their games are expected",
+        ),
+        (KAGGLE, "steam-200k.csv", "", "steam-200k.csv: is empty"),
+        (
+            KAGGLE,
+            "steam-200k.csv",
+            "1,a,purchase,1.0\n",
+            "steam-200k.csv line 1: 5 columns are expected, 4 found",
+        ),
+        (
+            KAGGLE,
+            "steam-200k.csv",
+            "1,a,sold,1.0,0\n",
+            "steam-200k.csv line 1, column 3: purchase or play is expected, 'sold'",
+        ),
+        (KAGGLE, "steam-200k.csv", "1,a,play,long,0\n", "steam-200k.csv line 1, column value"),
+        (
+            KAGGLE,
+            "steam-200k.csv",
+            '1,"a,play,1,0\n',
+            "steam-200k.csv line 1: a quote is opened and not closed",
+        ),
+        (
+            UCSD,
+            "steam_games.json.gz",
+            "{'id': open('x')}\n",
+            "steam_games.json.gz line 1: is not a Python literal",
+        ),
+        (
+            UCSD,
+            "steam_games.json.gz",
+            "{'id': '1', 'genres': 'Action'}\n",
+            "line 1, column genres: a list of texts",
+        ),
+        (
+            UCSD,
+            "steam_reviews.json.gz",
+            gzip.compress(literals(REVIEWS).encode())[:-20],
+            "steam_reviews.json.gz: cannot be read",
+        ),
+        (
+            UCSD,
+            "steam_reviews.json.gz",
+            literals([{**REVIEWS[0], "date": "Posted July"}]),
+            "line 1, column date: a date like 2017-08-17",
+        ),
+        (OWNED, "australian_users_items.json.gz", "{'user_id': 'u'", "line 1: is not a Python literal"),
+    ],
+)
+def test_malformed_files_are_named_by_line_and_column(raw, files, name, content, sentence):
+    """Whatever is wrong in a raw file: which file, which line, which column, what was expected."""
+    with pytest.raises(DataError) as caught:
+        Steam(raw({**files, name: content})).tables()
+    assert sentence in str(caught.value)
