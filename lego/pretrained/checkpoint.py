@@ -29,6 +29,12 @@ TOKENIZERS = (
 )
 """One of these makes a tokenizer."""
 
+BESIDE_TOKENIZERS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "merges.txt")
+"""What may stand beside them."""
+
+REVISIONS = {"facebook/opt-125m": "1f44ae81e29a9f7525c8331302e5562e0d91f731"}
+"""Commits of the hub that hold safetensors, where the branch that one would get has pickles alone."""
+
 HUB_SECONDS = 3.0
 """How long the hub may take to answer what there is."""
 
@@ -116,9 +122,13 @@ def weights_files(checkpoint: Checkpoint) -> list[Path]:
             what,
             fix + "transformers' save_pretrained(folder) on a machine where you trust it",
         )
-    raise CheckpointError(
-        checkpoint.name, what, "name the folder that holds config.json, the weights and the tokenizer"
-    )
+    fix = "name the folder that holds config.json, the weights and the tokenizer"
+    if checkpoint.origin == "hub cache":
+        fix = (
+            "the hub offers other formats of it alone, which are never opened here. Mostly a branch has it converted (see its "
+            f"Community tab): hf download {checkpoint.name} --revision refs/pr/N --local-dir DIR, and name DIR"
+        )
+    raise CheckpointError(checkpoint.name, what, fix)
 
 
 def weights_hash(checkpoint: Checkpoint, memory: Path | None = None) -> str:
@@ -197,7 +207,7 @@ def _cached(name: str) -> Checkpoint | None:
     from huggingface_hub.errors import HFValidationError
 
     try:
-        config = try_to_load_from_cache(name, CONFIG)
+        config = try_to_load_from_cache(name, CONFIG, revision=REVISIONS.get(name))
     except HFValidationError:
         what = "it is neither a folder nor a hub id"
         raise CheckpointError(name, what, "give a folder, or a hub id like owner/model") from None
@@ -217,12 +227,21 @@ def _from_hub(name: str, *, download: bool) -> Checkpoint:
     try:
         if download:
             folder = Path(
-                snapshot_download(name, allow_patterns=list(_WANTED), ignore_patterns=list(_UNWANTED))
+                snapshot_download(
+                    name,
+                    revision=REVISIONS.get(name),
+                    allow_patterns=list(_WANTED),
+                    ignore_patterns=list(_UNWANTED),
+                )
             )
         else:
             # Asked as a snapshot: a single file is asked for again and again, half a minute, where there is no network.
             wanted = [CONFIG, "tokenizer_config.json"]
-            folder = Path(snapshot_download(name, allow_patterns=wanted, etag_timeout=HUB_SECONDS))
+            folder = Path(
+                snapshot_download(
+                    name, revision=REVISIONS.get(name), allow_patterns=wanted, etag_timeout=HUB_SECONDS
+                )
+            )
     except Exception as problem:  # noqa: BLE001 - whatever a network does, the ways out are the same
         raise _nowhere(name, problem) from None
     return Checkpoint(name=name, folder=folder, origin="hub cache")

@@ -11,7 +11,9 @@ import functools
 import hashlib
 import json
 import logging
+import shutil
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -20,7 +22,7 @@ from torch import Tensor, nn
 from torch.utils import checkpoint as recomputing
 
 from lego.errors import CheckpointError, RunError, did_you_mean
-from lego.pretrained.checkpoint import weights_hash
+from lego.pretrained.checkpoint import BESIDE_TOKENIZERS, CONFIG, TOKENIZERS, weights_hash
 from lego.pretrained.families import Family, Shape, shape_of
 from lego.pretrained.layers import Layers, Lora
 from lego.spec import Checkpoint
@@ -232,6 +234,33 @@ class LanguageModel(nn.Module):
                 inner.run_once = inner.forward
                 inner.forward = functools.partial(_run_again, inner)
 
+    def changed(self) -> dict[str, Tensor]:
+        """The weights that are no longer those of the checkpoint, by their names in the family's own model.
+
+        Adapters are added to the weights that they stand beside. Empty where nothing learns.
+        """
+        found: dict[str, Tensor] = {}
+        if self.model is None:
+            return found
+        for name, part in self.model.named_modules():
+            if hasattr(part, "get_delta_weight"):  # a linear map with adapters
+                adapted: Any = part
+                with torch.no_grad():
+                    merged = adapted.base_layer.weight + adapted.get_delta_weight("default")
+                found[f"{self._own_name(name)}.weight"] = merged
+        for name, value in self.model.named_parameters():
+            if f"model.{name}" in self._learned and ".lora_" not in name:
+                found[self._own_name(name)] = value.detach()
+        return found
+
+    def _own_name(self, name: str) -> str:
+        """The name in a model whose layers are not wrapped."""
+        start = f"{self.family.layers}."
+        if self.first is None or not name.startswith(start):
+            return name
+        index, _, inside = name.removeprefix(start).partition(".")
+        return f"{start}{index}.{inside.removeprefix('layer.')}"
+
     def learning(self) -> Iterator[nn.Parameter]:
         """The parameters that learn."""
         return (value for name, value in self.named_parameters() if name in self._learned)
@@ -391,6 +420,31 @@ def load(checkpoint: Checkpoint, layers: Layers, *, base: str = "", weights: boo
         base=base,
         name=checkpoint.name,
     )
+
+
+def write_tuned(tuned: LanguageModel, checkpoint: Checkpoint, folder: Path) -> None:
+    """Writes the bare model with its tuned weights (float32), its config and its tokenizer: a checkpoint like any other.
+
+    `checkpoint` is what `tuned` began with. `folder` must be empty.
+    """
+    shape = shape_of(checkpoint)
+    with quiet():
+        model = _with_weights(checkpoint, shape)
+        state = model.state_dict()
+        with torch.no_grad():
+            for name, value in tuned.changed().items():
+                state[name].copy_(value)
+        saved: Any = model
+        saved.save_pretrained(folder)
+    own = json.loads((checkpoint.folder / CONFIG).read_text("utf-8"))
+    made = json.loads((folder / CONFIG).read_text("utf-8"))
+    # The config as it was, without what was only set for the training; the numbers are float32 now, whatever they were.
+    own |= {"architectures": made["architectures"], "dtype": "float32"}
+    own.pop("torch_dtype", None)
+    (folder / CONFIG).write_text(json.dumps(own, indent=2), "utf-8")
+    for file in (*TOKENIZERS, *BESIDE_TOKENIZERS):
+        if (checkpoint.folder / file).exists():
+            shutil.copyfile(checkpoint.folder / file, folder / file)
 
 
 def base_hash(checkpoint: Checkpoint) -> str:

