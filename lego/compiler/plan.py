@@ -51,6 +51,9 @@ class Plan:
     losses: tuple[str, ...]
     """The auxiliary losses beside that of the task."""
     caches: tuple[CacheLine, ...]
+    bytes: dict[str, int]
+    """`loaded` for all weights, `learning` for those that learn, `training` for their gradients and what the optimiser keeps of
+    them, `cached` for all caches. Frozen layers whose states are cached are loaded once, and leave memory then."""
     notes: tuple[str, ...]
     batch: dict[str, int]
     flops_per_step: float | None
@@ -72,6 +75,7 @@ class Plan:
             "data": self.data,
             "stages": [attrs.asdict(stage) for stage in self.stages],
             "parameters": {"trainable": self.trainable, "frozen": self.frozen},
+            "bytes": self.bytes,
             "losses": list(self.losses),
             "caches": [attrs.asdict(cache) for cache in self.caches],
             "batch": self.batch,
@@ -111,6 +115,11 @@ class Plan:
             f"{value:,} {key}" for key, value in self.data.items() if isinstance(value, int)
         )
         yield f"weights: {self.trainable:,} trainable, {self.frozen:,} frozen"
+        size = {name: _bytes(count) for name, count in self.bytes.items()}
+        yield (
+            f"bytes: {size['loaded']} of weights are loaded, {size['learning']} of them learn, with {size['training']} of "
+            f"gradients and moments beside them; {size['cached']} are cached"
+        )
         if self.losses:
             yield f"losses beside that of the task: {', '.join(self.losses)}"
         for cache in self.caches:
@@ -146,10 +155,25 @@ def plan_of(experiment: Experiment, *, progress: Progress | None = None) -> Plan
         stages=tuple(_stages(compiled)),
         losses=compiled.model.losses,
         caches=compiled.caches,
+        bytes=_bytes_of(compiled),
         notes=tuple(_notes(compiled)),
         batch={"slots": batch.slots, "real": batch.real, "distinct": batch.distinct},
         flops_per_step=_flops_of(compiled, batch),
     )
+
+
+def _bytes_of(compiled: Compiled) -> dict[str, int]:
+    """What weights and caches take. Adam keeps two numbers of a weight beside its gradient."""
+    counts = {True: 0, False: 0}
+    for parameter in compiled.pipeline.parameters():
+        counts[parameter.requires_grad] += parameter.numel() * parameter.element_size()
+    cached = sum(cache.bytes for cache in compiled.caches)
+    return {
+        "loaded": sum(counts.values()),
+        "learning": counts[True],
+        "training": 3 * counts[True],
+        "cached": cached,
+    }
 
 
 def _stages(compiled: Compiled) -> Iterator[Stage]:

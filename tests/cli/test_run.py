@@ -239,6 +239,7 @@ def test_explain_tells_the_weights_that_are_made(lego, script):
         "data",
         "stages",
         "parameters",
+        "bytes",
         "losses",
         "caches",
         "batch",
@@ -249,6 +250,8 @@ def test_explain_tells_the_weights_that_are_made(lego, script):
     trainable = sum(each.numel() for each in pipeline.parameters() if each.requires_grad)
     frozen = sum(each.numel() for each in pipeline.parameters() if not each.requires_grad)
     assert found["parameters"] == {"trainable": trainable, "frozen": frozen}
+    wanted = {"loaded": 4 * (trainable + frozen), "learning": 4 * trainable, "training": 12 * trainable}
+    assert found["bytes"] == {**wanted, "cached": sum(cache["bytes"] for cache in found["caches"])}
     assert [stage["name"] for stage in found["stages"]] == ["content", "behavior", "predictor"]
     for stage in found["stages"]:
         module = getattr(pipeline, stage["name"])

@@ -19,7 +19,7 @@ from lego import (
     frozen,
     split,
 )
-from lego.compiler.plan import plan_of
+from lego.compiler.plan import _a_batch, plan_of
 from lego.testing.checkpoint import tiny_checkpoint
 
 
@@ -109,6 +109,9 @@ def test_the_plan_counts_the_weights_that_learn(experiment, bert, content):
     learning = sum(each.numel() for each in compiled.pipeline.parameters() if each.requires_grad)
     assert plan.trainable == learning
     assert plan.flops_per_step > 0
+    assert (plan.bytes["learning"], plan.bytes["training"]) == (4 * learning, 12 * learning)
+    assert plan.bytes["loaded"] == 4 * (plan.trainable + plan.frozen)
+    assert plan.bytes["cached"] == sum(cache.bytes for cache in plan.caches)
     if content not in ("split", "frozen"):  # there the lower layers are counted, though they leave memory
         assert plan.frozen == sum(each.numel() for each in compiled.pipeline.parameters()) - learning
     cached = {cache.what: cache.bytes for cache in plan.caches}
@@ -117,6 +120,27 @@ def test_the_plan_counts_the_weights_that_learn(experiment, bert, content):
     assert plan.batch["distinct"] <= plan.batch["real"] <= plan.batch["slots"]
     assert plan.data["items"] == 120
     assert all(text in "\n".join(plan.lines()) for text in ("weights: ", "history (B, S=4, D=8)", "cache: "))
+
+
+def test_the_work_of_a_layer_is_what_is_counted_by_hand(experiment, bert):
+    """One layer more that learns costs its own products three times, but for inputs that need no gradient, which move down."""
+    plans, pages = {}, []
+    for at in (1, 2):
+        asked = experiment(Pretrained(bert, layers=split(at), dropout=0.0))
+        compiled = compile(asked)
+        pages = [page.tokens.shape for page in compiled.pipeline.feed.pages(_a_batch(compiled).items)]
+        plans[at] = plan_of(asked).flops_per_step
+    width, inner, by_hand = 16, 24, 0
+    for items, length in pages:
+        square = 2 * items * length * width * width
+        wide = 2 * items * length * width * inner
+        scores = 2 * items * length * length * width
+        # queries, keys, values: forward and the gradient of their weights; now also that of the input of the layer above
+        by_hand += 3 * square * 2 + 3 * square
+        by_hand += 3 * square  # the map behind attention
+        by_hand += 2 * wide * 3  # into the inner width and back
+        by_hand += 2 * scores * 3  # scores, and the sum of values
+    assert plans[1] - plans[2] == by_hand
 
 
 def test_the_plan_loads_no_weights(experiment, bert, monkeypatch):
