@@ -73,9 +73,7 @@ class Anime(PartlyRated):
 
     above: float = 6.0
     missing: Literal["error", "drop", "empty"] = "drop"
-    clean: tuple[str, ...] = attrs.field(
-        default=("entities", "whitespace"), converter=tuple, validator=are_steps
-    )
+    clean: tuple[str, ...] = attrs.field(default=("entities", "whitespace"), validator=are_steps)
 
     def files(self) -> Iterable[Path]:
         """The files of the edition; DataError with where to get one."""

@@ -78,9 +78,7 @@ class BookCrossing(PartlyRated):
 
     above: float = 6.0
     missing: Literal["error", "drop", "empty"] = "drop"
-    clean: tuple[str, ...] = attrs.field(
-        default=("latin1", "entities", "whitespace"), converter=tuple, validator=are_steps
-    )
+    clean: tuple[str, ...] = attrs.field(default=("latin1", "entities", "whitespace"), validator=are_steps)
 
     def files(self) -> Iterable[Path]:
         """Books, ratings, and users where they are there; DataError with where to get them."""

@@ -114,7 +114,7 @@ class LastFM(Interactions):
         return "each of the listens" if self.plays == 1 else f"{self.plays} plays or more"
 
     def _check_items(self, files: Mapping[str, Path]) -> None:
-        offered = ("artists",) if _HETREC[0] in files else ("tracks", "artists", "albums")
+        offered = ["artists"] if _HETREC[0] in files else ["tracks", "artists", "albums"]
         offered = offered[:2] if _LISTENS in files else offered
         if self.items is not None and self.items not in offered:
             what = f"this edition has no {self.items} to be the items"
@@ -146,8 +146,8 @@ class LastFM(Interactions):
         columns = (Column("id", _ID), Column("name"))
         what = "artist {id} is already in line {first}"
         artists = read_unique(files[_HETREC[0]], columns, ("id",), what, problems, _TABS)
-        columns = (Column("userID", _ID), Column("artistID", _ID), Column("weight", _ID, low=0))
-        plays = read_pieces(files[_HETREC[1]], columns, problems, _TABS)
+        counts = (Column("userID", _ID), Column("artistID", _ID), Column("weight", _ID, low=0))
+        plays = read_pieces(files[_HETREC[1]], counts, problems, _TABS)
         events = gather(piece.rename_columns(["user", "item", "value"]) for piece in plays)
         tags = self._tags(files, problems) if _TAGS[0] in files else None
         problems.raise_any()
