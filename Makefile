@@ -20,7 +20,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help install demo learning test test-all check format docs clean
+.PHONY: help install demo learning ladder bench test test-all check format docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -53,6 +53,19 @@ MIND ?=
 learning: export OMP_NUM_THREADS = 1
 learning: $(STAMP) ## train the zoo on small data (MIND=folder adds news) and write docs/learning.md
 	$(BIN)/python tests/learning/table.py $(if $(MIND),--mind '$(MIND)')
+
+# A file of GloVe: make ladder MIND=/path/to/mind GLOVE=/path/to/glove
+GLOVE ?=
+
+ladder: export OMP_NUM_THREADS = 1
+ladder: $(STAMP) ## train one model on ever better text, quality beside cost, and write docs/ladder.md
+	$(BIN)/python tests/learning/ladder.py $(if $(MIND),--mind '$(MIND)') $(if $(GLOVE),--glove '$(GLOVE)') $(ARGS)
+
+# One suite of the benchmarks: make bench ONLY=language_models
+ONLY ?=
+
+bench: $(STAMP) ## measure what things cost, each beside the plain way, and write the tables of the docs
+	$(BIN)/python tests/bench --only '$(ONLY)' $(ARGS)
 
 # Two workers with one thread each: more threads than cores make small models slower.
 test: export OMP_NUM_THREADS = 1

@@ -1,0 +1,55 @@
+"""`make bench`: what a step, a cache or a metric costs, each beside the plain way, and written to the docs.
+
+    python tests/bench --only language_models
+    python tests/bench --only language_models --quick --page -
+
+Rows of one table take turns, so that what else the machine does hits all alike; each has a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import language_models
+import typer
+from measure import machine
+from rich.console import Console
+
+ROOT = Path(__file__).resolve().parents[2]
+SUITES: dict[str, Any] = {"language_models": language_models}
+
+
+def main(
+    only: Annotated[str, typer.Option(help="One suite; all unless given.")] = "",
+    quick: Annotated[bool, typer.Option(help="Tiny sizes: whether it works, not what it costs.")] = False,
+    seconds: Annotated[float, typer.Option(help="How long a row works in each round.")] = 2.0,
+    rounds: Annotated[int, typer.Option(help="How often the rows take turns.")] = 3,
+    as_json: Annotated[Path | None, typer.Option("--json", help="Also write the numbers there.")] = None,
+    page: Annotated[str, typer.Option(help="Where the table goes; - for the terminal.")] = "",
+) -> None:
+    """Measures and writes."""
+    console = Console(soft_wrap=True, highlight=False, stderr=True)
+    unknown = only not in ("", *SUITES)
+    if unknown:
+        raise typer.BadParameter(f"there is no suite {only!r}; there are {', '.join(SUITES)}")
+    numbers: dict[str, Any] = {"machine": machine(), "rounds": rounds, "quick": quick}
+    for name, suite in SUITES.items():
+        if only in ("", name):
+            begun = time.monotonic()
+            numbers[name] = suite.measure(quick=quick, seconds=seconds, rounds=rounds, say=console.print)
+            numbers[name]["minutes"] = (time.monotonic() - begun) / 60
+            text = suite.page(numbers[name], numbers["machine"])
+            place = page or str(ROOT / "docs" / suite.PAGE)
+            if place == "-":
+                print(text)  # noqa: T201 - this is its output
+            else:
+                Path(place).write_text(text, encoding="utf-8")
+    if as_json:
+        as_json.write_text(json.dumps(numbers, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)

