@@ -1,7 +1,7 @@
 """Rows of text in a known layout → Arrow columns. What cannot be read is named by file, line and column, all of it at once.
 
-A file is read by Arrow, in one go or piece by piece. Only where that fails, or the caller found rows that contradict each other,
-is it walked through line by line to say what is wrong.
+A file, plain or gzipped, is read by Arrow, in one go or piece by piece. Only where that fails, or the caller found rows that
+contradict each other, is it walked through line by line to say what is wrong.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from lego.data.json_lines import opened
 from lego.data.problems import Problems
 from lego.data.progress import count
 from lego.errors import Problem, did_you_mean
@@ -144,7 +146,7 @@ def read_rows(
     try:
         table = _read(path, columns, layout)
         _refuse_out_of_range(table, columns)
-    except pa.ArrowInvalid as failure:
+    except (pa.ArrowInvalid, OSError) as failure:  # a zipped file may end too early
         _complain(path, columns, problems, layout, str(failure))
         return None
     if table.num_rows == 0:
@@ -192,7 +194,7 @@ def read_pieces(
             count(piece.num_rows, batch.nbytes)
             if piece.num_rows:
                 yield piece
-    except pa.ArrowInvalid as failure:
+    except (pa.ArrowInvalid, OSError) as failure:  # a zipped file may end too early
         _complain(path, columns, problems, layout, str(failure), odd=odd is not None)
         return
     if not rows:
@@ -406,22 +408,28 @@ def _in_range(table: pa.Table, columns: Sequence[Column]) -> bool:
 
 
 def _records(path: Path, layout: Layout = CSV) -> Iterator[tuple[int, list[str] | None, Problem | None]]:
-    """Line number, its fields or None, and what is wrong with the line as such."""
-    with path.open("rb") as file:
-        for number, raw in _whole(file, layout):
-            try:
-                marked = number == 1 and layout.encoding == "utf-8"
-                line = raw.decode("utf-8-sig" if marked else layout.encoding).rstrip("\r\n")
-                fields = values_of(line, layout)
-            except UnicodeDecodeError as failure:
-                what = f"byte {failure.start + 1} of the line, 0x{raw[failure.start]:02x}, is not UTF-8"
-                yield number, None, Problem(f"{path.name} line {number}", what, "save the file as UTF-8")
-            except csv.Error as failure:
-                what = "a quote is opened and not closed" if "end of data" in str(failure) else str(failure)
-                fix = "quote a value as the CSV of the official file does"
-                yield number, None, Problem(f"{path.name} line {number}", what, fix)
-            else:
-                yield number, fields, None
+    """Line number, its fields or None, and what is wrong with the line as such, or with a zipped file behind it."""
+    number = 0
+    try:
+        with opened(path) as file:
+            for number, raw in _whole(file, layout):
+                yield number, *_record(f"{path.name} line {number}", number, raw, layout)
+    except (OSError, EOFError, zlib.error) as failure:
+        problem = Problem(path.name, f"cannot be read: {failure}", "put the complete file in its place")
+        yield number + 1, None, problem
+
+
+def _record(where: str, number: int, raw: bytes, layout: Layout) -> tuple[list[str] | None, Problem | None]:
+    try:
+        marked = number == 1 and layout.encoding == "utf-8"
+        line = raw.decode("utf-8-sig" if marked else layout.encoding).rstrip("\r\n")
+        return values_of(line, layout), None
+    except UnicodeDecodeError as failure:
+        what = f"byte {failure.start + 1} of the line, 0x{raw[failure.start]:02x}, is not UTF-8"
+        return None, Problem(where, what, "save the file as UTF-8")
+    except csv.Error as failure:
+        what = "a quote is opened and not closed" if "end of data" in str(failure) else str(failure)
+        return None, Problem(where, what, "quote a value as the CSV of the official file does")
 
 
 def _whole(file: Iterable[bytes], layout: Layout) -> Iterator[tuple[int, bytes]]:

@@ -59,6 +59,7 @@ class Goodreads(Ratings):
     )
     url: ClassVar[str] = URL
     licence: ClassVar[str] = "academic use only; no redistribution, no commercial use"
+    proven: ClassVar[str] = "real rows"
 
     genre: str | None = None
     log: Literal["interactions", "reviews"] | None = None

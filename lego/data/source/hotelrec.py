@@ -52,6 +52,7 @@ class HotelRec(Ratings):
     official_files: ClassVar[tuple[str, ...]] = (_FILE,)
     url: ClassVar[str] = "https://github.com/Diego999/HotelRec"
     licence: ClassVar[str] = "academic research only"
+    proven: ClassVar[str] = "real rows"
 
     clean: tuple[str, ...] = attrs.field(default=("whitespace",), validator=are_steps)
     below: float | None = 3.0

@@ -54,6 +54,7 @@ class Steam(Interactions):
     official_files: ClassVar[tuple[str, ...]] = ("steam_games.json.gz", "steam_reviews.json.gz")
     url: ClassVar[str] = URL
     licence: ClassVar[str] = "none stated; research use, with citation"
+    proven: ClassVar[str] = "format"
 
     log: Literal["reviews", "library"] | None = None
     click: Literal["have", "play"] = "have"

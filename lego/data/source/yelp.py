@@ -86,6 +86,7 @@ class Yelp(Ratings):
     official_files: ClassVar[tuple[str, ...]] = _FILES
     url: ClassVar[str] = "https://business.yelp.com/data/resources/open-dataset"
     licence: ClassVar[str] = "academic use only; no redistribution"
+    proven: ClassVar[str] = "real rows"
 
     clean: tuple[str, ...] = attrs.field(default=("entities", "whitespace"), validator=are_steps)
     below: float | None = 3.0

@@ -96,7 +96,7 @@ EDITIONS = {
     "2023": {"meta_Toys.jsonl.gz": lines(META_2023), "Toys.jsonl.gz": lines(REVIEWS_2023)},
     "2023 ratings": {
         "meta_Toys.jsonl": lines(META_2023),
-        "Toys.csv": "user_id,parent_asin,rating,timestamp\n"
+        "Toys.csv.gz": "user_id,parent_asin,rating,timestamp\n"
         + "".join(f"U{u},B{i},{s},{t * 1000 + 7}\n" for u, i, s, t in RATED),
     },
 }
@@ -247,7 +247,7 @@ def test_missing_files_say_where_to_get_them(tmp_path):
         Amazon(tmp_path, clean=("tag",))
 
 
-GOOD = EDITIONS["2018"]
+RATINGS = EDITIONS["2023 ratings"]["Toys.csv.gz"].encode()
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,9 @@ GOOD = EDITIONS["2018"]
         ),
         ("2018 ratings", "Toys.csv", "B1,U1,5\n", "Toys.csv line 1: 4 columns are expected, 3 found"),
         ("2018 ratings", "Toys.csv", "U1,B1,five,3\n", "Toys.csv line 1, column value"),
-        ("2023 ratings", "Toys.csv", "B1,U1,5,1\n", "Toys.csv line 1: the column user_id is missing"),
+        ("2023 ratings", "Toys.csv.gz", "B1,U1,5,1\n", "Toys.csv.gz line 1: the column user_id is missing"),
+        ("2023 ratings", "Toys.csv.gz", gzip.compress(RATINGS)[:-30], "Toys.csv.gz: cannot be read"),
+        ("2023 ratings", "Toys.csv.gz", gzip.compress(RATINGS)[:20], "Toys.csv.gz: cannot be read"),
         (
             "2023",
             "Toys.jsonl.gz",
