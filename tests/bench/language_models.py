@@ -172,6 +172,10 @@ def measure(
     """The numbers of every checkpoint, in plain JSON types."""
     found: dict[str, Any] = {}
     for name in names:
+        packaged = MINILM if CHECKPOINTS[name]["checkpoint"] == MINILM.name else SMOLLM2
+        if packaged.find() is None:
+            say(f"language_models: {name} is left out, its package {packaged.package} is not installed")
+            continue
         lines = []
         for group in groups(name, quick=quick):
             rows = interleave("language_models", group, rounds=rounds, seconds=seconds, say=say)
@@ -222,7 +226,7 @@ the rest of such a claim is encoding each item once and without padding, which f
 def page(numbers: Mapping[str, Any], machine: Mapping[str, Any]) -> str:
     """The whole page."""
     known = [name for name in CHECKPOINTS if name in numbers]
-    most = max(numbers[name]["layers"] for name in known)
+    most = max((numbers[name]["layers"] for name in known), default=0)
     text = HEAD.format(processor=machine["processor"], torch=machine["torch"], most=most)
     return text + "\n".join(section(name, numbers[name]) for name in known)
 
