@@ -77,7 +77,9 @@ def write_news(path: Path, world: World, rng: np.random.Generator) -> None:
 
     titles, abstracts = texts(11), texts(30)
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        for name, topic, title, abstract in zip(world.ids.to_pylist(), topics, titles, abstracts, strict=True):
+        for name, topic, title, abstract in zip(
+            world.ids.to_pylist(), topics, titles, abstracts, strict=True
+        ):
             part = f"topic{topic}\ttopic{topic}sub{len(title) % 9}"
             file.write(f"{name}\t{part}\t{title}\t{abstract}\thttps://example.org/{name}\t[]\t[]\n")
 
@@ -161,7 +163,12 @@ def _uniform(keys: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def write(
-    folder: Path, rows: int, news: int | None = None, users: int | None = None, dev: int | None = None, seed: int = 0
+    folder: Path,
+    rows: int,
+    news: int | None = None,
+    users: int | None = None,
+    dev: int | None = None,
+    seed: int = 0,
 ) -> None:
     """`train` and `dev` below the folder. Unless given: a news per 14 rows, a user per 3, a sixth of the rows in dev."""
     rng = np.random.default_rng(seed)
@@ -181,7 +188,9 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--rows", type=int, default=100_000, help="impressions of the train part; MIND-large has 2,232,748")
+    parser.add_argument(
+        "--rows", type=int, default=100_000, help="impressions of the train part; MIND-large has 2,232,748"
+    )
     parser.add_argument("--news", type=int)
     parser.add_argument("--users", type=int)
     parser.add_argument("--seed", type=int, default=0)

@@ -73,7 +73,12 @@ def prepared(raw: Path, out: Path) -> dict[str, float]:
     answer = subprocess.run(
         [sys.executable, "-c", code, folder], check=True, stdout=subprocess.PIPE, text=True
     )
-    return {"seconds": seconds, "seconds of processor": processor, "peak GiB": peak, "seconds to open": float(answer.stdout)}
+    return {
+        "seconds": seconds,
+        "seconds of processor": processor,
+        "peak GiB": peak,
+        "seconds to open": float(answer.stdout),
+    }
 
 
 def main() -> None:
@@ -98,7 +103,10 @@ def main() -> None:
         "times as fast": plain * whole / found["seconds of processor"],
     }
     print(json.dumps({name: round(value, 3) for name, value in record.items()}, indent=1))
-    print(f"peak of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB", file=sys.stderr)
+    print(
+        f"peak of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB",
+        file=sys.stderr,
+    )
 
 
 if __name__ == "__main__":

@@ -172,14 +172,14 @@ def read_pieces(
     rows = 0
 
     def leave_out(row: Any) -> str:
-        if odd is None:
-            return "error"
+        assert odd is not None
         odd.append(row.text)
         return "skip"
 
     try:
         parse = _parse_options(layout.delimiter, layout)
-        parse.invalid_row_handler = leave_out
+        if odd is not None:  # a handler is told the text of a row, which may be none
+            parse.invalid_row_handler = leave_out
         reader = pyarrow.csv.open_csv(
             path,
             read_options=_read_options(layout),

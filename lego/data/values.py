@@ -179,6 +179,10 @@ def times_of(frame: Frame, column: str, problems: Problems) -> tuple[NDArray[np.
     if numeric.any() and numeric.mean() > 0.5:
         if numeric.all():
             whole = pc.all(pc.match_substring_regex(texts, _WHOLE)).as_py()
+            huge = flat(pc.match_substring_regex(texts, r"\d{19}")) & whole
+            if huge.any():  # more than 64 bits hold
+                _complain_of_values(frame, column, huge, values, "unix seconds are expected", problems)
+                return None
             numbers = pc.cast(pc.utf8_trim_whitespace(texts), pa.int64() if whole else NUMBER)
             return _known_times(frame, column, numbers, "numbers", problems)
         _complain_of_values(frame, column, ~numeric, values, "unix seconds are expected", problems)

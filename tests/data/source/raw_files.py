@@ -1,0 +1,98 @@
+"""Small sets of right raw files for every source: a function each, that writes them below a folder and gives the source.
+
+They are the rows that the tests of the source write by hand. A source without an entry here fails test_malformed.py.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lego import catalog
+from lego.spec import Source
+
+Factory = Callable[[Path], Source]
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"tests.data.source.test_{name}")
+
+
+def _writer(name: str, folder: Path) -> Callable[..., Any]:
+    """What the fixture `raw` of the tests of a source gives: a function that writes files."""
+    module = _module(name)
+    fixture = module.raw.__wrapped__
+    if "folder" in inspect.signature(fixture).parameters:
+        return fixture(module.folder.__wrapped__(folder))  # type: ignore[no-any-return]
+    return fixture(folder)  # type: ignore[no-any-return]
+
+
+def _made(name: str, kind: str, **options: Any) -> Factory:
+    """The default files of a source's own tests, and what they are read with."""
+
+    def factory(folder: Path) -> Source:
+        written = _writer(name, folder)()
+        return written if isinstance(written, Source) else catalog.load("source", kind)(written, **options)
+
+    return factory
+
+
+def _of(
+    name: str, kind: str, files: Callable[[Any], dict[str, Any]], *, flat: bool, **options: Any
+) -> Factory:
+    """Files that the tests of a source name; `flat` where they are given as one dict."""
+
+    def factory(folder: Path) -> Source:
+        write, given = _writer(name, folder), files(_module(name))
+        path = write(given) if flat else write(**given)
+        return catalog.load("source", kind)(path, **options)  # type: ignore[no-any-return]
+
+    return factory
+
+
+def _tables(folder: Path) -> Source:
+    (folder / "items.csv").write_text(
+        "item_id,title,year\n" + "".join(f'i{n},"Title, number {n}",{1990 + n}\n' for n in range(12)),
+        encoding="utf-8",
+    )
+    (folder / "rows.csv").write_text(
+        "user,item,time\n" + "".join(f"u{n % 3},i{n // 3},{1000 + n}\n" for n in range(24)), encoding="utf-8"
+    )
+    return catalog.load("source", "Tables")(str(folder / "items.csv"), rows=str(folder / "rows.csv"))  # type: ignore[no-any-return]
+
+
+FACTORIES: dict[str, Factory] = {
+    "Adressa": _made("adressa", "Adressa"),
+    "Amazon": _of("amazon", "Amazon", lambda m: m.EDITIONS["2018"], flat=True),
+    "Anime": _of("anime", "Anime", lambda m: {"anime": m.OLD, "rating": m.rated(*m.ROWS)}, flat=False),
+    "BookCrossing": _made("book_crossing", "BookCrossing"),
+    "EBNeRD": _made("ebnerd", "EBNeRD"),
+    "Goodreads": _of("goodreads", "Goodreads", lambda m: m.GENRE, flat=True),
+    "HM": _made("hm", "HM"),
+    "LastFM": _of(
+        "lastfm",
+        "LastFM",
+        lambda m: {
+            "artists": m.ARTISTS,
+            "user_artists": m.PLAYS,
+            "user_taggedartists": m.TAGGED,
+            "tags": m.TAGS,
+        },
+        flat=False,
+        order="file",
+    ),
+    "MIND": _made("mind", "MIND"),
+    "MicroLens": _of(
+        "microlens", "MicroLens", lambda m: {"pairs_csv": m.PAIRS, "titles_csv": m.TITLES}, flat=False
+    ),
+    "MovieLens": _made("movielens", "MovieLens"),
+    "Netflix": _made("netflix", "Netflix"),
+    "PENS": _made("pens", "PENS"),
+    "POG": _made("pog", "POG"),
+    "RecBench": _made("recbench", "RecBench"),
+    "Tables": _tables,
+    "XMIND": _made("xmind", "XMIND"),
+}
