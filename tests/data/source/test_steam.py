@@ -125,6 +125,16 @@ def test_bought_and_played(raw):
     assert "Game, 3" in items["title"].to_pylist()
 
 
+def test_what_was_bought_and_not_played_is_never_drawn(raw):
+    """The user knows the game."""
+    made = Steam(raw(KAGGLE), click="play", candidates="uniform", negatives=99, minimum=3).tables()
+    ids = made.items["item_id"].to_pylist()
+    for row in made.impressions["test"].to_pylist():
+        drawn = {ids[c - 1] for c, label in zip(row["candidates"], row["labels"], strict=True) if not label}
+        user = int(made.users["user_id"][row["user"]].as_py())
+        assert drawn == set(ids) - {f"Game, {game}" for game in PLAYED[user]}
+
+
 def test_played_of_ucsd(raw):
     """Hours of the reviews, minutes of what users have."""
     wanted = [[game for game in games if game > 4] for games in PLAYED.values()]
