@@ -22,6 +22,7 @@ from lego.pretrained.families import Shape, shape_of
 from lego.pretrained.layers import Full, Layers, Lora
 from lego.pretrained.model import LanguageModel, base_hash, check_targets, frozen_key, load, target_names
 from lego.pretrained.packaged import MINILM
+from lego.pretrained.quantized import Quantized, quantized_problems
 from lego.pretrained.table import stored_dtype
 from lego.pretrained.template import fields_of
 from lego.pretrained.tokens import CheckpointTokens
@@ -54,6 +55,7 @@ class Pretrained(Content):
     as its tokenizer joins a pair, or make one text by a `template` as in `News: {title} [{category}]`, of at most `length` tokens
     (the sum of the budgets unless given); an attribute without a value leaves its place empty, an item without any has no text.
     `states` is how cached states are stored: as the checkpoint's weights are unless given. In 16 bits they are rounded.
+    `quantize` holds frozen weights in 8 or 4 bits (bitsandbytes, on a GPU); only adapters learn beside such.
     """
 
     checkpoint: str = attrs.field(kw_only=False, metadata=PATH_IF_THERE)
@@ -63,6 +65,7 @@ class Pretrained(Content):
     template: str | None = attrs.field(default=None, validator=known_template)
     length: int | None = attrs.field(default=None, validator=ge(1))
     states: Literal["fp32", "bf16", "fp16"] | None = None
+    quantize: Quantized | None = None
 
     @property
     def reads(self) -> Reads:
@@ -104,6 +107,7 @@ class Pretrained(Content):
                 yield misfit
             elif self.layers.adapters is not None:
                 yield from targets_problem(self.checkpoint, self.layers.adapters, where)
+        yield from quantized_problems(self.quantize, self.layers, where)
         yield from super().problems(context_width, where)
 
     def build(self, context: Context) -> nn.Module:
@@ -125,6 +129,7 @@ class Pretrained(Content):
             context.width,
             self.dropout,
             states=self.states,
+            quantize=self.quantize,
             weights=context.weights,
         )
 
@@ -175,9 +180,11 @@ def Qwen(checkpoint: str = "Qwen/Qwen3-0.6B", **options: Any) -> Pretrained:  # 
     return Pretrained(checkpoint, **options)
 
 
-def states_key(checkpoint: Checkpoint, first: int | None, count: int, base: str) -> str:
+def states_key(
+    checkpoint: Checkpoint, first: int | None, count: int, base: str, computed: str = "float32"
+) -> str:
     """A hash of all that the states of the frozen layers depend on, but for the tokens."""
-    return frozen_key(checkpoint, "final" if first == count else first, base)
+    return frozen_key(checkpoint, "final" if first == count else first, base, computed)
 
 
 class _Pretrained(nn.Module):
@@ -193,6 +200,7 @@ class _Pretrained(nn.Module):
         dropout: float,
         *,
         states: str | None,
+        quantize: str | None,
         weights: bool,
     ) -> None:
         super().__init__()
@@ -201,8 +209,9 @@ class _Pretrained(nn.Module):
         self.project = nn.Linear(shape.output, width)
         self.dropout = nn.Dropout(dropout)
         self.pool = pool
-        self.language: LanguageModel = load(checkpoint, layers, base=base, weights=weights)
-        self.states_key = states_key(checkpoint, first, shape.layers, base) if base else ""
+        self.language: LanguageModel = load(checkpoint, layers, base=base, weights=weights, quantize=quantize)
+        computed = quantize or "float32"
+        self.states_key = states_key(checkpoint, first, shape.layers, base, computed) if base else ""
         self.states_dtype = (
             _DTYPES[states] if states else stored_dtype(checkpoint) if first is not None else "float32"
         )

@@ -25,6 +25,7 @@ from lego.errors import CheckpointError, RunError, did_you_mean
 from lego.pretrained.checkpoint import BESIDE_TOKENIZERS, CONFIG, TOKENIZERS, weights_hash
 from lego.pretrained.families import Family, Shape, shape_of
 from lego.pretrained.layers import Layers, Lora
+from lego.pretrained.quantized import quantized_options
 from lego.spec import Checkpoint
 
 _UNMASKED = "lego_unmasked"
@@ -245,6 +246,10 @@ class LanguageModel(nn.Module):
         for name, part in self.model.named_modules():
             if hasattr(part, "get_delta_weight"):  # a linear map with adapters
                 adapted: Any = part
+                if not adapted.base_layer.weight.is_floating_point():
+                    raise RunError(
+                        f"{self.name}: adapters beside quantised weights cannot be merged into them."
+                    )
                 with torch.no_grad():
                     merged = adapted.base_layer.weight + adapted.get_delta_weight("default")
                 found[f"{self._own_name(name)}.weight"] = merged
@@ -403,15 +408,26 @@ def _persistent_buffers(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 # --- making one ---------------------------------------------------------------------------------------------------------------
 
 
-def load(checkpoint: Checkpoint, layers: Layers, *, base: str = "", weights: bool = True) -> LanguageModel:
-    """The language model of a checkpoint, in float32. `base` is the hash of its weights.
+def load(
+    checkpoint: Checkpoint,
+    layers: Layers,
+    *,
+    base: str = "",
+    weights: bool = True,
+    quantize: str | None = None,
+) -> LanguageModel:
+    """The language model of a checkpoint, in float32, or with its linear maps quantised. `base` is the hash of its weights.
 
     `weights=False` draws weights instead of reading them, for those who want shapes only. CheckpointError where the files do not
     hold all weights of the family.
     """
     shape = shape_of(checkpoint)
     with quiet():
-        model = _with_weights(checkpoint, shape) if weights else _without_weights(checkpoint, shape)
+        if weights:
+            options = quantized_options(quantize, layers, checkpoint.name)
+            model = _with_weights(checkpoint, shape, **options)
+        else:
+            model = _without_weights(checkpoint, shape)
     return LanguageModel(
         model,
         shape.family,
@@ -454,7 +470,7 @@ def base_hash(checkpoint: Checkpoint) -> str:
     return weights_hash(checkpoint, home() / "checkpoints")
 
 
-def frozen_key(checkpoint: Checkpoint, states: Any, base: str) -> str:
+def frozen_key(checkpoint: Checkpoint, states: Any, base: str, computed: str = "float32") -> str:
     """A hash of all that frozen states of a checkpoint depend on, but for the tokens.
 
     `states` says which they are, in values of JSON; `base` is the hash of the weights.
@@ -466,7 +482,7 @@ def frozen_key(checkpoint: Checkpoint, states: Any, base: str) -> str:
         "weights": base,
         "config": hashlib.sha256(config).hexdigest(),
         "layer": states,
-        "dtype": "float32",
+        "dtype": computed,
         "transformers": transformers.__version__.partition(".")[0],
     }
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
@@ -482,7 +498,7 @@ def _config(checkpoint: Checkpoint, shape: Shape) -> Any:
     return config
 
 
-def _with_weights(checkpoint: Checkpoint, shape: Shape) -> nn.Module:
+def _with_weights(checkpoint: Checkpoint, shape: Shape, **options: Any) -> nn.Module:
     from transformers import AutoModel
 
     try:
@@ -495,6 +511,7 @@ def _with_weights(checkpoint: Checkpoint, shape: Shape) -> nn.Module:
             use_safetensors=True,
             output_loading_info=True,
             **shape.family.options,
+            **options,
         )
     except (OSError, ValueError, RuntimeError, KeyError) as problem:
         fix = "fetch the checkpoint again: its weights and its config.json must belong together"

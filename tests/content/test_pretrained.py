@@ -444,3 +444,44 @@ def test_what_rounded_states_cost_on_minilm(states, most, tmp_path):
     assert worst < most
     if states != "fp32":
         assert worst > most / 20  # a bound that is far from what is measured says nothing
+
+
+@pytest.mark.parametrize("quantize", ["int8", "int4"])
+def test_quantised_weights_are_refused_where_they_cannot_be(folder, monkeypatch, quantize):
+    """Packages, the GPU, weights that would learn: each is a problem before a weight is read, and refused when built."""
+    from lego.pretrained import quantized
+
+    monkeypatch.setattr(quantized, "NEEDED", ("no_such_package",))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    found = [each.what for each in Pretrained(folder, quantize=quantize).problems(8, "content")]
+    for words in ("some of them learn", "no_such_package", "GPU"):
+        assert any(words in what for what in found)
+    few = list(Pretrained(folder, layers=split(1) | lora(), quantize=quantize).problems(8, "content"))
+    assert len(few) == 2
+    with pytest.raises(CheckpointError, match=rf"quantize='{quantize}'"):
+        Pretrained(folder, layers=lora(), quantize=quantize).build(CONTEXT)
+    with pytest.raises(SpecError, match="quantize"):
+        Pretrained(folder, quantize="int2")
+
+
+@pytest.mark.parametrize(("quantize", "bits"), [("int8", "load_in_8bit"), ("int4", "load_in_4bit")])
+def test_transformers_is_told_to_quantise(folder, monkeypatch, quantize, bits):
+    """Where all is there, `from_pretrained` gets the options of as many bits, and states have a key of their own."""
+    import transformers
+
+    from lego.pretrained import quantized
+
+    monkeypatch.setattr(quantized, "NEEDED", ())
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    plain = Pretrained(folder, layers=frozen()).build(CONTEXT)
+    real, told = transformers.AutoModel.from_pretrained, []
+
+    def loads(*arguments, quantization_config, device_map, **options):
+        told.append(quantization_config)
+        assert device_map == {"": "cuda"}
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(transformers.AutoModel, "from_pretrained", loads)
+    made = Pretrained(folder, layers=frozen(), quantize=quantize).build(CONTEXT)
+    assert [getattr(each, bits) for each in told] == [True]
+    assert made.states_key != plain.states_key
