@@ -32,6 +32,7 @@ _ITEM = (
         ),
         *("songid", "trackid", "asin", "sku", "docid", "nid", "iid"),
     ),
+    ("artistid",),  # beside the id of a track it is an attribute of the track
 )
 _USER = (
     ("userid", "user"),
