@@ -33,6 +33,18 @@ def beside_candidates(user: Tensor, candidates: Tensor) -> Tensor:
     return user.unsqueeze(1).expand_as(candidates) if user.ndim == 2 else user
 
 
+def dot_with_candidates(user: Tensor, candidates: Tensor) -> Tensor:
+    """user (B, D) or (B, C, D), candidates (B, C, D) -> (B, C), in float32.
+
+    Candidates that all users share, as when every item is ranked, are one product of matrices: many times faster.
+    """
+    shared = user.ndim == 2 and len(user) > 1 and candidates.stride(0) == 0
+    if shared and not torch.is_grad_enabled():
+        with full_precision(candidates):
+            return user.float() @ candidates[0].float().T
+    return dot(beside_candidates(user, candidates), candidates)
+
+
 def products(several: Tensor, candidates: Tensor) -> Tensor:
     """several (B, M, D) or (B, C, M, D), candidates (B, C, D) -> every inner product (B, C, M), in float32 always."""
     with full_precision(candidates):

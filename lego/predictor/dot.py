@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from lego.contract import Form, Needs, Out
-from lego.nn.score import beside_candidates, dot
+from lego.nn.score import dot_with_candidates
 from lego.spec import Context, Predictor, operator
 
 
@@ -25,4 +25,4 @@ class Dot(Predictor):
 class _Dot(nn.Module):
     def forward(self, user: Out, candidates: Tensor, candidate_mask: Tensor, needs: Needs) -> Tensor:
         """user (B, D) or (B, C, D), candidates (B, C, D), candidate_mask (B, C) -> scores (B, C)."""
-        return dot(beside_candidates(user.tensor, candidates), candidates)
+        return dot_with_candidates(user.tensor, candidates)

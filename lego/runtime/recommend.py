@@ -387,12 +387,26 @@ def best(
             if hidden is not None:
                 scores = scores.masked_fill(hidden, -torch.inf)
                 places = places.masked_fill(hidden, 0)
-            # What was found before stands first, and comes from smaller rows; a stable sort keeps that order among equals.
-            together, order = torch.cat([top, scores], 1).sort(dim=1, descending=True, stable=True)
-            top = together[:, :k]
-            found = torch.cat([found, places], 1).gather(1, order[:, :k])
+            # What was found before stands first, and comes from smaller rows: the earlier of equals is the one to keep.
+            together = torch.cat([top, scores], 1)
+            order = _first_of_best(together, k)
+            top = together.gather(1, order)
+            found = torch.cat([found, places], 1).gather(1, order)
             bar.advance(len(page))
     return top.numpy(), found.numpy()
+
+
+def _first_of_best(scores: Tensor, k: int) -> Tensor:
+    """(B, P) -> the places (B, k') of the k largest, largest first, the earlier of equals first.
+
+    What a stable sort gives, by a partial one: score and place are one whole number, so that none are equal.
+    """
+    count = scores.shape[1]
+    bits = (scores + 0.0).view(torch.int32).long()  # one zero of -0.0 and 0.0
+    ascending = torch.where(bits >= 0, bits, bits ^ 0x7FFFFFFF)  # as the scores do, those below zero too
+    key = (ascending << 32) | torch.arange(count - 1, -1, -1)
+    best_keys = key.topk(min(k, count), dim=1).values
+    return count - 1 - (best_keys & 0xFFFFFFFF)
 
 
 def _hidden(page: NDArray[np.int64], seen: Ragged) -> Tensor | None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from lego.nn.score import Score, beside_candidates, dot
+from lego.nn.score import Score, beside_candidates, dot, dot_with_candidates
 
 
 def test_score_is_a_linear_layer():
@@ -30,3 +30,16 @@ def test_a_user_stands_beside_each_candidate():
     user = torch.randn(2, 4)
     assert torch.equal(beside_candidates(user, candidates)[:, 1], user)
     assert beside_candidates(candidates, candidates) is candidates
+
+
+def test_candidates_that_all_share_are_one_product():
+    """Without a gradient they are a product of matrices, with one they are not; the numbers are the same to rounding."""
+    user, items = torch.randn(5, 8), torch.randn(11, 8)
+    shared = items.expand(5, 11, 8)
+    expected = dot(user.unsqueeze(1), shared)
+    torch.testing.assert_close(dot_with_candidates(user, shared), expected)
+    with torch.no_grad():
+        torch.testing.assert_close(dot_with_candidates(user, shared), expected)
+        torch.testing.assert_close(dot_with_candidates(user, shared.clone()), expected)
+        torch.testing.assert_close(dot_with_candidates(user[:1], shared[:1]), expected[:1])
+        torch.testing.assert_close(dot_with_candidates(user.unsqueeze(1).expand(5, 11, 8), shared), expected)

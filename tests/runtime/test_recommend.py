@@ -44,7 +44,7 @@ from lego.errors import DataError, RunError, SpecError
 from lego.nn.masked import masked_mean
 from lego.ragged import Ragged
 from lego.runtime import recommend as module
-from lego.runtime.recommend import best, notes_of
+from lego.runtime.recommend import _first_of_best, best, notes_of
 from lego.spec import Behavior, Context, operator
 from lego.testing.checkpoint import tiny_checkpoint
 
@@ -523,3 +523,14 @@ def test_ids_of_new_items_may_stand_under_the_names_that_tables_are_known_by(mov
     assert asked(store, rows, ["title"]).new["item_id"].to_pylist() == ["x"]
     rows = [{"id": "1", "item_id": "y", "title": "a", "genres": []}]
     assert asked(store, rows, ["title"]).new["item_id"].to_pylist() == ["y"]
+
+
+@pytest.mark.parametrize("k", [1, 7, 40, 90])
+def test_the_best_places_are_those_of_a_stable_sort(k):
+    """With ties, both zeros, numbers below zero and none that may be ranked."""
+    generator = torch.Generator().manual_seed(k)
+    scores = (torch.randn(9, 60, generator=generator) * 3).round() / 3
+    scores[0, ::4], scores[0, 1::4] = -0.0, 0.0
+    scores[1, 10:] = -torch.inf
+    order = scores.sort(dim=1, descending=True, stable=True).indices[:, :k]
+    assert torch.equal(_first_of_best(scores, k), order)
