@@ -126,9 +126,10 @@ def test_bought_and_played(raw):
 
 
 def test_what_was_bought_and_not_played_is_never_drawn(raw):
-    """The user knows the game."""
+    """The user knows the game, which is an item all the same."""
     made = Steam(raw(KAGGLE), click="play", candidates="uniform", negatives=99, minimum=3).tables()
     ids = made.items["item_id"].to_pylist()
+    assert {"Game, 2", "Other 3"} <= set(ids)
     for row in made.impressions["test"].to_pylist():
         drawn = {ids[c - 1] for c, label in zip(row["candidates"], row["labels"], strict=True) if not label}
         user = int(made.users["user_id"][row["user"]].as_py())
