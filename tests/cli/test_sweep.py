@@ -55,6 +55,19 @@ def test_a_sweep_ends_in_a_leaderboard(lego, script, tmp_path):
     assert lego("evaluate", run, "--json").json["part"] == "test"
 
 
+def test_check_looks_at_every_combination(lego, script):
+    """The wrong ones with their reasons, nothing run, and a code that says so; none wrong is code 0."""
+    answer = lego("check", script)
+    assert answer.code == 2
+    assert answer.out.count("does not divide into 3 heads") == 2
+    assert "4 combinations: 2 right, 2 wrong" in answer.out
+    rows = json.loads(lego("check", script, "--json").out)["combinations"]
+    assert [bool(row["problems"]) for row in rows] == [False, False, True, True]
+    right = lego("check", script, "--set", "model.content=ItemID()")
+    assert right.code == 0
+    assert "2 combinations: all fit together" in right.out
+
+
 def test_json_is_the_last_line(lego, script):
     """The same document that leaderboard.json holds; a second call reuses what is there."""
     options = ("--name", "other", "--seeds", "2", "--set", "training.lr=0.01", "--json")
