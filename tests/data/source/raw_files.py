@@ -72,6 +72,7 @@ FACTORIES: dict[str, Factory] = {
     "EBNeRD": _made("ebnerd", "EBNeRD"),
     "Goodreads": _of("goodreads", "Goodreads", lambda m: m.GENRE, flat=True),
     "HM": _made("hm", "HM"),
+    "HotelRec": _of("hotelrec", "HotelRec", lambda m: {"content": m.lines(m.REVIEWS)}, flat=False),
     "LastFM": _of(
         "lastfm",
         "LastFM",
@@ -93,6 +94,8 @@ FACTORIES: dict[str, Factory] = {
     "PENS": _made("pens", "PENS"),
     "POG": _made("pog", "POG"),
     "RecBench": _made("recbench", "RecBench"),
+    "Steam": _of("steam", "Steam", lambda m: m.KAGGLE, flat=True),
     "Tables": _tables,
     "XMIND": _made("xmind", "XMIND"),
+    "Yelp": _of("yelp", "Yelp", lambda m: m.FILES, flat=True),
 }
