@@ -21,6 +21,12 @@ ENGLISH = (
 )
 """`Thu Aug 17 15:15:28 -0700 2017`."""
 
+AMERICAN = (
+    r"^(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4}) "
+    r"(?P<hour>\d{1,2}):(?P<minute>\d{2}):(?P<second>\d{2}) (?P<half>[AP]M)$"
+)
+"""`7/3/2019 6:43:49 AM`, taken for UTC."""
+
 _MONTHS = pa.array(["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"])
 
 
@@ -47,6 +53,10 @@ def seconds_of(texts: pa.ChunkedArray | pa.Array, form: str) -> tuple[NDArray[np
     length = (begin + 1).astype("M8[D]").astype(np.int64) - midnight
     known = flat(found.is_valid()) & (month >= 0) & (month < 12) & (day >= 1) & (day <= length)
     known &= (hour < 24) & (minute < 60) & (second < 60)
+    if "half" in names:
+        known &= (hour >= 1) & (hour <= 12)
+        afternoon = flat(pc.fill_null(pc.equal(pc.struct_field(found, "half"), "PM"), fill_value=False))
+        hour = hour % 12 + 12 * afternoon
     zone = number("zone")
     offset = zone // 100 * 3600 + zone % 100 * 60
     if "sign" in names:

@@ -23,9 +23,9 @@ import pyarrow.compute as pc
 
 from lego.data.clean import clean
 from lego.data.json_lines import LINE, Field, complain_of_values, read_json_lines
+from lego.data.official import first_of, missing
 from lego.data.once_each import complain_of_repeats
 from lego.data.problems import LIMIT, Problems
-from lego.data.raw_files import first_of, missing
 from lego.data.reader import CSV, Column, Layout, read_pieces, read_rows
 from lego.data.table import CATEGORY, LIST, NUMBER, flat
 from lego.data.times import ENGLISH, read_times

@@ -14,8 +14,8 @@ from lego.data.clean import are_steps, clean, in_words
 from lego.data.events import gather
 from lego.data.interactions import Ratings, Raw
 from lego.data.json_lines import Field, read_json_lines
+from lego.data.official import first_of, missing
 from lego.data.problems import Problems
-from lego.data.raw_files import first_of, missing
 from lego.data.times import ISO, read_times
 from lego.spec import operator
 

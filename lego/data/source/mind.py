@@ -18,13 +18,13 @@ import pyarrow.compute as pc
 import pyarrow.csv
 from numpy.typing import NDArray
 
-from lego.data.clock import american_seconds
 from lego.data.log import Catalog, Log, drop_missing, join_logs, one_class, part_of_log, share_histories
 from lego.data.problems import LIMIT, Problems
 from lego.data.progress import count
 from lego.data.raw_file import BROKEN, RawFile, broken
 from lego.data.raw_file import named as named_in_zip
 from lego.data.table import CATEGORY, PARTS, Tables, flat
+from lego.data.times import AMERICAN, seconds_of
 from lego.errors import DataError, Problem, SpecError
 from lego.ragged import Ragged
 from lego.spec import PATH, Source, between, field_names, ge, operator
@@ -339,7 +339,7 @@ def _words(column: pa.Array) -> tuple[pa.Array, NDArray[np.int64]]:
 
 def _seconds(column: pa.Array) -> NDArray[np.int64]:
     """Unix seconds of each time as UTC."""
-    seconds, good = american_seconds(column)
+    seconds, good = seconds_of(column, AMERICAN)
     _ensure(bool(good.all()), "a time has another form, or there is no such time")
     return seconds
 

@@ -15,13 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lego.data.clock import american_seconds
 from lego.data.interactions import is_text, path_text
 from lego.data.log import Catalog, Log, drop_missing, join_logs, one_class, part_of_log, share_histories
 from lego.data.problems import LIMIT, Problems
 from lego.data.raw_file import RawFile, named
 from lego.data.tab_file import TabFile, ensure
 from lego.data.table import CATEGORY, PARTS, Tables, flat, lists, ragged, signal
+from lego.data.times import AMERICAN, seconds_of
 from lego.errors import DataError, Problem
 from lego.ragged import Ragged, flat_positions
 from lego.spec import PATH, Source, between, field_names, ge, operator
@@ -299,7 +299,7 @@ def _read_log(
 def _wrong(row: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     if len(row["UserID"].split()) != 1:
         yield "UserID", f"an id without blanks is expected, {row['UserID']!r} found"
-    if not american_seconds(pa.array([row["start"].strip()]))[1].all():
+    if not seconds_of(pa.array([row["start"].strip()]), AMERICAN)[1].all():
         yield "start", f"a time like 7/3/2019 6:43:49 AM is expected, {row['start']!r} found"
 
 
@@ -312,7 +312,7 @@ def _lines(
 ) -> _Lines:
     user = pc.utf8_trim_whitespace(block["UserID"])
     ensure(_all_match(user, r"^\S+$"), "an id is empty or holds a blank")
-    time, good = american_seconds(pc.utf8_trim_whitespace(block["start"]))
+    time, good = seconds_of(pc.utf8_trim_whitespace(block["start"]), AMERICAN)
     ensure(bool(good.all()), "a time has another form")
     ids, lengths = _words(block["ClicknewsID"])
     history = Ragged.from_lengths(catalog.rows(ids), lengths)
@@ -351,7 +351,7 @@ def _times(column: pa.Array, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     words = pc.utf8_trim_whitespace(split.flatten())
     counts = flat(pc.list_value_length(split)).astype(np.int64) * full
     words = words.filter(pa.array(np.repeat(full == 1, flat(pc.list_value_length(split)))))
-    seconds, good = american_seconds(words)
+    seconds, good = seconds_of(words, AMERICAN)
     return _aligned(np.where(good, seconds, -1), counts, lengths, np.int64(-1))
 
 

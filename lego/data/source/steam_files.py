@@ -22,9 +22,9 @@ import pyarrow.compute as pc
 from lego.data.clean import clean
 from lego.data.columns import one
 from lego.data.json_lines import Field, complain_of_values, read_json_lines, whole_lines
+from lego.data.official import first_of, missing
 from lego.data.once_each import first_rows
 from lego.data.problems import Problems
-from lego.data.raw_files import first_of, missing
 from lego.data.reader import Column, Layout, read_rows
 from lego.data.table import CATEGORY, TEXT, flat
 from lego.data.times import ISO, read_times

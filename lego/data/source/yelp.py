@@ -17,9 +17,9 @@ from lego.data.columns import one
 from lego.data.events import gather
 from lego.data.interactions import Ratings, Raw
 from lego.data.json_lines import LINE, Field, File, complain_of_values, read_json_lines
+from lego.data.official import missing
 from lego.data.once_each import complain_of_repeats
 from lego.data.problems import Problems
-from lego.data.raw_files import missing
 from lego.data.table import CATEGORY, TEXT
 from lego.data.times import ISO, read_times
 from lego.errors import DataError, Problem
