@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import language_models
+import metrics
+import retrieval
 import typer
 from measure import machine
 from rich.console import Console
 
 ROOT = Path(__file__).resolve().parents[2]
-SUITES: dict[str, Any] = {"language_models": language_models}
+SUITES: dict[str, Any] = {"language_models": language_models, "metrics": metrics, "retrieval": retrieval}
 
 
 def main(

@@ -6,6 +6,7 @@ import importlib
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -21,8 +22,9 @@ def suite():
     """The modules of this folder, which are scripts."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(HERE))
-        yield {name: importlib.import_module(name) for name in ("measure", "news", "language_models")}
-        for name in ("measure", "news", "language_models"):
+        names = ("measure", "news", "language_models", "metrics", "retrieval")
+        yield {name: importlib.import_module(name) for name in names}
+        for name in names:
             del sys.modules[name]
 
 
@@ -168,3 +170,27 @@ def test_the_page_says_what_was_measured(suite):
     assert "not repeating and not padding alone 6.0" in text
     assert "gives 2.4" in text
     assert "up\nto 100 times" in text
+
+
+def test_every_way_to_measure_does_the_same(suite, monkeypatch):
+    """The loop over impressions finds what lego finds; each way says for how many impressions it worked."""
+    module = suite["metrics"]
+    scores, labels, offsets = module.scores_of(50)
+    ranking = module.Ranking(scores, labels, offsets=offsets)
+    found = []
+    monkeypatch.setattr(module.np, "mean", lambda rows, axis: found.append(rows))
+    assert module._loop(scores, labels, offsets) == 50
+    monkeypatch.undo()
+    ours = [metric.measure(ranking) for metric in module.METRICS]
+    assert np.mean(found[0], axis=0) == pytest.approx(ours)
+    for how in ("all", "sorted", "loop"):
+        step, about = module.prepare(how=how, impressions=50)
+        assert step(0) == about["impressions"] == 50
+
+
+def test_retrieval_ranks_every_impression(suite, tmp_path, monkeypatch):
+    """The step is that of the command, over all items of the made-up news."""
+    monkeypatch.setenv("LEGO_HOME", str(tmp_path))
+    step, about = suite["retrieval"].prepare(how="paged", items=60, impressions=4)
+    assert about["items"] == 60
+    assert step(0) == about["impressions"] == 4

@@ -1,0 +1,159 @@
+"""What metrics cost at the size of MIND-small's dev part, beside a loop over impressions with scikit-learn and beside ranx.
+
+All rows measure the same scores in five metrics: AUC, both MRRs, nDCG@5 and nDCG@10; ranx has no AUC and one MRR, and
+measures five of its own. The loop is what most codes of the field do: scikit-learn for AUC and nDCG, numpy for the MRRs,
+impression by impression.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from measure import interleave
+
+from lego.metric.gauc import GAUC
+from lego.metric.mrr import MRR
+from lego.metric.mrr_all import MRRAll
+from lego.metric.ndcg import NDCG
+from lego.metric.ranking import Ranking
+
+PAGE = "speed_of_metrics.md"
+IMPRESSIONS = 73_152
+"""Of MIND-small's dev part; with 37 candidates in the mean they have 2.7 million scores."""
+SAMPLE = 2_000
+"""Impressions that the slow ways measure in a step."""
+METRICS = (GAUC(), MRR(), MRRAll(), NDCG(5), NDCG(10))
+OURS, SORTED, LOOP, RANX, RANX_READY = (
+    "lego",
+    "lego, after the sort",
+    "scikit-learn, per impression",
+    "ranx",
+    "ranx, once its tables are made",
+)
+HOW = {OURS: "all", SORTED: "sorted", LOOP: "loop", RANX: "ranx", RANX_READY: "ranx ready"}
+
+
+def scores_of(impressions: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scores, labels and offsets of impressions with 2 to 72 candidates, a twentieth of which is clicked; one at least."""
+    generator = np.random.default_rng(0)
+    sizes = generator.integers(2, 73, impressions)
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    labels = (generator.random(offsets[-1]) < 0.04).astype(np.int8)
+    labels[offsets[:-1]], labels[offsets[1:] - 1] = 1, 0
+    return generator.normal(size=offsets[-1]).astype(np.float32), labels, offsets
+
+
+def prepare(*, how: str, impressions: int) -> tuple[Callable[[int], int], dict[str, Any]]:
+    """The step of a row: it measures impressions and says how many."""
+    scores, labels, offsets = scores_of(impressions)
+    part = min(SAMPLE, impressions)
+    cut = offsets[: part + 1]
+    about = {"scores": len(scores), "impressions": impressions}
+    if how == "all":
+        return lambda _: _measured(Ranking(scores, labels, offsets=offsets)), about
+    if how == "sorted":
+        ranking = Ranking(scores, labels, offsets=offsets)
+        return lambda _: _measured(ranking), about
+    if how == "loop":
+        return lambda _: _loop(scores, labels, cut), about
+    from ranx import Qrels, Run, evaluate
+
+    wanted = ["mrr", "map", "ndcg@5", "ndcg@10", "recall@10"]
+
+    def tables() -> tuple[Any, Any]:
+        names = [f"d{at}" for at in range(int(np.diff(cut).max()))]
+        rows = list(itertools.pairwise(cut))
+        judged = {
+            f"q{at}": {names[each]: 1 for each in np.flatnonzero(labels[begin:end])}
+            for at, (begin, end) in enumerate(rows)
+        }
+        given = {
+            f"q{at}": dict(zip(names, scores[begin:end].tolist(), strict=False))
+            for at, (begin, end) in enumerate(rows)
+        }
+        return Qrels(judged), Run(given)
+
+    if how == "ranx":
+
+        def whole(_: int) -> int:
+            evaluate(*tables(), wanted)
+            return part
+
+        return whole, about
+    ready = tables()
+
+    def again(_: int) -> int:
+        evaluate(*ready, wanted)
+        return part
+
+    return again, about
+
+
+def _measured(ranking: Ranking) -> int:
+    for metric in METRICS:
+        metric.measure(ranking)
+    return ranking.groups
+
+
+def _loop(scores: np.ndarray, labels: np.ndarray, offsets: np.ndarray) -> int:
+    from sklearn.metrics import ndcg_score, roc_auc_score
+
+    found = []
+    for begin, end in itertools.pairwise(offsets):
+        marks, values = labels[begin:end], scores[begin:end]
+        ranks = np.flatnonzero(marks[np.argsort(-values, kind="stable")]) + 1
+        found.append(
+            (
+                roc_auc_score(marks, values),
+                1 / ranks[0],
+                (1 / ranks).mean(),
+                ndcg_score([marks], [values], k=5),
+                ndcg_score([marks], [values], k=10),
+            )
+        )
+    np.mean(found, axis=0)
+    return len(found)
+
+
+def measure(*, quick: bool, seconds: float, rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
+    """Each way in turn."""
+    impressions = 300 if quick else IMPRESSIONS
+    jobs = {name: {"how": how, "impressions": impressions} for name, how in HOW.items()}
+    rows = interleave("metrics", jobs, rounds=rounds, seconds=seconds, say=say)
+    return {"rows": {name: row.record() for name, row in rows.items()}, "table": _table(rows)}
+
+
+def _table(rows: Mapping[str, Any]) -> list[list[str]]:
+    ours = rows[OURS]
+    about = ours.about
+    lines = []
+    for name, row in rows.items():
+        middle, least, most = ours.ratio(row)
+        seconds = row.cost * about["impressions"]
+        ratio = "1" if row is ours else f"{_times(middle)} ({_times(least)} to {_times(most)})"
+        lines.append([name, f"{1e6 * row.cost:,.1f}", f"{seconds:,.2f}", ratio])
+    return lines
+
+
+def _times(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def page(numbers: Mapping[str, Any], machine: Mapping[str, Any]) -> str:
+    """As Markdown."""
+    about = numbers["rows"][OURS]["about"]
+    lines = ["| way | µs an impression | seconds for all | times as long as lego |", "|---|---:|---:|---:|"]
+    lines += ["| " + " | ".join(row) + " |" for row in numbers["table"]]
+    head = f"""# The speed of metrics
+
+`make bench ONLY=metrics` on one core of {machine["processor"]}: five metrics of {about["scores"]:,} scores in
+{about["impressions"]:,} impressions, the size of MIND-small's dev part. CPU seconds, the median of the rounds; ways take turns.
+The slow ones measure a part of the impressions, and their seconds for all are that times as many. The loop over impressions,
+with scikit-learn for AUC and nDCG and numpy for the MRRs, is what most codes of the field do. ranx has no AUC and measures five
+of its own; its tables are made from dicts.
+
+"""
+    return head + "\n".join(lines) + "\n"
