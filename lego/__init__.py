@@ -9,6 +9,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lego.augment.kind.describe import Describe
+    from lego.augment.kind.imagine import Imagine
+    from lego.augment.kind.profile import Profile
+    from lego.augment.kind.rewrite import Rewrite
+    from lego.augment.source import Augment
     from lego.behavior.bst import BST
     from lego.behavior.caum import CAUM
     from lego.behavior.cen_news_rec import CenNewsRec
@@ -57,6 +62,9 @@ if TYPE_CHECKING:
     from lego.data.source.yelp import Yelp
     from lego.experiment import Evaluation, Experiment, Training
     from lego.expression import parse
+    from lego.generator.local_model import LocalModel
+    from lego.generator.openai_compatible import OpenAICompatible
+    from lego.generator.replay import Replay
     from lego.metric.auc import AUC
     from lego.metric.ece import ECE
     from lego.metric.f1 import F1
@@ -135,6 +143,14 @@ if TYPE_CHECKING:
     from lego.tokens.words import Words
 
 _HOME = {
+    "Augment": "lego.augment.source",
+    "Describe": "lego.augment.kind.describe",
+    "Imagine": "lego.augment.kind.imagine",
+    "Profile": "lego.augment.kind.profile",
+    "Rewrite": "lego.augment.kind.rewrite",
+    "LocalModel": "lego.generator.local_model",
+    "OpenAICompatible": "lego.generator.openai_compatible",
+    "Replay": "lego.generator.replay",
     "AUC": "lego.metric.auc",
     "Additive": "lego.sequence.additive",
     "Adressa": "lego.data.source.adressa",
@@ -310,6 +326,7 @@ __all__ = [
     "Amazon",
     "Anime",
     "Attention",
+    "Augment",
     "AutoInt",
     "Bilinear",
     "BookCrossing",
@@ -322,6 +339,7 @@ __all__ = [
     "DCNv3",
     "DeepFM",
     "Default",
+    "Describe",
     "Dot",
     "EBNeRD",
     "Embedding",
@@ -340,6 +358,7 @@ __all__ = [
     "History",
     "Hit",
     "HotelRec",
+    "Imagine",
     "InterestAttention",
     "ItemID",
     "LLaMA",
@@ -347,6 +366,7 @@ __all__ = [
     "LastFM",
     "LateInteraction",
     "LinearRecurrence",
+    "LocalModel",
     "LogLoss",
     "LongHistory",
     "Lookup",
@@ -360,6 +380,7 @@ __all__ = [
     "MultiCNN",
     "Netflix",
     "Numeric",
+    "OpenAICompatible",
     "Pairwise",
     "Poly",
     "PolyAttention",
@@ -369,6 +390,7 @@ __all__ = [
     "Prepared",
     "Pretrained",
     "PretrainedTokens",
+    "Profile",
     "Qwen",
     "Random",
     "RankMixer",
@@ -376,6 +398,8 @@ __all__ = [
     "RecBench",
     "Recall",
     "Recommender",
+    "Replay",
+    "Rewrite",
     "ScoreFile",
     "SemanticID",
     "SignalWeight",

@@ -7,6 +7,7 @@ LegoError
 ├── CompositionError   specs that are right alone do not fit together; all problems at once
 ├── DataError          raw files or a prepared folder cannot be read; all problems at once
 ├── CheckpointError    weights or tokenizer of a language model cannot be had
+├── GeneratorError     a language model that writes data cannot be asked, or what it may cost is spent
 ├── ScriptError        an experiment script cannot be read
 └── RunError           a run folder cannot be made, read or resumed; a run went wrong
 """
@@ -173,6 +174,12 @@ class CheckpointError(LegoError):
         self.problem = Problem(where, what, fix)
         self.problems = (self.problem,)
         super().__init__(f"{where}: {what}\n  fix: {fix}")
+
+
+class GeneratorError(_Several):
+    """A language model that writes data cannot be asked, or its answers cannot be had."""
+
+    headline = "cannot generate"
 
 
 class ScriptError(LegoError):

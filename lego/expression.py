@@ -20,9 +20,13 @@ from lego.errors import CatalogError, ExpressionError, LegoError, did_you_mean
 from lego.spec import Choice, FrozenMap, Spec, field_names
 
 CORE: Mapping[str, str] = {
+    "Describe": "lego.augment.kind.describe:Describe",
     "Evaluation": "lego.experiment:Evaluation",
     "Experiment": "lego.experiment:Experiment",
+    "Imagine": "lego.augment.kind.imagine:Imagine",
+    "Profile": "lego.augment.kind.profile:Profile",
     "Recommender": "lego.recommender:Recommender",
+    "Rewrite": "lego.augment.kind.rewrite:Rewrite",
     "Training": "lego.experiment:Training",
     "adapted": "lego.pretrained.layers:Adapted",
     "any_of": "lego.spec:any_of",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from lego.data.store import Store
+    from lego.generator.base import Known, Writer
     from lego.ragged import Ragged
 
 T = TypeVar("T")
@@ -781,6 +782,30 @@ class Encoder(typing.Protocol):
     def save(self, folder: Path) -> None:
         """Writes plain files (JSON, text) that `Tokens.load` reads."""
         ...
+
+
+class Generator(Spec):
+    """A language model that answers prompts, or answers that one gave before."""
+
+    slot: ClassVar[str] = "generator"
+
+    @property
+    def prices(self) -> tuple[float, float] | None:
+        """Of a million tokens read and of a million written, in the user's currency; None where they are not known."""
+        return (0.0, 0.0)
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """All that can change an answer, in plain JSON: part of the name that an answer is kept under."""
+        raise NotImplementedError
+
+    def known(self) -> Known | None:
+        """The answers it has from elsewhere, where it makes none; they are not kept again."""
+        return None
+
+    def open(self) -> Writer:
+        """What answers; GeneratorError or CheckpointError where it cannot."""
+        raise NotImplementedError
 
 
 @attrs.frozen(kw_only=True, eq=False)

@@ -26,6 +26,7 @@ ORDER = (
     "explain",
     "catalog",
     "data",
+    "augment",
     "evaluate",
     "compare",
     "recommend",

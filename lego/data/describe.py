@@ -66,6 +66,7 @@ def describe(store: Store) -> dict[str, Any]:
             if users.attributes is not None
         },
         "warnings": doubts(store),
+        "generated": store.generated,
         "dropped": dict(store.manifest["dropped"]),
         "rules": dict(store.manifest["rules"]),
         "seconds": store.manifest["seconds"],

@@ -30,6 +30,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from lego.data.origin import generated
 from lego.data.progress import watched
 from lego.data.table import IMPRESSIONS, PARTS, Tables, flat, ragged
 from lego.errors import DataError, Problem, did_you_mean
@@ -175,6 +176,22 @@ class Store:
         """Items; their rows are 1 … item_count."""
         return int(self.manifest["counts"]["items"])
 
+    @property
+    def generated(self) -> dict[str, Any]:
+        """`items.llm_title` → how many values a language model wrote, which share that is, and which models."""
+        return dict(self.manifest["generated"])
+
+    @property
+    def real_items(self) -> int:
+        """Items that are not generated; their rows are 1 … real_items. Those that a language model invented stand behind them."""
+        return self.item_count - int(self.generated.get("items.item_id", {}).get("values", 0))
+
+    @cached_property
+    def origins(self) -> pa.Table | None:
+        """Where generated values come from; None where nothing is generated."""
+        path = self.path / "origins.parquet"
+        return pq.read_table(path, memory_map=True) if path.name in self.manifest["tables"] else None
+
     @cached_property
     def items(self) -> pa.Table:
         """item_id and the attributes; line r, counted from 1, is item row r."""
@@ -294,6 +311,7 @@ def _upgraded(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
         "impression_attributes": {},
         "history_signals": [],
         "candidate_signals": [],
+        "generated": {},
     }
     return {**added, **manifest, "schema": SCHEMA_VERSION}
 
@@ -444,6 +462,8 @@ def _write_tables(tables: Tables, folder: Path, tell: Progress) -> dict[str, int
     every = {"items": tables.items, "users": tables.users}
     for part in PARTS:
         every[part] = tables.impressions.get(part, _like(tables.impressions))
+    if tables.origins is not None:
+        every["origins"] = tables.origins
     sizes = {}
     for name, table in every.items():
         tell(f"writing {name}: {table.num_rows:,} rows")
@@ -497,6 +517,7 @@ def _manifest(
         "candidate_signals": tables.candidate_signals,
         "reads": dict(source.reads),
         "protocol": source.protocol,
+        "generated": generated(tables.origins, counts),
         "dropped": dict(tables.dropped),
         "rules": dict(tables.rules),
         "tables": sizes,

@@ -126,6 +126,8 @@ class Tables:
     """What was left out, and how much of it."""
     rules: Mapping[str, Any] = attrs.field(factory=dict)
     """How the tables were made, where the raw files leave it open; goes into the manifest."""
+    origins: pa.Table | None = None
+    """Where generated values come from (`lego.data.origin.ORIGINS`); None where nothing is. Generated items stand last."""
 
     @property
     def attributes(self) -> dict[str, str]:

@@ -1,0 +1,496 @@
+"""A long job of asking: what it will take, then all that is not answered yet, kept answer by answer, and a report at the end."""
+
+from __future__ import annotations
+
+import queue
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import attrs
+
+from lego.augment.ask import Step, answers_of, settle, steps_of, unanswered
+from lego.augment.cache import Cache
+from lego.augment.draft import Answer, Draft
+from lego.augment.limits import Limits, Pace, Purse, Spent
+from lego.augment.source import Augment, checked
+from lego.errors import GeneratorError, LegoError, Problem
+from lego.generator.base import Passing, Question, Refused, Reply, Writer, cost_of
+from lego.spec import Generator
+
+_LETTERS = 3.5
+"""Letters a token, for an estimate without the model."""
+_FILL = 0.5
+"""The share of its longest length that an answer is expected to have."""
+
+
+@attrs.frozen(kw_only=True)
+class Estimate:
+    """What a job will take, before it is begun. Answers that do not fit are asked again, which comes on top."""
+
+    questions: int
+    """All there are, answered or not."""
+    calls: int
+    """Those to ask."""
+    prompt_tokens: int
+    answer_tokens: int
+    cost: float | None
+    """In the currency of the prices; None where they are not known."""
+    seconds: float | None
+    """At the speed of what is kept already, within the rate limits; None where neither is known."""
+
+    def words(self) -> str:
+        """In a sentence."""
+        cost = "cost not known (give the generator prompt_price= and answer_price=)"
+        if self.cost is not None:
+            cost = f"cost about {self.cost:,.4g}" if self.cost else "no cost"
+        took = "time not known yet" if self.seconds is None else f"about {_duration(self.seconds)}"
+        return (
+            f"{self.calls:,} of {self.questions:,} questions to ask: about {self.prompt_tokens:,} tokens read and "
+            f"{self.answer_tokens:,} written, {took}, {cost}"
+        )
+
+
+@attrs.frozen(kw_only=True)
+class StepReport:
+    """What became of the questions of one change."""
+
+    name: str
+    questions: int
+    fitting: int
+    """Questions that have an answer that fits."""
+    unfit: int
+    """Questions whose answers never fitted."""
+    open: int
+    """Questions that were not asked, or got no reply."""
+    kept: int
+    """Questions that had their answer before this job."""
+
+
+@attrs.frozen(kw_only=True)
+class Report:
+    """How a job ended. What was paid for is kept in any case."""
+
+    steps: tuple[StepReport, ...]
+    calls: int
+    """Replies of this job."""
+    retried: int
+    prompt_tokens: int
+    answer_tokens: int
+    cost: float | None
+    seconds: float
+    stopped: str
+    """Why it ended early; empty where it did not."""
+    failures: Mapping[str, int]
+    """Why questions got no reply, and how many."""
+    complete: bool
+    """Whether every question was answered, or asked as often as it may be."""
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Written."""
+        return self.answer_tokens / self.seconds if self.seconds else 0.0
+
+    def record(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {**attrs.asdict(self), "tokens_per_second": self.tokens_per_second}
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+# --- estimate -----------------------------------------------------------------------------------------------------------------
+
+
+def estimate(source: Augment, limits: Limits | None = None) -> Estimate:
+    """What `generate` would take now. What depends on answers that are not there yet is counted as if they left their places."""
+    limits = limits or Limits()
+    draft = Draft(source.original())
+    steps = steps_of(source.changes, source.generator)
+    questions = calls = 0
+    read = written = 0.0
+    cost: float | None = 0.0
+    seconds: float | None = 0.0
+    for step in steps:
+        checked(steps, draft, step)
+        asked = step.kind.questions(step.name, draft)
+        questions += len(asked)
+        step.kind.apply(step.name, draft, answers_of(step, asked))
+        if not step.asks:
+            continue
+        open_ = list(unanswered(step, asked))
+        calls += len(open_)
+        tokens = [_size(each) for each in open_]
+        step_read, step_written = sum(each for each, _ in tokens), sum(each for _, each in tokens) * _FILL
+        read, written = read + step_read, written + step_written
+        step_cost = cost_of(step.generator.prices, step_read, step_written)
+        cost = None if cost is None or (step_cost is None and open_) else cost + (step_cost or 0.0)
+        took = _seconds(step, len(open_), step_read + step_written, step_written, limits)
+        seconds = None if seconds is None or took is None else seconds + took
+    return Estimate(
+        questions=questions,
+        calls=calls,
+        prompt_tokens=round(read),
+        answer_tokens=round(written),
+        cost=cost,
+        seconds=seconds,
+    )
+
+
+def _size(question: Question) -> tuple[float, int]:
+    """Tokens to read, about, and to write at most."""
+    return sum(len(text) for _, text in question.messages) / _LETTERS + 8, question.max_tokens
+
+
+def _seconds(step: Step, calls: int, tokens: float, written: float, limits: Limits) -> float | None:
+    if not calls:
+        return 0.0
+    least = 0.0
+    if limits.requests_per_minute:
+        least = calls / limits.requests_per_minute * 60
+    if limits.tokens_per_minute:
+        least = max(least, tokens / limits.tokens_per_minute * 60)
+    speed = step.known.speed() if isinstance(step.known, Cache) else None
+    if speed:
+        return max(least, written / speed)
+    return least or None
+
+
+# --- the job ------------------------------------------------------------------------------------------------------------------
+
+
+@attrs.define(eq=False)
+class _State:
+    """What the threads of a job share."""
+
+    limits: Limits
+    purse: Purse
+    pace: Pace
+    chance: random.Random
+    sleep: Callable[[float], None]
+    tell: Callable[[_State], None]
+    calls: int = 0
+    done: int = 0
+    retried: int = 0
+    stopped: str = ""
+    failures: Counter[str] = attrs.field(factory=Counter)
+    fault: LegoError | None = None
+    lock: threading.Lock = attrs.field(factory=threading.Lock)
+    stop: threading.Event = attrs.field(factory=threading.Event)
+
+    def end(self, why: str) -> None:
+        """Nothing new is asked; what is under way is waited for."""
+        with self.lock:
+            self.stopped = self.stopped or why
+        self.stop.set()
+
+
+def generate(
+    source: Augment,
+    limits: Limits | None = None,
+    *,
+    tell: Callable[[str, int, int, str], None] | None = None,
+    seed: int = 0,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Report:
+    """Asks all that is not answered yet, change after change, and gives the report; answers are kept as they come.
+
+    `tell(name, done, total, note)` is told how far a change is. Ctrl-C ends the job in order: requests under way are waited for.
+    """
+    limits = limits or Limits()
+    purse = Purse(limits)
+    begun = time.monotonic()
+    state = _State(
+        limits=limits,
+        purse=purse,
+        pace=Pace(limits, sleep=sleep),
+        chance=random.Random(seed),  # noqa: S311 - how long to wait is no secret
+        sleep=sleep,
+        tell=lambda _: None,
+    )
+    draft = Draft(source.original())
+    steps = steps_of(source.changes, source.generator)
+    _require_prices(steps, limits)
+    reports = []
+    writers: dict[Generator, Writer] = {}
+    complete = True
+    with ExitStack() as stack:
+        for step in steps:
+            checked(steps, draft, step)
+            asked = step.kind.questions(step.name, draft)
+            open_ = list(unanswered(step, asked)) if step.asks else []
+            kept = sum(each.record is not None for each in answers_of(step, asked))
+            if open_ and not state.stop.is_set():
+                state.done = 0
+                state.tell = _teller(tell, step.name, len(open_), begun, state)
+                writer = writers.get(step.generator)
+                if writer is None:
+                    writer = writers[step.generator] = step.generator.open()
+                    stack.callback(writer.close)
+                _ask_all(step, open_, writer, state)
+            answers = answers_of(step, asked)
+            reports.append(_reported(step, answers, kept))
+            complete = complete and not reports[-1].open
+            if state.fault is not None:
+                break
+            step.kind.apply(step.name, draft, answers)
+    report = Report(
+        steps=tuple(reports),
+        calls=state.calls,
+        retried=state.retried,
+        prompt_tokens=purse.prompt_tokens,
+        answer_tokens=purse.answer_tokens,
+        cost=purse.cost if all(step.generator.prices is not None for step in steps) else None,
+        seconds=time.monotonic() - begun,
+        stopped=state.stopped,
+        failures=dict(state.failures),
+        complete=complete and state.fault is None,
+    )
+    if state.fault is not None:
+        state.fault.report = report  # type: ignore[attr-defined]  # whoever catches it can tell what is kept
+        raise state.fault
+    return report
+
+
+def _require_prices(steps: Sequence[Step], limits: Limits) -> None:
+    if limits.max_cost is None:
+        return
+    problems = [
+        Problem(
+            f"--max-cost {limits.max_cost:g}",
+            f"what {step.generator!r} costs is not known",
+            "give it prompt_price= and answer_price= (of a million tokens), or limit it with --max-tokens",
+        )
+        for step in steps
+        if step.asks and step.generator.prices is None
+    ]
+    if problems:
+        raise GeneratorError(problems[:1])
+
+
+def _teller(
+    tell: Callable[[str, int, int, str], None] | None, name: str, total: int, begun: float, state: _State
+) -> Callable[[_State], None]:
+    if tell is None:
+        return lambda _: None
+
+    def told(now: _State) -> None:
+        seconds = max(time.monotonic() - begun, 1e-9)
+        note = f"{now.purse.answer_tokens / seconds:,.1f} tokens/s"
+        if now.purse.cost:
+            note += f", {now.purse.cost:,.4g} so far"
+        if now.failures:
+            note += f", {sum(now.failures.values()):,} failed"
+        tell(name, now.done, total, note)
+
+    told(state)
+    return told
+
+
+def _reported(step: Step, answers: Sequence[Answer], kept: int) -> StepReport:
+    fitting = sum(each.values is not None for each in answers)
+    unfit = sum(each.values is None and each.record is not None for each in answers)
+    return StepReport(
+        name=step.name,
+        questions=len(answers),
+        fitting=fitting,
+        unfit=unfit,
+        open=len(answers) - fitting - unfit,
+        kept=kept,
+    )
+
+
+def _ask_all(step: Step, questions: Sequence[Question], writer: Writer, state: _State) -> None:
+    """Asks, keeps, and asks again where an answer does not fit, until nothing is left or something ends the job."""
+    assert isinstance(step.known, Cache)
+    waiting: queue.Queue[Question] = queue.Queue()
+    for question in questions:
+        waiting.put(question)
+    with step.known.writing() as keep:
+        # Another process may have answered some of them since.
+        work = _Work(step=step, writer=writer, waiting=waiting, keep=keep, state=state)
+        if not writer.parallel:
+            try:
+                work.run()
+            except KeyboardInterrupt:
+                state.end("interrupted")
+            return
+        threads = [
+            threading.Thread(target=work.run, daemon=True)
+            for _ in range(min(state.limits.concurrency, len(questions)))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            while thread.is_alive():
+                try:
+                    thread.join(0.2)
+                except KeyboardInterrupt:
+                    state.end("interrupted")
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class _Work:
+    """One thread's share of a change."""
+
+    step: Step
+    writer: Writer
+    waiting: queue.Queue[Question]
+    keep: Any
+    state: _State
+
+    def run(self) -> None:
+        """Until nothing waits, or the job ends."""
+        try:
+            while not self.state.stop.is_set() and (batch := self._next()):
+                self._ask(batch)
+        except Spent as why:
+            self.state.end(f"the budget is spent: {why}")
+        except LegoError as fault:
+            self.state.fault = self.state.fault or fault
+            self.state.end(str(fault))
+
+    def _next(self) -> list[Question]:
+        batch: list[Question] = []
+        while len(batch) < self.writer.together:
+            try:
+                question = self.waiting.get_nowait()
+            except queue.Empty:
+                break
+            found = settle(self.step.kind, question, self.step.known, self.step.identity)
+            if isinstance(found, Question):
+                batch.append(found)
+            else:
+                self._finished()
+        return batch
+
+    def _ask(self, batch: list[Question]) -> None:
+        failures = 0
+        while batch and not self.state.stop.is_set():
+            passing = self._once(batch)
+            if not passing:
+                return
+            if failures >= self.state.limits.retries:
+                for _, why in passing:
+                    self._failed(str(why))
+                return
+            batch = [question for question, _ in passing]
+            after = max((why.after or 0.0 for _, why in passing), default=0.0)
+            with self.state.lock:
+                self.state.retried += len(batch)
+                wait = self.state.limits.wait(failures, after or None, self.state.chance)
+            failures += 1
+            self._pause(wait)
+
+    def _pause(self, seconds: float) -> None:
+        """Sleeps, but not beyond the end of the job."""
+        if self.state.sleep is time.sleep:
+            self.state.stop.wait(seconds)
+        else:
+            self.state.sleep(seconds)
+
+    def _once(self, batch: list[Question]) -> list[tuple[Question, Passing]]:
+        """One call; the questions that may be asked again, and why."""
+        prices = self.step.generator.prices
+        sizes = [_room(each, self.writer) for each in batch]
+        tokens = float(sum(read + write for read, write in sizes))
+        cost = cost_of(prices, sum(read for read, _ in sizes), sum(write for _, write in sizes))
+        self.state.purse.reserve(tokens, cost)
+        try:
+            self.state.pace.enter(tokens)
+            if self.state.stop.is_set():
+                return []
+            begun = time.monotonic()
+            replies = self.writer.ask(batch)
+            took = (time.monotonic() - begun) / len(batch)
+        finally:
+            self.state.purse.release(tokens, cost)
+        passing = []
+        for question, reply in zip(batch, replies, strict=True):
+            if isinstance(reply, Passing):
+                passing.append((question, reply))
+            elif isinstance(reply, Refused):
+                self._failed(str(reply))
+            else:
+                self._take(question, reply, took)
+        return passing
+
+    def _take(self, question: Question, reply: Reply, seconds: float) -> None:
+        """Keeps a reply before it is looked at; what does not fit waits to be asked again."""
+        self.keep(question, self.step.identity, reply, seconds)
+        self.state.purse.pay(reply.prompt_tokens, reply.answer_tokens, reply.cost)
+        with self.state.lock:
+            self.state.calls += 1
+        found = settle(self.step.kind, question, self.step.known, self.step.identity)
+        if isinstance(found, Question):
+            self.waiting.put(found)
+        else:
+            self._finished()
+
+    def _failed(self, why: str) -> None:
+        with self.state.lock:
+            self.state.failures[why] += 1
+        self._finished()
+
+    def _finished(self) -> None:
+        with self.state.lock:
+            self.state.done += 1
+            self.state.tell(self.state)
+
+
+def _room(question: Question, writer: Writer) -> tuple[int, int]:
+    """Tokens that a question reads, about, and writes at most."""
+    return sum(writer.count(text) + 8 for _, text in question.messages), question.max_tokens
+
+
+def export(source: Augment, steps: Sequence[Step] | None = None) -> Iterator[dict[str, Any]]:
+    """The answers that are used, as lines that `Replay` reads, in the order of the questions; those that did not fit, too."""
+    draft = Draft(source.original())
+    steps = steps or steps_of(source.changes, source.generator)
+    written = set()
+    for step in steps:
+        checked(list(steps), draft, step)
+        asked = step.kind.questions(step.name, draft)
+        for _, first in asked:
+            question = first
+            while (record := step.known.find(question, step.identity)) is not None:
+                place = (question.prompt, question.attempt)
+                if place not in written:
+                    written.add(place)
+                    yield _line(question, record, step)
+                found = settle_once(step, question, record)
+                if found is None or question.attempt + 1 >= step.kind.attempts:
+                    break
+                question = found
+        step.kind.apply(step.name, draft, answers_of(step, asked))
+
+
+def settle_once(step: Step, question: Question, record: Any) -> Question | None:
+    """The question to ask behind an answer; None where it fits."""
+    from lego.generator.answer import Misfit
+
+    try:
+        question.shape.read(record.answer)
+    except Misfit as misfit:
+        return question.again(record.answer, step.kind.complaint(question, str(misfit)))
+    return None
+
+
+def _line(question: Question, record: Any, step: Step) -> dict[str, Any]:
+    line = {
+        "key": question.key(step.identity)[:32],
+        "prompt": question.prompt,
+        "step": question.step,
+        "about": question.about,
+        "answer": record.answer,
+        "model": record.model,
+        "time": record.time,
+    }
+    return {**line, "attempt": question.attempt} if question.attempt else line

@@ -1,0 +1,42 @@
+"""Descriptions of what items are: of a category, an id, a bare title.
+
+As the descriptions of books in ONCE (Liu et al. 2024, https://arxiv.org/abs/2305.06566), made from titles alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar, Self
+
+import attrs
+
+from lego.augment.kind.base import is_template
+from lego.augment.kind.of_items import OfItems
+from lego.spec import PATH, Generator, ge, operator
+
+
+@operator
+class Describe(OfItems):
+    """A sentence about what the template names, as in `category=Describe("{category}")`. Items of one text are asked about once.
+
+    `to` names the new attribute, `llm_` and the name of the change unless given; `words` is the longest answer; `language` is
+    that of the text unless named; `most=n` asks about the n items alone that users took most. An item without an answer keeps
+    the attribute that the change is named after, where there is one. `prompt` is a file to use instead of the packaged prompt;
+    `attempts` says how often a question is asked at most where answers do not fit.
+    """
+
+    packaged: ClassVar[str] = "describe"
+
+    template: str = attrs.field(kw_only=False, validator=is_template)
+    to: str | None = None
+    words: int = attrs.field(default=40, validator=ge(1))
+    language: str | None = None
+    most: int | None = attrs.field(default=None, validator=ge(1))
+    prompt: str | None = attrs.field(default=None, metadata=PATH)
+    attempts: int = attrs.field(default=3, validator=ge(1))
+    generator: Generator | None = None
+
+    @classmethod
+    def examples(cls) -> Iterable[Self]:
+        """Small instances."""
+        return (cls("{title}"), cls("{title} ({category})", to="better", words=8, language="English", most=3))

@@ -1,0 +1,1 @@
+"""Language models that write: each answers prompts, or replays what one answered before."""

@@ -1,0 +1,147 @@
+"""A language model on this machine: a folder, a GGUF file, an installed package or the hub's cache, as content operators take.
+
+An answer has the fields it must have by construction: the model writes the values, between the marks of JSON that are put around
+them, so that even a very small one can be used (as in Willard and Louf 2023, https://arxiv.org/abs/2307.09702).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import attrs
+
+from lego.generator.answer import Field
+from lego.generator.base import Passing, Question, Refused, Reply, digest
+from lego.spec import PATH_IF_THERE, Generator, ge, operator
+
+if TYPE_CHECKING:
+    from lego.pretrained.decoder import Added, Decoder, Wanted
+
+SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
+
+
+@operator
+class LocalModel(Generator):
+    """A causal language model, `batch` questions at a time; greedy, or drawn from `seed` where the temperature is above 0.
+
+    A draw depends on the seed and the question, not on what else is in the batch.
+    """
+
+    checkpoint: str = attrs.field(default=SMOLLM2, kw_only=False, metadata=PATH_IF_THERE)
+    batch: int = attrs.field(default=16, validator=ge(1))
+    temperature: float = attrs.field(default=0.0, validator=ge(0))
+    seed: int = attrs.field(default=0, validator=ge(0))
+    device: str = "cpu"
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Checkpoint by name, temperature, and the seed where it is used. A folder stands for what it holds now."""
+        drawn = {"seed": self.seed} if self.temperature else {}
+        return {"model": self.checkpoint, "temperature": self.temperature, "rule": _RULE, **drawn}
+
+    def open(self) -> _Local:
+        """Loads the model."""
+        from lego.pretrained.decoder import Decoder
+
+        return _Local(Decoder(self.checkpoint, device=self.device), self)
+
+    @classmethod
+    def examples(cls) -> Iterable[Self]:
+        """Small instances."""
+        return (cls(), cls(batch=2, temperature=0.7, seed=3))
+
+
+_RULE = 1
+"""Counts changes in how answers are written."""
+
+
+class _Local:
+    parallel = False
+
+    def __init__(self, decoder: Decoder, spec: LocalModel) -> None:
+        self.decoder = decoder
+        self.spec = spec
+        self.together = spec.batch
+
+    def count(self, text: str) -> int:
+        """Tokens of a text."""
+        return self.decoder.count(text)
+
+    def ask(self, questions: Sequence[Question]) -> list[Reply | Passing | Refused]:
+        """Field after field, each for all questions that have it."""
+        drafts = [
+            _Draft(self.decoder.conversation(each.messages), each, self.spec.seed) for each in questions
+        ]
+        while open_ := [draft for draft in drafts if draft.ahead]:
+            added = self.decoder.go_on([draft.wanted() for draft in open_], temperature=self.spec.temperature)
+            for draft, each in zip(open_, added, strict=True):
+                draft.take(each)
+        return [
+            Reply(
+                text=json.dumps(draft.values, ensure_ascii=False),
+                model=self.spec.checkpoint,
+                prompt_tokens=draft.read,
+                answer_tokens=draft.written,
+                cost=0.0,
+            )
+            for draft in drafts
+        ]
+
+    def close(self) -> None:
+        """Lets the model go."""
+
+
+class _Draft:
+    """An answer under way: the JSON so far, and the fields that it still lacks."""
+
+    def __init__(self, before: str, question: Question, seed: int) -> None:
+        self.before = before
+        self.ahead = list(question.shape.fields)
+        self.values: dict[str, Any] = {}
+        self.read = self.written = 0
+        self.left = question.max_tokens
+        told = [list(message) for message in question.messages]
+        self.seed = int(digest([seed, told, question.attempt])[:15], 16)
+
+    def wanted(self) -> Wanted:
+        """The text up to the value of the next field."""
+        from lego.pretrained.decoder import Wanted
+
+        field = self.ahead[0]
+        so_far = json.dumps(self.values, ensure_ascii=False)[:-1]
+        begin = f'{so_far}{", " if self.values else ""}"{field.name}": {_OPENING[field.kind]}'
+        end = _END[field.kind]
+        return Wanted(
+            text=self.before + begin,
+            tokens=min(field.tokens, self.left),
+            done=lambda text: end.search(text) is not None,
+            seed=self.seed + len(self.values),
+        )
+
+    def take(self, added: Added) -> None:
+        """The value of the next field."""
+        field = self.ahead.pop(0)
+        self.values[field.name] = _value(field, added.text)
+        self.read = self.read or added.read
+        self.written += added.written
+        self.left -= added.written
+        if self.left <= 0:
+            self.ahead.clear()
+
+
+_OPENING = {"text": '"', "list": '["'}
+_END = {"text": re.compile(r'(?<!\\)"|\n'), "list": re.compile(r"\]|\n")}
+
+
+def _value(field: Field, text: str) -> Any:
+    """What stands before the mark that ends it. What was cut off within a list is left out."""
+    ended = _END[field.kind].search(text)
+    inside = text[: ended.start()] if ended else text
+    if field.kind == "text":
+        return inside.replace('\\"', '"').replace("\\n", " ").strip()
+    parts = re.split(r'"\s*,\s*"', inside)
+    whole = parts if ended or len(parts) == 1 else parts[:-1]
+    return [part.strip().strip('"').strip() for part in whole]
