@@ -21,7 +21,8 @@ HOMES = {
     "predictor": ("predictor",),
     "task": ("task",),
     "metric": ("metric",),
-    "source": ("data/source",),
+    "source": ("data/source", "augment"),
+    "generator": ("generator",),
     "tokens": ("tokens",),
 }
 """The folders whose operators a slot lists."""

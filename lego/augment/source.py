@@ -157,7 +157,7 @@ def _counted(answers: Mapping[str, list[Answer]]) -> dict[str, int]:
 
 
 def side_tables(source: Augment) -> dict[str, pa.Table]:
-    """Attribute → its generated values by id, each with the model, the hash of the prompt, and the time."""
+    """Attribute → its generated values by id, each with its model, hash of the prompt, and time: what `lego data join` reads."""
     tables = _made(source, source.original()).tables
     found = {}
     origins = tables.origins
@@ -174,6 +174,6 @@ def side_tables(source: Augment) -> dict[str, pa.Table]:
             if name == id_:  # items that were invented: all that they have
                 values = whole.take(rows)
             for column in ("model", "prompt", "time"):
-                values = values.append_column(column, lines[column])
+                values = values.append_column(f"{name}_{column}", lines[column])
             found["new_items" if name == id_ else name] = values
     return found

@@ -57,7 +57,12 @@ class Rows:
 
 
 def draw(
-    impressions: Impressions, want: Candidates, users: Users, item_count: int, generator: np.random.Generator
+    impressions: Impressions,
+    want: Candidates,
+    users: Users,
+    item_count: int,
+    generator: np.random.Generator,
+    real_items: int | None = None,
 ) -> Rows:
     """The rows of one pass over a part, in its order; the same state of `generator` gives the same rows.
 
@@ -65,7 +70,7 @@ def draw(
 
     - `impression`: the same impression's candidates that were not clicked.
     - `user`: what the user was shown in any impression of the part and did not click.
-    - `uniform`: all `item_count` items (rows 1 to `item_count`) alike.
+    - `uniform`: all items (rows 1 to `real_items`, `item_count` unless given) alike; those behind are generated.
     - `popularity`: items clicked in the part, in proportion to their clicks.
 
     The last three never give an item that the user clicked in the part; nor, unless `want.exclude` is `positives`, one of the
@@ -118,6 +123,7 @@ def draw(
         else:
             weights = np.ones_like(counts) if want.source == "uniform" else counts.copy()
             weights[0] = 0
+            weights[1 + (item_count if real_items is None else real_items) :] = 0
             negatives = _from_all(weights, taken, user, want.negatives, generator)
     rows = _with_positives(impression, shown[clicked], negatives, len(impressions))
     return attrs.evolve(rows, offsets=_offsets(want, rows, counts, ~clicked))

@@ -84,7 +84,7 @@ def _of_lists(
         f"popularity@{k}": beyond.popularity(lists, clicks),
     }
     totals = {
-        f"catalog_share@{k}": beyond.catalog_share(lists, store.item_count),
+        f"catalog_share@{k}": beyond.catalog_share(lists, store.real_items),
         f"gini@{k}": beyond.gini(lists, np.unique(rows)),
     }
     of = category_of(store, category)

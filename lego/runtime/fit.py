@@ -282,7 +282,12 @@ class Batches:
         train = store.part("train").recent(compiled.history)
         wanted = compiled.experiment.task.candidates
         rows = draw(
-            train, wanted, store.users, store.items.num_rows, numpy_generator(seed, "negatives", epoch)
+            train,
+            wanted,
+            store.users,
+            store.items.num_rows,
+            numpy_generator(seed, "negatives", epoch),
+            store.real_items,
         )
         if not len(rows):
             left = ", ".join(f"{count} {reason}" for reason, count in rows.left_out.items())

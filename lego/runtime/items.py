@@ -89,13 +89,13 @@ class Asked:
 
 
 def asked(store: Store, items: Any, wanted: Iterable[str]) -> Asked:
-    """All items of the catalog where `items` is None; else those of a file or table, of which some may be new.
+    """All items of the catalog but generated ones where `items` is None; else those of a file or table, of which some may be new.
 
     `wanted` are the attributes that the model reads: a table with new items must have them. What it says about an item of the
     catalog is not read. DataError with all that is wrong.
     """
     if items is None:
-        rows = np.arange(1, store.item_count + 1, dtype=np.int64)
+        rows = np.arange(1, store.real_items + 1, dtype=np.int64)
         return Asked(store=store, new=store.items.slice(0, 0), rows=rows)
     table, name = _read(items)
     table = _named(table)

@@ -56,7 +56,7 @@ def retrieval(
             [Problem(f"{store.path.name}, {part}", what, "measure another part, or with seen items")]
         )
     clicks = Ragged.from_lengths(clicks.values[~repeated], lengths)
-    k = min(max(cuts), store.item_count)
+    k = min(max(cuts), store.real_items)
     _, rows = best_of(
         loaded,
         _askers(store, impressions.take(wanted)),
@@ -67,7 +67,7 @@ def retrieval(
     )
     return {
         "part": part,
-        "items": store.item_count,
+        "items": store.real_items,
         "impressions": len(wanted),
         "left_out": len(impressions) - len(wanted),
         "clicks": int(lengths.sum()),

@@ -171,7 +171,7 @@ def test_progress_tells_speed_and_cost(titles):
 
 
 def test_the_key_is_nowhere(server, titles, own_home, tmp_path, caplog, monkeypatch):
-    """A server that repeats the key in its errors and answers, and a client that logs all it can: no file, log or report has it."""
+    """A server that repeats the key in its errors and answers, and a client that logs all: no file, log or report has it."""
     caplog.set_level("DEBUG")
     server.moods = [500, 429, 400, f'{{"title": "{KEY} {KEY}"}}', f"{{{KEY}", "cut"]
     report = generate(titles, attrs.evolve(FAST, concurrency=1))

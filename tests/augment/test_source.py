@@ -97,7 +97,13 @@ def test_each_value_says_where_it_comes_from(movies_source, tmp_path):
     assert told["items.llm_title"]["models"] == {"tester": store.real_items / 2}
     assert told["users.llm_topics"]["share"] == pytest.approx(0.5, abs=0.1)
     titles = side_tables(attrs.evolve(augmented, missing="empty"))["llm_title"]
-    assert titles.column_names == ["item_id", "llm_title", "model", "prompt", "time"]
+    assert titles.column_names == [
+        "item_id",
+        "llm_title",
+        "llm_title_model",
+        "llm_title_prompt",
+        "llm_title_time",
+    ]
     assert titles.num_rows == store.real_items / 2
     # Where there is no answer, the original stands, and nothing says that it is generated.
     assert store.items["llm_title"][1].as_py() == store.items["title"][1].as_py()
@@ -139,8 +145,8 @@ def test_no_evaluation_has_a_generated_item_among_its_candidates(movies_source, 
         assert store.part(part).candidates.values.max() <= store.real_items
     train = store.part("train")
     want = Candidates(negatives=20, source="uniform")
-    rows = draw(train, want, store.users, store.real_items, np.random.default_rng(0))
-    assert rows.candidates.values.max() <= store.real_items
+    rows = draw(train, want, store.users, store.item_count, np.random.default_rng(0), store.real_items)
+    assert rows.items.max() <= store.real_items
 
 
 @pytest.mark.parametrize("until", ["train", "first"])

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from lego import Replay
+from lego.errors import DataError, GeneratorError
+from lego.generator.answer import Field, Misfit, Shape
+from lego.generator.base import Question
+
+WORDS = Shape(fields=(Field(name="interests", kind="list"),))
+TEXT = Shape(fields=(Field(name="title"),))
+BOOK = Shape(fields=(Field(name="title"), Field(name="description", most=200)))
+NEWS = Shape(fields=(Field(name="title"), Field(name="abstract"), Field(name="category")))
+
+
+def ask(file, about: str, shape: Shape, **options):
+    question = Question(step="s", about=about, messages=(("user", "?"),), shape=shape, max_tokens=9)
+    found = Replay(str(file), **options).known().find(question, {})
+    return None if found is None else shape.read(found.answer)
+
+
+def test_the_layouts_of_once_for_mind(tmp_path):
+    """Summaries as a table with tabs, profiles as raw text in JSON lines, generated news as JSON inside JSON lines."""
+    summaries = tmp_path / "news_summarizer.log"
+    summaries.write_text("N1\t[newtitle] A clear title\nN2\tWithout a mark\n")
+    assert ask(summaries, "item:N1", TEXT) == {"title": "A clear title"}
+    assert ask(summaries, "item:N2", TEXT) == {"title": "Without a mark"}
+    assert ask(summaries, "item:N3", TEXT) is None
+    as_lines = tmp_path / "summaries.jsonl"
+    as_lines.write_text('{"nid": "N1", "newtitle": "Other"}\n')
+    assert ask(as_lines, "item:N1", TEXT) == {"title": "Other"}
+    profiles = tmp_path / "user_profiler.log"
+    raw = "[topics]\n- Sports\n- Health\n\n[region]\n- Texas"
+    profiles.write_text(json.dumps({"uid": 7, "interest": raw}) + "\n")
+    both = Shape(fields=(Field(name="topics", kind="list"), Field(name="region", kind="list")))
+    assert ask(profiles, "user:7", both) == {"topics": ["Sports", "Health"], "region": ["Texas"]}
+    news = tmp_path / "generator_v1.log"
+    told = {"title": "New", "abstract": "Text", "category": "sports"}
+    news.write_text(json.dumps({"uid": 7, "news": json.dumps(told)}) + "\n")
+    assert ask(news, "user:7#0", NEWS) == told
+    assert ask(news, "user:7#1", NEWS) is None
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_published_books(shared_data, version):
+    """Generated books of both versions: nearly all are valid, and those that are not are told."""
+    file = shared_data / "goodreads" / "once" / f"generator_v{version}.log"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert len(lines) == 694
+    fitting = 0
+    for line in lines:
+        try:
+            fitting += ask(file, f"user:{line['uid']}#0", BOOK) is not None
+        except Misfit:
+            continue
+    assert 0.9 < fitting / 694 <= 1
+
+
+def test_the_published_profiles_and_descriptions(shared_data):
+    """Every one of 6,834 profiles and 16,833 descriptions is found by its id."""
+    folder = shared_data / "goodreads" / "once"
+    profiles = [json.loads(line) for line in (folder / "user_profiler.log").read_text().splitlines()]
+    assert len(profiles) == 6834
+    for line in profiles[::50]:
+        assert ask(folder / "user_profiler.log", f"user:{line['uid']}", WORDS)["interests"]
+    found = Replay(str(folder / "book-desc.csv")).known()
+    assert len(found) == 16833
+    told = ask(folder / "book-desc.csv", "item:89376", Shape(fields=(Field(name="text"),)))
+    assert told["text"].startswith("Heaven is a book")
+
+
+def test_fields_can_be_named(tmp_path):
+    """Where a line has more than an id and an answer, the reader is told which is which."""
+    file = tmp_path / "some.jsonl"
+    file.write_text('{"who": "7", "said": "A", "cost": 3}\n')
+    assert ask(file, "item:7", TEXT, id="who", answer="said") == {"title": "A"}
+    with pytest.raises(DataError, match="line 1: is no answer") as caught:
+        ask(file, "item:7", TEXT)
+    assert "name the fields" in str(caught.value)
+
+
+def test_what_cannot_be_read_is_told(tmp_path):
+    """No file, a line that is no JSON, nothing in it; and it answers nothing new."""
+    with pytest.raises(DataError, match="lego augment SCRIPT"):
+        ask(tmp_path / "none", "item:1", TEXT)
+    file = tmp_path / "odd.jsonl"
+    file.write_text('{"id": 1, "a": "b"}\n{broken\n')
+    with pytest.raises(DataError, match="line 2"):
+        ask(file, "item:1", TEXT)
+    file.write_text("\n")
+    with pytest.raises(DataError, match="holds no answer"):
+        ask(file, "item:1", TEXT)
+    with pytest.raises(GeneratorError, match="LocalModel"):
+        Replay(str(file)).open()
