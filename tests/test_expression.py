@@ -20,6 +20,9 @@ from lego.spec import Choice, FrozenMap, Spec, any_of, cases, field_names
 
 FAMILIAR = {
     "Adressa": "Adressa('raw')",
+    "Augment": "Augment(MovieLens('raw'), title=Rewrite('{title}'), generator=Replay('answers.jsonl'))",
+    "OpenAICompatible": "OpenAICompatible('model', key='MY_KEY', temperature=0.5)",
+    "Replay": "Replay('answers.jsonl')",
     "EBNeRD": "EBNeRD('raw')",
     "MIND": "MIND('raw')",
     "PENS": "PENS('raw')",

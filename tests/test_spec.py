@@ -32,6 +32,9 @@ from lego.spec import (
 
 GIVEN: dict[str, tuple[Any, ...]] = {
     "Adressa": ("raw",),
+    "Augment": (MovieLens("raw"),),
+    "OpenAICompatible": ("model",),
+    "Replay": ("answers.jsonl",),
     "EBNeRD": ("raw",),
     "MIND": ("raw",),
     "PENS": ("raw",),

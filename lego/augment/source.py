@@ -18,7 +18,7 @@ from lego.augment.draft import Answer, Draft
 from lego.augment.kind.base import Kind
 from lego.data.store import Store, prepare
 from lego.data.table import Tables
-from lego.errors import DataError, Problem, SpecError
+from lego.errors import DataError, Problem
 from lego.generator.base import digest
 from lego.generator.local_model import LocalModel
 from lego.home import home
@@ -41,12 +41,6 @@ class Augment(Source):
     changes: Mapping[str, Kind] = attrs.field(factory=dict)
     generator: Generator = attrs.field(factory=LocalModel)
     missing: Literal["error", "empty"] = "error"
-
-    def __attrs_post_init__(self) -> None:
-        if isinstance(self.changes, Mapping) and not self.changes:
-            raise SpecError.wrong_call(
-                "Augment", "nothing is to be changed", 'Augment(data, title=Rewrite("{title}"))'
-            )
 
     @property
     def reads(self) -> Mapping[str, int]:  # type: ignore[override]  # those of the data
