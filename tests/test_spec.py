@@ -130,7 +130,7 @@ def test_too_many_and_too_few_arguments_show_the_signature():
     ):
         Toy(1, 2)
     with pytest.raises(
-        SpecError, match=r"MovieLens: path is missing\. Write it as MovieLens\(path=…, above=3\.0"
+        SpecError, match=r"MovieLens: path is missing\. Write it as MovieLens\(path=…, repeats="
     ):
         MovieLens()
 
