@@ -1,16 +1,54 @@
-"""The main job: a language model reads the titles; its lower layers are frozen and cached, the upper ones learn with the rest.
+"""ONCE, all of it: a language model improves the data, and a language model reads it (Liu et al. 2024).
 
-Run it with `lego run examples/once.py`: some minutes on two cores, most of them in the two layers that learn.
+Titles are written anew, users get profiles, users of whom little is known get movies that they might have seen. A language model
+reads the titles; its lower layers are frozen and cached, the upper ones learn through adapters with the rest.
+
+    lego run examples/once.py
+
+The answers in `data/once_answers.jsonl` are those of SmolLM2, made by
+
+    lego augment examples/once.py --set 'data.generator=LocalModel()' --answers examples/data/once_answers.jsonl
+
+On MIND: `data=Augment(MIND("data/mind"), title=Rewrite("{title} — {abstract}", to="llm_title"), …)`, answered in the same way.
 """
 
-from lego import BERT, Attention, Dot, Experiment, Matching, MovieLens, Recommender, Training, split
+from lego import (
+    BERT,
+    Attention,
+    Augment,
+    Concat,
+    Dot,
+    Experiment,
+    Imagine,
+    Matching,
+    MovieLens,
+    Profile,
+    Recommender,
+    Replay,
+    Rewrite,
+    Training,
+    UserAttributes,
+    lora,
+    split,
+)
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
 experiment = Experiment(
-    # 45 of the 569 users, and the 10 latest items of a history: fewer items to read in a batch.
-    data=MovieLens("data/ml-latest-small", users=45, history=10),
-    model=Recommender(content=BERT(MINILM, layers=split(4)), behavior=Attention(), predictor=Dot()),
+    data=Augment(
+        # 45 of the 569 users, and the 10 latest items of a history: fewer items to read in a batch.
+        MovieLens("data/ml-latest-small", users=45, history=10),
+        title=Rewrite("{title}: {genres}", to="llm_title", words=20, most=100),
+        profile=Profile("{title}: {genres}", to="llm_topics", recent=8, values=4),
+        movie=Imagine("{title}: {genres}", gives=("title", "genres"), cold=12, profile=("llm_topics",)),
+        generator=Replay("data/once_answers.jsonl"),
+    ),
+    model=Recommender(
+        content=BERT(MINILM, layers=split(4) | lora(rank=8)),
+        behavior=Concat(Attention(), UserAttributes(attributes=("llm_topics",))),
+        predictor=Dot(),
+        reads={"llm_title": 30, "genres": 16},
+    ),
     task=Matching(negatives=4),
     # One pass is enough for a start from MiniLM; the layers that come from it learn slower than the new ones.
     training=Training(epochs=1, batch_size=64, lr=2e-3, pretrained_lr=1e-4),

@@ -12,7 +12,7 @@ from lego.pretrained.packaged import MINILM
 from lego.runtime.script import load_experiment
 from lego.spec import choices
 
-PROGRAMS = ("table2.py",)
+PROGRAMS = ("once_ablation.py", "table2.py")
 """Examples that are run by themselves, not by `lego run`."""
 FOLDER = Path(__file__).resolve().parents[1] / "examples"
 EXAMPLES = sorted(path for path in FOLDER.glob("*.py") if path.name not in PROGRAMS)
@@ -41,9 +41,9 @@ def test_an_example_fits_together(path):
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=names(EXAMPLES))
 def test_an_example_is_short(path):
-    """One expression, not a program."""
+    """One expression, not a program; that of a whole paper may be longer."""
     code = [line for line in path.read_text().splitlines() if line.strip()]
-    assert len(code) <= 34
+    assert len(code) <= (60 if path.name == "once.py" else 34)
     assert "if __name__" not in path.read_text()
 
 

@@ -22,7 +22,7 @@ from lego.errors import DataError, Problem
 from lego.generator.base import digest
 from lego.generator.local_model import LocalModel
 from lego.home import home
-from lego.spec import Generator, Source, operator
+from lego.spec import FrozenMap, Generator, Source, operator
 
 
 @operator
@@ -38,7 +38,7 @@ class Augment(Source):
     named: ClassVar[str] = "changes"
 
     data: Source = attrs.field(kw_only=False)
-    changes: Mapping[str, Kind] = attrs.field(factory=dict)
+    changes: Mapping[str, Kind] = attrs.field(factory=FrozenMap)
     generator: Generator = attrs.field(factory=LocalModel)
     missing: Literal["error", "empty"] = "error"
 

@@ -18,7 +18,7 @@ from lego.augment.prompt import Prompt, read
 from lego.errors import Problem
 from lego.generator.answer import Field, Shape, scripts_in
 from lego.generator.base import Question
-from lego.spec import PATH, Generator, ge, one_of, operator
+from lego.spec import PATH, FrozenMap, Generator, ge, one_of, operator
 
 
 def history_text(draft: Draft, texts: list[str | None], user: int, until: Until, recent: int) -> str:
@@ -43,7 +43,7 @@ class Profile(Kind):
     template: str = attrs.field(kw_only=False, validator=is_template)
     to: str | tuple[str, ...] | None = None
     values: int = attrs.field(default=5, validator=ge(1))
-    choices: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+    choices: Mapping[str, tuple[str, ...]] = attrs.field(factory=FrozenMap)
     recent: int = attrs.field(default=20, validator=ge(1))
     least: int = attrs.field(default=1, validator=ge(1))
     until: str = attrs.field(default="train", validator=one_of("train", "first"))
