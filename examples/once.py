@@ -42,6 +42,7 @@ experiment = Experiment(
         profile=Profile("{title}: {genres}", to="llm_topics", recent=8, values=4),
         movie=Imagine("{title}: {genres}", gives=("title", "genres"), cold=12, profile=("llm_topics",)),
         generator=Replay("data/once_answers.jsonl"),
+        missing="empty",  # where an answer did not fit, the original stands
     ),
     model=Recommender(
         content=BERT(MINILM, layers=split(4) | lora(rank=8)),

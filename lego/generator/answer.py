@@ -89,7 +89,7 @@ class Shape:
         else:
             message = f'the field "{field.name}" is no text'
             raise Misfit(message)
-        texts = list(dict.fromkeys(text for text in texts if text))
+        texts = list(dict.fromkeys(text for text in texts if any(map(str.isalnum, text))))
         if not texts:
             message = f'the field "{field.name}" is empty'
             raise Misfit(message)

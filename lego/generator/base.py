@@ -92,10 +92,25 @@ class Refused(Exception):  # noqa: N818 - it concerns one question
 class Record(Protocol):
     """An answer that is kept."""
 
-    answer: str
-    model: str
-    prompt: str
-    time: str
+    @property
+    def answer(self) -> str:
+        """As it came."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """Who gave it; empty where that is not recorded."""
+        ...
+
+    @property
+    def prompt(self) -> str:
+        """The hash of what was asked; empty where that is not recorded."""
+        ...
+
+    @property
+    def time(self) -> str:
+        """UTC; empty where that is not recorded."""
+        ...
 
 
 class Known(Protocol):

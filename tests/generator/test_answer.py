@@ -53,6 +53,7 @@ def test_lists_are_read_in_many_forms(answer):
         (TITLE, "", "no JSON object"),
         (TITLE, '{"title": "cut', "no JSON object"),
         (TITLE, '{"title": 3}', "no text"),
+        (TITLE, '{"title": "…"}', "is empty"),  # the example of the prompt, repeated
         (TITLE, '{"title": "a b c d e f g"}', "7 words"),
         (PROFILE, '{"topics": ["a"]}', '"region" is missing'),
         (PROFILE, '{"topics": ["a"], "region": ["West"]}', "none of: North, South"),
