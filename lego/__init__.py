@@ -99,6 +99,7 @@ if TYPE_CHECKING:
     from lego.predictor.masknet import MaskNet
     from lego.predictor.pnn import PNN
     from lego.predictor.poly import Poly
+    from lego.predictor.popularity_aware import PopularityAware
     from lego.predictor.rank_mixer import RankMixer
     from lego.predictor.wide_deep import WideDeep
     from lego.predictor.wukong import WuKong
@@ -239,6 +240,7 @@ _HOME = {
     "POG": "lego.data.source.pog",
     "Pairwise": "lego.task.pairwise",
     "Poly": "lego.predictor.poly",
+    "PopularityAware": "lego.predictor.popularity_aware",
     "PolyAttention": "lego.behavior.poly_attention",
     "Popularity": "lego.scorer.popularity",
     "Positions": "lego.sequence.positions",
@@ -385,6 +387,7 @@ __all__ = [
     "Poly",
     "PolyAttention",
     "Popularity",
+    "PopularityAware",
     "Positions",
     "Precision",
     "Prepared",

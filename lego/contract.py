@@ -69,6 +69,7 @@ class Need(enum.Enum):
     TOKENS = "the tokens of the history's items"
     IMPRESSION = "attributes of the impression"
     SIGNALS = "numbers beside the clicks of the history"
+    CANDIDATE_SIGNALS = "numbers beside the candidates"
     CANDIDATES = "the candidates, before the user is made"
     STATES = "hidden states of the frozen lower layers, made once and cached"
 
@@ -102,6 +103,10 @@ class Needs:
     """IMPRESSION. Attribute → (B, V) int64; all 0 where it is not an impression of the data that is scored."""
     signals: Mapping[str, Tensor] = attrs.field(factory=dict)
     """SIGNALS. Name → (B, S) float32, such as how long each click was read; NaN where it is missing, 0 at padding."""
+    candidate_signals: Mapping[str, Tensor] = attrs.field(factory=dict)
+    """CANDIDATE_SIGNALS. Name → (B, C) float32: what the data has beside candidates (their position; NaN at one that is not of
+    the impression, too), or what was known of them before the impression (`past_rate`, `past_age`: see `lego.data.past`). NaN
+    where it is missing, 0 at padding; empty before the candidates are known."""
     history: Mapping[str, Tensor] = attrs.field(factory=dict)
     """ATTRIBUTES of the history's items. Attribute → (B, S, V) int64."""
     candidates: Mapping[str, Tensor] = attrs.field(factory=dict)

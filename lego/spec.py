@@ -588,6 +588,11 @@ class Behavior(Spec):
         return ()
 
     @property
+    def candidate_signals(self) -> tuple[str, ...]:
+        """With CANDIDATE_SIGNALS: the numbers beside candidates that it reads; all the data has where none is named."""
+        return ()
+
+    @property
     def gives(self) -> Form:
         """The form of the user."""
         return Form.VECTOR
@@ -642,6 +647,11 @@ class Predictor(Spec):
     @property
     def signals(self) -> tuple[str, ...]:
         """With SIGNALS: the numbers beside clicks that it reads; all there are where none is named."""
+        return ()
+
+    @property
+    def candidate_signals(self) -> tuple[str, ...]:
+        """With CANDIDATE_SIGNALS: the numbers beside candidates that it reads; all the data has where none is named."""
         return ()
 
     def build(self, context: Context) -> nn.Module:

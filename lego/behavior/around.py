@@ -33,6 +33,11 @@ class Around(Behavior):
         return () if isinstance(self.op, Choice) else self.op.signals
 
     @property
+    def candidate_signals(self) -> tuple[str, ...]:
+        """Those of `op`."""
+        return () if isinstance(self.op, Choice) else self.op.candidate_signals
+
+    @property
     def gives(self) -> Form:
         """What `op` gives."""
         if isinstance(self.op, Choice):

@@ -9,7 +9,14 @@ import attrs
 
 from lego import catalog
 from lego.compiler.content import leaves
-from lego.compiler.rules import SUPPORTED_NEEDS, fed_parts, item_form, parts_of, shares_tokens
+from lego.compiler.rules import (
+    SUPPORTED_NEEDS,
+    asks_too_early,
+    fed_parts,
+    item_form,
+    parts_of,
+    shares_tokens,
+)
 from lego.compiler.trial import trial
 from lego.contract import Form, Need, Reads
 from lego.errors import DataError, LegoError, Problem, did_you_mean
@@ -181,6 +188,11 @@ def _needs(model: Recommender) -> Iterator[Problem]:
         for need in sorted(spec.needs - SUPPORTED_NEEDS, key=lambda each: each.name):
             what = f"it needs {need.value}, which no data brings"
             yield Problem(f"{where}={spec!r}", what, "use another operator")
+        if isinstance(spec, Behavior) and asks_too_early(spec):
+            what = f"it needs {Need.CANDIDATE_SIGNALS.value}, and makes the user before they are known"
+            yield Problem(
+                f"{where}={spec!r}", what, "declare Need.CANDIDATES too, or read them in a predictor"
+            )
         if Need.TOKENS in spec.needs and not shares_tokens(model.content):
             what = f"it needs {Need.TOKENS.value}, and content={model.content!r} shares no table of token vectors"
             fix = (

@@ -13,7 +13,8 @@ import torch
 from lego.contract import Need, Needs
 from lego.data.attributes import CATEGORICAL, Codes, codes_of, not_categorical, padded
 from lego.data.batch import Batch, collate
-from lego.data.table import flat
+from lego.data.past import Past, is_past, problem_of
+from lego.data.table import PAST, flat
 from lego.errors import Problem
 from lego.ragged import Ragged, flat_positions
 
@@ -42,6 +43,8 @@ class Seen:
     """Attribute → (B, V) codes, as `Gather.of_impressions` finds them; empty where there is no impression of the data."""
     signals: Mapping[str, NDArray[np.float32]] = attrs.field(factory=dict)
     """Name → (B, S), NaN where a number is missing; empty where the histories are not those of the data."""
+    candidate_signals: Mapping[str, Tensor] = attrs.field(factory=dict)
+    """Name → (B, C), as `Gather.beside` finds them; empty before the candidates are known."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -61,6 +64,10 @@ class Gather:
     """Codes of the attributes of the train part's impressions; their vocabularies hold for all parts."""
     signals: tuple[str, ...] = ()
     """Numbers beside clicks that are asked for."""
+    candidate_signals: tuple[str, ...] = ()
+    """Numbers beside candidates that are asked for."""
+    past: Past | None = None
+    """The log, where some of these are counted from it."""
     _coded: dict[int, tuple[Any, Mapping[str, Ragged]]] = attrs.field(factory=dict, init=False)
     """Codes of the tables of impressions that were met, by the table, which is held so that no other takes its place."""
 
@@ -87,6 +94,7 @@ class Gather:
                 for name in self.impression
             },
             signals={name: self._signal(name, seen) for name in self.signals},
+            candidate_signals=seen.candidate_signals,
         )
 
     def _signal(self, name: str, seen: Seen) -> Tensor:
@@ -108,6 +116,37 @@ class Gather:
             self._coded[id(table)] = (table, found)
         coded = self._coded[id(table)][1]
         return {name: padded(each, np.asarray(rows, np.int64)) for name, each in coded.items()}
+
+    def beside(
+        self, impressions: Impressions, rows: NDArray[np.integer], candidates: NDArray[np.int64]
+    ) -> dict[str, Tensor]:
+        """Candidates (B, C) as item rows, in the impressions at `rows` (B,) → name → their numbers (B, C)."""
+        if not self.candidate_signals:
+            return {}
+        places: NDArray[np.int64] = np.asarray(rows, np.int64)
+        time = np.full(len(places), -1) if impressions.time is None else impressions.time[places]
+        place = _places_in(impressions, places, candidates)
+        found = {}
+        for name in self.candidate_signals:
+            if is_past(name):
+                assert self.past is not None
+                found[name] = self.past(name, candidates, time)
+            else:
+                stored = np.append(impressions.signals[name], np.float32("nan"))
+                found[name] = np.where(candidates > 0, stored[place], np.float32(0))
+        return {name: torch.from_numpy(values) for name, values in found.items()}
+
+    def beside_items(self, rows: NDArray[np.int64]) -> dict[str, Tensor]:
+        """Candidates (B, C) outside of any impression, at the end of the log; NaN for what only an impression has."""
+        found = {}
+        for name in self.candidate_signals:
+            if is_past(name):
+                assert self.past is not None
+                values = self.past(name, rows, np.full(len(rows), self.past.end))
+            else:
+                values = np.where(rows > 0, np.float32("nan"), np.float32(0))
+            found[name] = torch.from_numpy(values)
+        return found
 
     def of_candidates(self, rows: NDArray[np.int64]) -> dict[str, Tensor]:
         """rows (B, C) of items -> attribute → (B, C, V)."""
@@ -146,6 +185,24 @@ def seconds_before(users: Users, impressions: Impressions, rows: NDArray[np.int6
     return Ragged.from_lengths(np.maximum(np.repeat(now, lengths) - clicks, 0), lengths)
 
 
+def _places_in(
+    impressions: Impressions, rows: NDArray[np.int64], candidates: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Where each of `candidates` (B, C) stands among the flat candidates of its impression: the first if twice, -1 if not."""
+    starts = impressions.candidates.offsets[rows]
+    lengths = impressions.candidates.offsets[rows + 1] - starts
+    flat_rows = flat_positions(starts, lengths)
+    own = np.asarray(impressions.candidates.values[flat_rows], np.int64)
+    if not len(own):
+        return np.full(candidates.shape, -1, np.int64)
+    size = int(max(own.max(), candidates.max(initial=0))) + 1
+    keys = np.repeat(np.arange(len(rows)), lengths) * size + own
+    order = np.argsort(keys, kind="stable")
+    wanted = np.arange(len(rows))[:, None] * size + candidates
+    found = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
+    return np.where(keys[order][found] == wanted, flat_rows[order][found], -1)
+
+
 def signals_of(
     users: Users, names: Iterable[str], start: NDArray[np.int64], stop: NDArray[np.int64], width: int
 ) -> dict[str, NDArray[np.float32]]:
@@ -174,11 +231,13 @@ def batch_of(
     times = None
     if Need.TIMES in gather.needs:
         times, _ = seconds_before(users, impressions, rows.impression[chosen]).padded(batch.history.shape[1])
+    candidates = items[batch.candidates.numpy()]
     seen = Seen(
         user=batch.users.numpy(),
         history=items[batch.history.numpy()],
         times=times,
-        candidates=items[batch.candidates.numpy()],
+        candidates=candidates,
+        candidate_signals=gather.beside(impressions, rows.impression[chosen], candidates),
         impression=gather.of_impressions(impressions, rows.impression[chosen]),
         signals=signals_of(
             users,
@@ -198,6 +257,9 @@ def gather_of(model: Recommender, store: Store, tokens: Ragged | None) -> Gather
     items = _named(operators, Need.ATTRIBUTES, "item_attributes")
     profile = _named(operators, Need.PROFILE, "user_attributes")
     kinds = store.user_attributes
+    beside: tuple[str, ...] = ()
+    if Need.CANDIDATE_SIGNALS in needs:
+        beside = _named(operators, Need.CANDIDATE_SIGNALS, "candidate_signals") or store.candidate_signals
     return Gather(
         needs=needs,
         identity=_identity(store) if Need.USER in needs else np.zeros(len(store.users) + 1, np.int64),
@@ -210,6 +272,8 @@ def gather_of(model: Recommender, store: Store, tokens: Ragged | None) -> Gather
         signals=_named(operators, Need.SIGNALS, "signals") or store.history_signals
         if Need.SIGNALS in needs
         else (),
+        candidate_signals=beside,
+        past=Past(store) if any(map(is_past, beside)) else None,
     )
 
 
@@ -262,6 +326,8 @@ def lacking(model: Recommender, store: Store) -> Iterator[Problem]:
                 if name not in store.history_signals:
                     what = f"it reads the numbers {name} beside the clicks, and {known}"
                     yield Problem(where, what, "name one that there is, or use an operator that needs none")
+        if Need.CANDIDATE_SIGNALS in spec.needs:
+            yield from _lacking_beside(where, spec.candidate_signals, store)
         named = [
             (Need.ATTRIBUTES, spec.item_attributes, store.attributes, "items"),
             (Need.PROFILE, spec.user_attributes, store.user_attributes, "users"),
@@ -277,3 +343,24 @@ def lacking(model: Recommender, store: Store) -> Iterator[Problem]:
             if need in spec.needs:
                 for problem in not_categorical(names, kinds, of):
                     yield attrs.evolve(problem, where=f"{where}: {problem.where}")
+
+
+def _lacking_beside(where: str, names: tuple[str, ...], store: Store) -> Iterator[Problem]:
+    """Numbers beside candidates that this data neither has nor can be counted from."""
+    there = ", ".join(store.candidate_signals)
+    known = f"there are {there}" if there else "this data has none"
+    for name in names or (() if there else ("any",)):
+        if is_past(name):
+            fix = "name the column in columns={'time': 'COLUMN'} where it is data of your own, or use an operator without it"
+            if not any(_has_times(store.part(part)) for part in store.parts):
+                what = f"{name} is of what was before an impression, and the impressions of this data have no times"
+                yield Problem(where, what, fix)
+            elif wrong := problem_of(name, store.attributes):
+                yield Problem(where, f"it reads {name}: {wrong}", "correct the name")
+        elif name not in store.candidate_signals:
+            what = f"it reads the numbers {name} beside the candidates, and {known}"
+            yield Problem(where, what, f"name one that there is, or one that is counted: {', '.join(PAST)}")
+
+
+def _has_times(impressions: Impressions) -> bool:
+    return impressions.time is not None and bool((impressions.time >= 0).any())

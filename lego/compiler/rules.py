@@ -20,6 +20,7 @@ SUPPORTED_NEEDS = frozenset(
         Need.TOKENS,
         Need.IMPRESSION,
         Need.SIGNALS,
+        Need.CANDIDATE_SIGNALS,
         Need.CANDIDATES,
     }
 )
@@ -64,7 +65,12 @@ def _item_needs(content: Content, behavior: Behavior, predictor: Predictor) -> b
 
 
 def _supported(content: Content, behavior: Behavior, predictor: Predictor) -> bool:
-    return behavior.needs | predictor.needs <= SUPPORTED_NEEDS
+    return behavior.needs | predictor.needs <= SUPPORTED_NEEDS and not asks_too_early(behavior)
+
+
+def asks_too_early(behavior: Behavior) -> bool:
+    """Whether it asks for numbers beside candidates that it does not see."""
+    return Need.CANDIDATE_SIGNALS in behavior.needs and Need.CANDIDATES not in behavior.needs
 
 
 def shares_tokens(content: Content) -> bool:

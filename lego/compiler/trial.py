@@ -51,7 +51,8 @@ def trial(model: Recommender) -> Iterator[Problem]:
     shown = torch.ones(USERS, CANDIDATES, dtype=torch.bool)
     gives = model.behavior.gives
     signals = tuple(name for each in operators for name in each.signals or ("number",))
-    needs = _needs(model.behavior.needs | model.predictor.needs, context, signals)
+    beside = tuple(name for each in operators for name in each.candidate_signals or ("number",))
+    needs = _needs(model.behavior.needs | model.predictor.needs, context, signals, beside)
 
     for leaf in leaves(model.content, {}):
         if isinstance(leaf.spec, Sequence):
@@ -80,7 +81,9 @@ def trial(model: Recommender) -> Iterator[Problem]:
     )
 
 
-def _needs(asked: frozenset[Need], context: Context, signals: tuple[str, ...]) -> Needs:
+def _needs(
+    asked: frozenset[Need], context: Context, signals: tuple[str, ...], beside: tuple[str, ...]
+) -> Needs:
     """Made-up answers to what is asked for; the second user has no history."""
     slots = torch.tensor([[True] * SLOTS, [False] * SLOTS])
     history, profile, times = Need.ATTRIBUTES in asked, Need.PROFILE in asked, Need.TIMES in asked
@@ -101,6 +104,9 @@ def _needs(asked: frozenset[Need], context: Context, signals: tuple[str, ...]) -
         else {},
         signals={name: torch.where(slots, float("nan"), 0.0) for name in signals}
         if Need.SIGNALS in asked
+        else {},
+        candidate_signals={name: torch.full((USERS, CANDIDATES), float("nan")) for name in beside}
+        if Need.CANDIDATE_SIGNALS in asked
         else {},
     )
 

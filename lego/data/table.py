@@ -43,6 +43,9 @@ KINDS: Mapping[str, pa.DataType] = {"text": TEXT, "category": CATEGORY, "list": 
 SIGNAL = pa.list_(pa.float32())
 """The column type of numbers that stand beside the items of a history, or beside candidates."""
 
+PAST = ("past_shown", "past_clicks", "past_rate", "past_age")
+"""Numbers beside candidates that are counted when they are asked for (`lego.data.past`), so that no column has such a name."""
+
 USERS = pa.schema(
     [
         pa.field("user_id", pa.string(), nullable=False),
@@ -221,6 +224,10 @@ def _check_columns(tables: Tables, problems: Problems) -> None:
         _check_schema(part, table, IMPRESSIONS, problems)
         _check_attributes(part, table, IMPRESSIONS.names, problems)
     _check_alike(tables.impressions, problems)
+    for name in tables.candidate_signals:
+        if name.partition("@")[0] in PAST:
+            what = "is the name of what is counted from the log itself"
+            problems.add(f"impressions.{name}", what, "give the column another name")
 
 
 def _check_alike(parts: Mapping[str, pa.Table], problems: Problems) -> None:

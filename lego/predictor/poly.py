@@ -59,6 +59,11 @@ class Poly(Predictor):
         """Those of the base."""
         return self.base.signals
 
+    @property
+    def candidate_signals(self) -> tuple[str, ...]:
+        """Those of the base."""
+        return self.base.candidate_signals
+
     def build(self, context: Context) -> nn.Module:
         """The torch of it."""
         return _Poly(self.base.build(context), self.score)
@@ -89,6 +94,9 @@ class _Poly(nn.Module):
                 needs,
                 candidates={
                     name: each.repeat_interleave(count, 1) for name, each in needs.candidates.items()
+                },
+                candidate_signals={
+                    name: each.repeat_interleave(count, 1) for name, each in needs.candidate_signals.items()
                 },
             ),
         )

@@ -345,6 +345,9 @@ class _Scoring:
             name: each.to(self.device)
             for name, each in self.pipeline.gather.of_candidates(rows[None]).items()
         }
+        beside = {
+            name: each.to(self.device) for name, each in self.pipeline.gather.beside_items(rows[None]).items()
+        }
         count, wide = len(user.tensor), slots if user.mask is not None else 1
         step = max(1, PLACES // (len(rows) * wide))
         pages = []
@@ -357,6 +360,7 @@ class _Scoring:
                 attrs.evolve(
                     needs.at(part),
                     candidates={name: each.expand(len(part), -1, -1) for name, each in codes.items()},
+                    candidate_signals={name: each.expand(len(part), -1) for name, each in beside.items()},
                 ),
             )
             pages.append(given.tensor)

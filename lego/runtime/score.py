@@ -265,9 +265,11 @@ def _score_chunk(
     context = (
         pipeline.gather.of_impressions(impressions, members) if Need.IMPRESSION in pipeline.scoring else {}
     )
+    beside = pipeline.gather.beside(impressions, members, rows.astype(np.int64))
     needs = attrs.evolve(
         needs,
         candidates={name: each.to(table.device) for name, each in attributes.items()},
+        candidate_signals={name: each.to(table.device) for name, each in beside.items()},
         impression={name: each.to(table.device) for name, each in context.items()},
     )
     given = pipeline.score(user, vectors, candidate_mask, needs).tensor

@@ -44,6 +44,15 @@ class Composite(Sequence):
         """Those that any of its parts reads; all there are where one of them reads all."""
         return _together(part.signals for part in self.inner if Need.SIGNALS in _asked(part))
 
+    @property
+    def candidate_signals(self) -> tuple[str, ...]:
+        """Those that any of its parts reads; all there are where one of them reads all."""
+        return _together(
+            part.candidate_signals
+            for part in self.inner
+            if isinstance(part, Behavior) and Need.CANDIDATE_SIGNALS in part.needs
+        )
+
 
 def _asked(part: Any) -> frozenset[Need]:
     """In either slot."""

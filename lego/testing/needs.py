@@ -48,17 +48,20 @@ def needs_for(
         tokens=tokens,
         token_slots=token_slots,
         impression=impression,
-        signals=_signals(spec, slots) if Need.SIGNALS in asked else {},
+        signals=_signals(spec.signals, slots, 17) if Need.SIGNALS in asked else {},
+        candidate_signals={}
+        if candidate_mask is None or Need.CANDIDATE_SIGNALS not in asked
+        else _signals(spec.candidate_signals, candidate_mask, 18),
     )
 
 
-def _signals(spec: Any, slots: Tensor) -> dict[str, Tensor]:
-    """Name → (B, S): numbers, one of which is missing."""
+def _signals(names: Sequence[str], mask: Tensor, seed: int) -> dict[str, Tensor]:
+    """Name → (*mask.shape): numbers, one of each row missing."""
     found = {}
-    for place, name in enumerate(spec.signals or ("first", "second")):
-        values = 10 * draw(*slots.shape, seed=17 + place).abs()
+    for place, name in enumerate(names or ("first", "second")):
+        values = 10 * draw(*mask.shape, seed=seed + place).abs()
         values[:, 0] = torch.nan
-        found[name] = values.masked_fill(~slots, 0)
+        found[name] = values.masked_fill(~mask, 0)
     return found
 
 
@@ -88,7 +91,11 @@ def _tokens(lengths: Sequence[int], width: int) -> tuple[Tensor, Tensor]:
 
 def among(needs: Needs, columns: Any) -> Needs:
     """The needs where the candidates are those in these columns."""
-    return attrs.evolve(needs, candidates={name: each[:, columns] for name, each in needs.candidates.items()})
+    return attrs.evolve(
+        needs,
+        candidates={name: each[:, columns] for name, each in needs.candidates.items()},
+        candidate_signals={name: each[:, columns] for name, each in needs.candidate_signals.items()},
+    )
 
 
 def emptied(needs: Needs) -> Needs:

@@ -163,6 +163,9 @@ class PredictorTests(ModuleTests):
             Need.ATTRIBUTES: {"history": _others(needs.history), "candidates": _others(needs.candidates)},
             Need.PROFILE: {"profile": _others(needs.profile)},
             Need.IMPRESSION: {"impression": _others(needs.impression)},
+            Need.CANDIDATE_SIGNALS: {
+                "candidate_signals": {name: 100 * each + 7 for name, each in needs.candidate_signals.items()}
+            },
         }
         for need in spec.needs & changed.keys():
             found = _scores(module(*rest, attrs.evolve(needs, **changed[need])))

@@ -53,6 +53,7 @@ from lego.zoo.news import (
     naml,
     naml_id,
     nrms,
+    pp_rec,
     tanr,
 )
 from lego.zoo.next_item import comirec, gru4rec, gsasrec, hstu, sasrec, semantic_ids, simplex, unisrec, vq_rec
@@ -106,6 +107,7 @@ __all__ = [
     "once",
     "plm_nr",
     "pnn",
+    "pp_rec",
     "rank_mixer",
     "sasrec",
     "semantic_ids",

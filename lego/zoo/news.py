@@ -19,6 +19,7 @@ from lego.content.lookup import Lookup
 from lego.content.topic_aware import TopicAware
 from lego.content.views import Views
 from lego.predictor.dot import Dot
+from lego.predictor.popularity_aware import PopularityAware
 from lego.recommender import Recommender
 from lego.sequence.additive import Additive
 from lego.sequence.attention import Attention
@@ -336,3 +337,37 @@ def _joined(words: Content, categories: tuple[str, ...]) -> Content:
 def _budgets(texts: tuple[str, ...]) -> dict[str, int]:
     """Tokens that are read of each text: 30 of a title, 50 of another."""
     return {each: 30 if each == "title" else ABSTRACT for each in texts}
+
+
+@published(
+    paper="Qi et al. 2021",
+    url="https://arxiv.org/abs/2106.01300",
+    task=Matching(),
+    reads="title, times of impressions",
+)
+def pp_rec(
+    *,
+    setting: Setting = "paper",
+    popularity: str = "past_rate",
+    recency: str = "past_age",
+    reads: Reads | None = None,
+    tokens: Tokens | None = None,
+) -> Recommender:
+    """PP-Rec: self-attention over words and over the history, and how popular and how old the candidate is beside interest.
+
+    From its paper: 20 heads of 20, dropout 0.2, 4 negatives. Here news have no entities, and the attention over the history does
+    not see how popular the clicks were.
+    """
+    predictor = PopularityAware(Dot(), popularity=popularity, recency=recency)
+    if setting == "table2":
+        both = _attention()
+        return Recommender(both, both, predictor, reads=reads, tokens=tokens, width=WIDTH)
+    pool = Additive(hidden=200)
+    return Recommender(
+        Attention(heads=20, dropout=0.2, pool=pool),
+        Attention(heads=20, dropout=0.2, pool=pool),
+        predictor,
+        reads=title(setting, reads),
+        tokens=tokens,
+        width=400,
+    )

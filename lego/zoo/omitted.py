@@ -15,10 +15,6 @@ OMITTED: Mapping[str, str] = {
         "attribute of entities, aligned with the tokens, would admit it; its attention of the candidate over the "
         "history is TargetAttention."
     ),
-    "pp_rec": (
-        "PP-Rec adds how popular an item is at the time of the impression; operators do not see clicks up to then. "
-        "A predictor that reads Need.IMPRESSION with such counts would admit it."
-    ),
     "sentirec": (
         "SentiRec predicts the sentiment of an item and keeps scores apart from it; the data has no sentiment. "
         "With such an attribute, TopicAware(…, label='sentiment') is the first half; a loss over the scores of a "

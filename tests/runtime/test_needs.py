@@ -83,7 +83,12 @@ class Made(Source):
                     "candidates": pa.array([[4, 5, 6, 1]] * count, pa.list_(pa.int32())),
                     "labels": pa.array([[0, 1, 0, 0]] * count, pa.list_(pa.int8())),
                     **(
-                        {"device": pa.array(["p", "q", "p", None, "z", "p", "q", "q", "q"][:count], CATEGORY)}
+                        {
+                            "device": pa.array(
+                                ["p", "q", "p", None, "z", "p", "q", "q", "q"][:count], CATEGORY
+                            ),
+                            "position": pa.array([[1, 2, None, 4 + row] for row in range(count)], SIGNAL),
+                        }
                         if self.known
                         else {}
                     ),
@@ -176,7 +181,9 @@ class _AsksAware(nn.Module):
         self, history: Tensor, mask: Tensor, candidates: Tensor, candidate_mask: Tensor, needs: Needs
     ) -> Out:
         user = masked_mean(history, mask) + told(needs, mask).unsqueeze(-1)
-        codes = sum(each.sum(-1) for each in needs.candidates.values())
+        codes: Any = sum(each.sum(-1) for each in needs.candidates.values())
+        for each in needs.candidate_signals.values():
+            codes = codes + each.nan_to_num(nan=0.5)
         return Out(user.unsqueeze(1) * candidates + torch.as_tensor(codes).unsqueeze(-1))
 
 
@@ -185,13 +192,27 @@ class AsksPredictor(Predictor):
     """A product, moved by the candidate's attributes and the user."""
 
     needs: ClassVar[frozenset[Need]] = frozenset(
-        {Need.ATTRIBUTES, Need.USER, Need.PROFILE, Need.TIMES, Need.TOKENS, Need.IMPRESSION, Need.SIGNALS}
+        {
+            Need.ATTRIBUTES,
+            Need.USER,
+            Need.PROFILE,
+            Need.TIMES,
+            Need.TOKENS,
+            Need.IMPRESSION,
+            Need.SIGNALS,
+            Need.CANDIDATE_SIGNALS,
+        }
     )
 
     @property
     def item_attributes(self) -> tuple[str, ...]:
         """One of them."""
         return ("topic",)
+
+    @property
+    def candidate_signals(self) -> tuple[str, ...]:
+        """What the data has, and what is counted from it."""
+        return ("position", "past_clicks", "past_rate@0.01", "past_age")
 
     def build(self, context: Context) -> nn.Module:
         """The torch of it."""
@@ -209,6 +230,8 @@ class _AsksPredictor(nn.Module):
         everywhere = torch.ones_like(needs.times, dtype=torch.bool)
         own = own + told(attrs.evolve(needs, user=None, profile={}), everywhere)
         product = (user.tensor.unsqueeze(1) * candidates).sum(-1)
+        for place, each in enumerate(needs.candidate_signals.values()):
+            product = product + (place + 1) * each.nan_to_num(nan=0.5)
         return product + needs.candidates["topic"].sum(-1) * own.unsqueeze(-1)
 
 
@@ -353,7 +376,12 @@ def test_numbers_stand_beside_their_clicks():
 
 
 @pytest.mark.parametrize(
-    ("name", "sentence"), [("IMPRESSION", "attributes of the impression"), ("SIGNALS", "this data has none")]
+    ("name", "sentence"),
+    [
+        ("IMPRESSION", "attributes of the impression"),
+        ("SIGNALS", "this data has none"),
+        ("predictor", "position beside the candidates, and this data has none"),
+    ],
 )
 def test_data_without_context_is_refused_for_operators_that_need_it(name, sentence):
     """Before any weight is made."""
@@ -426,3 +454,22 @@ def test_user_attributes_that_no_user_has_are_refused_early():
         compiled("attributes", grouped=False)
     class_of("fields", (Mean(), DCN(fields="attributes", hidden=(4,))))
     assert not compiled("fields", grouped=False).pipeline.gather.profile
+
+
+def test_numbers_stand_beside_their_candidates():
+    """Of drawn candidates they are missing, of repeated ones those of the first; padding is 0."""
+    made = compiled("predictor")
+    test = made.store.part("test")
+    candidates = np.array([[4, 1, 6, 2], [1, 5, 0, 0]])
+    found = made.pipeline.gather.beside(test, np.array([2, 4]), candidates)["position"]
+    assert torch.nan_to_num(found, nan=-1).tolist() == [[1, 6, -1, -1], [8, 2, 0, 0]]
+    outside = made.pipeline.gather.beside_items(np.array([[1, 0]]))
+    assert torch.nan_to_num(outside["position"], nan=-1).tolist() == [[-1, 0]]
+    assert outside["past_clicks"].tolist() == [[0, 0]]
+
+
+def test_who_makes_the_user_before_the_candidates_are_known_cannot_read_what_is_beside_them():
+    """The check says so, and what to declare."""
+    model = Recommender(Mean(), Asks(asked=("CANDIDATE_SIGNALS",)), Dot(), width=WIDTH)
+    with pytest.raises(CompositionError, match=r"(?s)before they are known.*declare Need\.CANDIDATES"):
+        compile(Experiment(data=Made(), model=model))

@@ -73,7 +73,7 @@ class Newspaper(Source):
                     "user": pa.array([user for user, _ in rows], pa.int32()),
                     "start": pa.array([0] * len(rows), pa.int32()),
                     "stop": pa.array([stop for _, stop in rows], pa.int32()),
-                    "time": pa.array([10_000] * len(rows), pa.int64()),
+                    "time": pa.array([10_000 + stop for _, stop in rows], pa.int64()),
                     "candidates": pa.array(shown, pa.list_(pa.int32())),
                     "labels": pa.array([[1, 0, 0, 0, 0]] * len(rows), pa.list_(pa.int8())),
                 }
