@@ -19,6 +19,7 @@ from lego.contract import Form, Need, Needs, Out, Reads
 from lego.data.batch import Batch
 from lego.data.sampling import draw
 from lego.expression import layout, write
+from lego.pretrained.model import LanguageModel
 from lego.recommender import Recommender
 from lego.seed import numpy_generator
 from lego.spec import Content, Context, Spec
@@ -165,8 +166,11 @@ def plan_of(experiment: Experiment, *, progress: Progress | None = None) -> Plan
 def _bytes_of(compiled: Compiled) -> dict[str, int]:
     """What weights and caches take. Adam keeps two numbers of a weight beside its gradient."""
     counts = {True: 0, False: 0}
+    models = (part for part in compiled.pipeline.modules() if isinstance(part, LanguageModel))
+    sizes = {id(parameter): size for model in models for parameter, size in model.sizes()}
     for parameter in compiled.pipeline.parameters():
-        counts[parameter.requires_grad] += parameter.numel() * parameter.element_size()
+        size = sizes.get(id(parameter), parameter.numel() * parameter.element_size())
+        counts[parameter.requires_grad] += size
     cached = sum(cache.bytes for cache in compiled.caches)
     return {
         "loaded": sum(counts.values()),

@@ -22,7 +22,7 @@ from lego.pretrained.families import Shape, shape_of
 from lego.pretrained.layers import Full, Layers, Lora
 from lego.pretrained.model import LanguageModel, base_hash, check_targets, frozen_key, load, target_names
 from lego.pretrained.packaged import MINILM
-from lego.pretrained.quantized import Quantized, quantized_problems
+from lego.pretrained.quantized import Held, Quantized, held_problems, quantized_problems
 from lego.pretrained.table import stored_dtype
 from lego.pretrained.template import fields_of
 from lego.pretrained.tokens import CheckpointTokens
@@ -55,7 +55,8 @@ class Pretrained(Content):
     as its tokenizer joins a pair, or make one text by a `template` as in `News: {title} [{category}]`, of at most `length` tokens
     (the sum of the budgets unless given); an attribute without a value leaves its place empty, an item without any has no text.
     `states` is how cached states are stored: as the checkpoint's weights are unless given. In 16 bits they are rounded.
-    `quantize` holds frozen weights in 8 or 4 bits (bitsandbytes, on a GPU); only adapters learn beside such.
+    `weights="bf16"` holds frozen weights in half the memory, rounded: the layers and the token embeddings. `quantize` holds them
+    in 8 or 4 bits (bitsandbytes, on a GPU); only adapters learn beside such.
     """
 
     checkpoint: str = attrs.field(kw_only=False, metadata=PATH_IF_THERE)
@@ -65,6 +66,7 @@ class Pretrained(Content):
     template: str | None = attrs.field(default=None, validator=known_template)
     length: int | None = attrs.field(default=None, validator=ge(1))
     states: Literal["fp32", "bf16", "fp16"] | None = None
+    weights: Held = "fp32"
     quantize: Quantized | None = None
 
     @property
@@ -107,6 +109,7 @@ class Pretrained(Content):
                 yield misfit
             elif self.layers.adapters is not None:
                 yield from targets_problem(self.checkpoint, self.layers.adapters, where)
+        yield from held_problems(self.weights, self.quantize, self.layers, where)
         yield from quantized_problems(self.quantize, self.layers, where)
         yield from super().problems(context_width, where)
 
@@ -129,6 +132,7 @@ class Pretrained(Content):
             context.width,
             self.dropout,
             states=self.states,
+            held=self.weights,
             quantize=self.quantize,
             weights=context.weights,
         )
@@ -161,7 +165,10 @@ def BERT(checkpoint: str = "google-bert/bert-base-uncased", **options: Any) -> P
 
 
 def LLaMA(checkpoint: str = "meta-llama/Llama-3.2-1B", **options: Any) -> Pretrained:  # noqa: N802 - a word of the language
-    """LLaMA (Touvron et al. 2023, https://arxiv.org/abs/2302.13971), of 16 layers unless another checkpoint is named."""
+    """LLaMA (Touvron et al. 2023, https://arxiv.org/abs/2302.13971), of 16 layers unless another checkpoint is named.
+
+    The hub gives that one to those alone who accepted its license there.
+    """
     return Pretrained(checkpoint, **options)
 
 
@@ -200,6 +207,7 @@ class _Pretrained(nn.Module):
         dropout: float,
         *,
         states: str | None,
+        held: str,
         quantize: str | None,
         weights: bool,
     ) -> None:
@@ -209,8 +217,10 @@ class _Pretrained(nn.Module):
         self.project = nn.Linear(shape.output, width)
         self.dropout = nn.Dropout(dropout)
         self.pool = pool
-        self.language: LanguageModel = load(checkpoint, layers, base=base, weights=weights, quantize=quantize)
-        computed = quantize or "float32"
+        self.language: LanguageModel = load(
+            checkpoint, layers, base=base, weights=weights, held=held, quantize=quantize
+        )
+        computed = quantize or _DTYPES[held]
         self.states_key = states_key(checkpoint, first, shape.layers, base, computed) if base else ""
         self.states_dtype = (
             _DTYPES[states] if states else stored_dtype(checkpoint) if first is not None else "float32"

@@ -7,6 +7,8 @@ import io
 import json
 import shutil
 import tempfile
+import warnings
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +25,13 @@ from lego.spec import Encoder
 
 if TYPE_CHECKING:
     from lego.data.store import Store
+
+
+FORMAT = 2
+"""Changes with the layout of the files."""
+
+_ARRAYS = ("values.npy", "offsets.npy")
+_SUMS = "sums.json"
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -45,13 +54,14 @@ def item_tokens(store: Store, reads: Mapping[str, int], encoder: Encoder, cache:
     """The tokens of all items of a store: the first `reads[attribute]` of each attribute, joined in the order of `reads`.
 
     Ids of an attribute are made once and memory-mapped from then on, in a folder of `cache` named by the content of the column,
-    the attribute and the encoder, so that what changes an id also changes the name. CompositionError where `reads` names what
+    the attribute and the encoder, so that what changes an id also changes the name. Each file is checked against its sum when it
+    is opened; damaged ones are made again, with a warning. CompositionError where `reads` names what
     the items lack or holds a budget below 1.
     """
     columns, reads = _columns(store.items, reads, encoder)
     names = {attribute: _name(attribute, columns[attribute], encoder) for attribute in reads}
     whole = {
-        attribute: _cached(cache / name, attribute, columns[attribute], encoder)
+        attribute: _cached(cache / f"{name}.{FORMAT}", attribute, columns[attribute], encoder)
         for attribute, name in names.items()
     }
     joined = _joined(whole, reads, encoder)
@@ -159,6 +169,8 @@ def _cached(folder: Path, attribute: str, column: pa.ChunkedArray, encoder: Enco
     kept = _opened(folder, len(column))
     if kept is not None:
         return kept
+    if folder.exists():
+        warnings.warn(f"The cached token ids in {folder} are damaged. They are made again.", stacklevel=2)
     made = encoder.encode(attribute, column)
     with written(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -167,6 +179,8 @@ def _cached(folder: Path, attribute: str, column: pa.ChunkedArray, encoder: Enco
         with written(folder):
             np.save(aside / "values.npy", np.ascontiguousarray(made.values, np.int32))
             np.save(aside / "offsets.npy", np.ascontiguousarray(made.offsets, np.int64))
+            sums = json.dumps({name: _checksum(aside / name) for name in _ARRAYS})
+            (aside / _SUMS).write_text(sums, "utf-8")
             _move(aside, folder, len(column))
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -186,11 +200,23 @@ def _move(aside: Path, folder: Path, count: int) -> None:
 
 
 def _opened(folder: Path, count: int) -> Ragged | None:
-    """The arrays of a folder, memory-mapped; None where they are missing or cannot be those of `count` items."""
+    """The arrays of a folder, memory-mapped; None where they are missing, or are not those of `count` items that were written."""
     try:
+        sums = json.loads((folder / _SUMS).read_text("utf-8"))
+        if sums != {name: _checksum(folder / name) for name in _ARRAYS}:
+            return None
         values: Any = np.load(folder / "values.npy", mmap_mode="r", allow_pickle=False)
         offsets: Any = np.load(folder / "offsets.npy", mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
     sound = offsets.shape == (count + 1,) and offsets[0] == 0 and offsets[-1] == len(values)
     return Ragged(values, offsets) if sound and bool((np.diff(offsets) >= 0).all()) else None
+
+
+def _checksum(path: Path) -> int:
+    """CRC-32 of a file."""
+    crc = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 24):
+            crc = zlib.crc32(block, crc)
+    return crc

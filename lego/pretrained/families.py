@@ -49,6 +49,7 @@ FAMILIES: Mapping[str, Family] = {
     "electra": attrs.evolve(_BERT, options={}),
     "gemma": _LLAMA,
     "gemma2": _LLAMA,
+    "gemma3_text": _LLAMA,
     "glm": _LLAMA,
     "glm4": _LLAMA,
     "gpt2": Family(layers="h", top=("ln_f",), table="wte.weight", adapted=("c_attn",)),

@@ -25,7 +25,7 @@ from lego.errors import CheckpointError, RunError, did_you_mean
 from lego.pretrained.checkpoint import BESIDE_TOKENIZERS, CONFIG, TOKENIZERS, weights_hash
 from lego.pretrained.families import Family, Shape, shape_of
 from lego.pretrained.layers import Layers, Lora
-from lego.pretrained.quantized import quantized_options
+from lego.pretrained.quantized import hold, quantized_bytes, quantized_options
 from lego.spec import Checkpoint
 
 _UNMASKED = "lego_unmasked"
@@ -112,6 +112,8 @@ class LanguageModel(nn.Module):
         adapters: Lora | None = None,
         base: str = "",
         name: str = "",
+        held: str = "fp32",
+        quantize: str | None = None,
     ) -> None:
         super().__init__()
         self.model: nn.Module | None = model
@@ -121,6 +123,7 @@ class LanguageModel(nn.Module):
         self.pad = int(getattr(model.config, "pad_token_id", None) or 0)
         self.count = len(_layers(model, family))
         self.dropped = False
+        self.quantize = quantize
         self.shared = _Pass()
         self.register_buffer("base", torch.tensor(list(bytes.fromhex(base or "0" * 64)), dtype=torch.uint8))
         self._top: list[nn.Module] = []
@@ -133,6 +136,9 @@ class LanguageModel(nn.Module):
                         module.requires_grad_(True)
                 else:
                     adapt(model, family, first, adapters, name)
+            if held == "bf16":
+                inner: Any = model
+                hold(_bare(_layers(model, family)), inner.get_input_embeddings())
         self._learned = frozenset(name for name, value in self.named_parameters() if value.requires_grad)
         hooked: Any = self  # torch gives these two no types
         hooked.register_state_dict_post_hook(_leave_out_frozen)
@@ -203,7 +209,8 @@ class LanguageModel(nn.Module):
         layers = _layers(self.model, self.family)
         with contextlib.ExitStack() as hooks:
             for layer in layers:
-                hooks.callback(layer.register_forward_pre_hook(keep, with_kwargs=True).remove)
+                hook = layer.register_forward_pre_hook(keep, with_kwargs=True, prepend=True)  # before a cast
+                hooks.callback(hook.remove)
             hooks.callback(layers[-1].register_forward_hook(keep_last).remove)
             final = pool(self._run(tokens, mask, None))
         if final.shape == pooled[-1].shape:
@@ -229,8 +236,8 @@ class LanguageModel(nn.Module):
         """
         if self.model is None or self.first == self.count:
             return
-        for layer in list(_layers(self.model, self.family))[self.first or 0 :]:
-            inner: Any = layer.layer if isinstance(layer, _Step) else layer
+        inner: Any
+        for inner in list(_bare(_layers(self.model, self.family)))[self.first or 0 :]:
             if not hasattr(inner, "run_once"):
                 inner.run_once = inner.forward
                 inner.forward = functools.partial(_run_again, inner)
@@ -270,6 +277,12 @@ class LanguageModel(nn.Module):
         """The parameters that learn."""
         return (value for name, value in self.named_parameters() if name in self._learned)
 
+    def sizes(self) -> Iterator[tuple[nn.Parameter, int]]:
+        """Parameters whose bytes in memory are not those of their shape: quantised ones, where shapes are all there is."""
+        if self.quantize is None or self.model is None or not self.base.is_meta:
+            return
+        yield from quantized_bytes(self.model, self.quantize)
+
     def drop_lower(self) -> None:
         """Takes the frozen layers out of memory, for good: from now on states must be given. Nothing where there are none."""
         if not self.first or self.dropped:
@@ -284,13 +297,21 @@ class LanguageModel(nn.Module):
                 step.layer = None
         model: Any = self.model
         table = model.get_input_embeddings()
-        model.set_input_embeddings(_NoTable(table.embedding_dim).to(table.weight.device, table.weight.dtype))
+        model.set_input_embeddings(_NoTable(table.embedding_dim).to(table.weight.device))
 
 
 def _layers(model: nn.Module, family: Family) -> nn.ModuleList:
     layers = model.get_submodule(family.layers)
     assert isinstance(layers, nn.ModuleList)
     return layers
+
+
+def _bare(layers: Iterable[nn.Module]) -> Iterator[nn.Module]:
+    """The layers as the family made them."""
+    for layer in layers:
+        inner = layer.layer if isinstance(layer, _Step) else layer
+        if inner is not None:
+            yield inner
 
 
 # --- adapters -----------------------------------------------------------------------------------------------------------------
@@ -414,9 +435,12 @@ def load(
     *,
     base: str = "",
     weights: bool = True,
+    held: str = "fp32",
     quantize: str | None = None,
 ) -> LanguageModel:
-    """The language model of a checkpoint, in float32, or with its linear maps quantised. `base` is the hash of its weights.
+    """The language model of a checkpoint, in float32, or with what is frozen in bfloat16 (`held="bf16"`) or quantised.
+
+    `base` is the hash of its weights.
 
     `weights=False` draws weights instead of reading them, for those who want shapes only. CheckpointError where the files do not
     hold all weights of the family.
@@ -435,6 +459,8 @@ def load(
         adapters=layers.adapters,
         base=base,
         name=checkpoint.name,
+        held=held,
+        quantize=quantize,
     )
 
 

@@ -12,23 +12,28 @@ import numpy as np
 import pyarrow as pa
 
 from lego.data.store import MANIFEST, Store, prepare
-from lego.data.text import ItemTokens, item_tokens
+from lego.data.text import item_tokens
 from lego.errors import CheckpointError, CompositionError, Problem, SpecError
 from lego.home import home
 from lego.pretrained.checkpoint import resolve
 from lego.pretrained.families import shape_of
-from lego.pretrained.model import base_hash
+from lego.pretrained.model import base_hash, frozen_key
+from lego.pretrained.states import HiddenStates
 from lego.pretrained.template import fields_of
 from lego.pretrained.tokenizer import PretrainedEncoder
-from lego.pretrained.vectors import POOLINGS, encode, layers_below, reader
+from lego.pretrained.vectors import PAGE_TOKENS, POOLINGS, layers_below, pooled, reader
 from lego.recommender import Recommender
 from lego.runtime.device import choose_device
 from lego.runtime.progress import Screen
 from lego.runtime.vectors import batch_of, write
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from lego.experiment import Experiment
+    from lego.pretrained.layers import Layers
     from lego.pretrained.model import LanguageModel
+    from lego.spec import Checkpoint
 
 PAGE = 4096
 """Items whose vectors are held at once."""
@@ -98,31 +103,42 @@ def embed(
     """Writes `item_id` and `vector` of every item to a Parquet file, whole or not at all.
 
     `pool` is of the states behind `layer` layers (`lego.pretrained.vectors`). `reads` replaces what the items are read by,
-    `template` makes one text of it, of at most `length` tokens, as in `Pretrained`. SpecError, CompositionError and
+    `template` makes one text of it, of at most `length` tokens, as in `Pretrained`. The vectors are kept among the cached states
+    (`lego cache`), so that a killed run goes on where it was, of several at once one computes, and they are made once. SpecError, CompositionError and
     CheckpointError before any work, with what is wrong.
     """
     screen, path = screen or Screen(), Path(out).expanduser()
     _check(path, pool, template, length)
     device = choose_device(device)
     found = resolve(checkpoint)
-    layers = layers_below(found, layer)
+    layers, shape = layers_below(found, layer), shape_of(found)
     encoder = PretrainedEncoder.of(found, template, length)
     wanted = _reads(reads or items.reads, template, length, items.store)
     tokens = item_tokens(items.store, wanted, encoder, home() / "tokens")
-    if tokens.length > (most := shape_of(found).positions):
+    if tokens.length > (most := shape.positions):
         what = f"items have up to {tokens.length} tokens, and it reads at most {most}"
         raise CheckpointError(checkpoint, what, "lower the token budgets (--read title=20), or give --length")
-    model = reader(found, layers).to(device)
     about = {
         "checkpoint": found.name,
-        "weights": base_hash(found),
+        "weights": (base := base_hash(found)),
         "pool": pool,
         "layer": layer,
         "reads": dict(wanted),
         "template": template,
         "length": length,
     }
-    rows = write(path, _pages(items.store, model, tokens, pool, about, screen))
+    vectors = HiddenStates.build(
+        home() / "states",
+        key=frozen_key(found, [pool, layers.first(shape.layers)], base),
+        tokens=tokens.tokens,
+        tokens_identity=tokens.identity,
+        lower=_Pooled(found, layers, pool, device),
+        per="item",
+        page_tokens=PAGE_TOKENS,
+        about={"checkpoint": found.name, "layers": f"{pool} of {'all' if layer is None else layer}"},
+        progress=screen.progress,
+    )
+    rows = write(path, _pages(items.store, vectors, about))
     width = _width(path)
     empty = int((tokens.tokens.lengths[1:] == 0).sum())
     return Embedded(
@@ -160,23 +176,27 @@ def _reads(
     return {name: reads.get(name, length or 1) for name in names}
 
 
-def _pages(
-    store: Store,
-    model: LanguageModel,
-    tokens: ItemTokens,
-    pool: str,
-    about: Mapping[str, Any],
-    screen: Screen,
-) -> Iterator[pa.RecordBatch]:
+class _Pooled:
+    """Tokens to vectors. The model is read when the first is wanted: where all are kept, it is not."""
+
+    def __init__(self, checkpoint: Checkpoint, layers: Layers, pool: str, device: str) -> None:
+        self.checkpoint, self.layers, self.pool, self.device = checkpoint, layers, pool, device
+        self.model: LanguageModel | None = None
+
+    def __call__(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """tokens (n, L), mask (n, L) -> (n, 1, H)."""
+        if self.model is None:
+            self.model = reader(self.checkpoint, self.layers).to(self.device)
+        mask = mask.to(self.device)
+        return pooled(self.model.lower(tokens.to(self.device), mask), mask, self.pool).unsqueeze(1)
+
+
+def _pages(store: Store, vectors: HiddenStates, about: Mapping[str, Any]) -> Iterator[pa.RecordBatch]:
     """In the order of the items, a page of them after the other."""
-    with screen.bar("embedding", store.item_count, "item") as bar:
-        for at in range(0, max(1, store.item_count), PAGE):
-            rows = np.arange(at, min(at + PAGE, store.item_count)) + 1  # row 0 is no item
-            mine = tokens.tokens.take(rows)
-            bar.advance(int((mine.lengths == 0).sum()))
-            vectors = encode(model, mine, pool, told=bar.advance)
-            made = batch_of("item_id", store.item_ids[at : at + PAGE], vectors)
-            yield made.replace_schema_metadata({"lego": json.dumps(about)})
+    for at in range(0, max(1, store.item_count), PAGE):
+        rows = np.arange(at, min(at + PAGE, store.item_count)) + 1  # row 0 is no item
+        made = batch_of("item_id", store.item_ids[at : at + PAGE], vectors.gather(rows)[:, 0].numpy())
+        yield made.replace_schema_metadata({"lego": json.dumps(about)})
 
 
 def _width(path: Path) -> int:

@@ -40,6 +40,7 @@ SIZES: Mapping[str, Mapping[str, Any]] = {
     "electra": {**_ENCODER, "embedding_size": 8},
     "gemma": _DECODER,
     "gemma2": _DECODER,
+    "gemma3_text": {**_DECODER, "sliding_window": 3, "sliding_window_pattern": 2},
     "glm": _DECODER,
     "glm4": _DECODER,
     "gpt2": {"n_embd": 16, "n_head": 2, "n_positions": 64, "initializer_range": 0.3},

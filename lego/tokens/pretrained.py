@@ -22,8 +22,8 @@ class PretrainedTokens(Tokens):
     """Token ids and vectors of a language model, for content operators that read vectors; W is the width of its table.
 
     `checkpoint` is a folder, a hub id, or the name of one that an installed package ships. Only the table is read from its
-    weights. The vectors stay as they are, and a run keeps their hash in place of them, unless `trainable=True`; nothing is
-    projected here.
+    weights. The vectors stay as they are, and a run keeps their hash in place of them, unless `trainable=True`. W need not be
+    the model's width: every operator that reads them has a layer that learns and maps them to that width.
     """
 
     checkpoint: str = attrs.field(kw_only=False, metadata=PATH_IF_THERE)

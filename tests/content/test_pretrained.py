@@ -485,3 +485,64 @@ def test_transformers_is_told_to_quantise(folder, monkeypatch, quantize, bits):
     made = Pretrained(folder, layers=frozen(), quantize=quantize).build(CONTEXT)
     assert [getattr(each, bits) for each in told] == [True]
     assert made.states_key != plain.states_key
+
+
+def test_weights_in_bfloat16_are_checked_and_have_their_own_states(folder):
+    """Refused where all weights learn or are quantised; the states that they give are not those of float32."""
+    assert not list(Pretrained(folder, layers=split(1), weights="bf16").problems(8, "content"))
+    (problem,) = Pretrained(folder, weights="bf16").problems(8, "content")
+    assert "all of them learn" in problem.what
+    twice = Pretrained(folder, layers=frozen(), weights="bf16", quantize="int8").problems(8, "content")
+    assert any("both say" in each.what for each in twice)
+    with pytest.raises(SpecError, match="weights"):
+        Pretrained(folder, weights="fp8")
+    keys = {
+        Pretrained(folder, layers=split(1), weights=held).build(CONTEXT).states_key
+        for held in ("fp32", "bf16")
+    }
+    assert len(keys) == 2
+
+
+def test_another_major_version_of_the_library_is_another_key(folder, monkeypatch):
+    """States that another transformers made are not taken; those of another minor version are."""
+    import transformers
+
+    def key():
+        return Pretrained(folder, layers=split(1)).build(CONTEXT).states_key
+
+    found = key()
+    major, _, rest = transformers.__version__.partition(".")
+    monkeypatch.setattr(transformers, "__version__", f"{major}.999.0")
+    assert key() == found
+    monkeypatch.setattr(transformers, "__version__", f"{int(major) + 1}.{rest}")
+    assert key() != found
+
+
+def test_bytes_are_those_that_are_held(folder, monkeypatch):
+    """On shapes alone: half of float32 for what is held in bfloat16, a quarter and an eighth, with scales, for what is quantised."""
+    from lego.pretrained import quantized
+
+    monkeypatch.setattr(quantized, "NEEDED", ())
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+
+    def sizes(**options):
+        with torch.device("meta"):
+            module = Pretrained(folder, layers=frozen(), **options).build(
+                attrs.evolve(CONTEXT, weights=False)
+            )
+        other = {id(value): size for value, size in module.language.sizes()}
+        return {
+            name: other.get(id(value), value.numel() * value.element_size())
+            for name, value in module.language.named_parameters()
+        }
+
+    plain, half, eight, four = sizes(), sizes(weights="bf16"), sizes(quantize="int8"), sizes(quantize="int4")
+    matrix = next(name for name in plain if name.endswith("layer.0.intermediate.dense.weight"))
+    assert plain[matrix] == 16 * 24 * 4
+    assert half[matrix] == 16 * 24 * 2
+    assert eight[matrix] == 16 * 24 + 24 * 4
+    assert four[matrix] == 16 * 24 // 2 + 6 * 4
+    table = next(name for name in plain if name.endswith("word_embeddings.weight"))
+    assert (half[table], eight[table]) == (plain[table] // 2, plain[table])
+    real = Pretrained(folder, layers=frozen(), weights="bf16").build(CONTEXT).language
+    assert sum(value.numel() * value.element_size() for value in real.parameters()) == sum(half.values())

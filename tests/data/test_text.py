@@ -125,9 +125,11 @@ def test_identity_tells_all_that_changes_an_id(tmp_path: Path) -> None:
     assert len({base, *others}) == 4
 
 
-@pytest.mark.parametrize("damage", ["empty", "short", "missing", "folder"])
+@pytest.mark.parametrize(
+    "damage", ["empty", "short", "missing", "folder", "another id", "another boundary", "no sums"]
+)
 def test_a_damaged_cache_is_made_again(damage: str, tmp_path: Path) -> None:
-    """A file that is cut off or missing is replaced, and what is read is right."""
+    """A file that is cut off, missing, or of the right shape with another content is replaced and said; what is read is right."""
     items = store(title=["abcd", "ef"])
     item_tokens(items, {"title": 4}, Letters(), tmp_path)
     (folder,) = tmp_path.iterdir()
@@ -138,11 +140,19 @@ def test_a_damaged_cache_is_made_again(damage: str, tmp_path: Path) -> None:
         np.save(values, np.zeros(3, np.int32))
     elif damage == "missing":
         values.unlink()
+    elif damage == "another id":
+        np.save(values, np.array([1, 2, 3, 5, 5, 6], np.int32))
+    elif damage == "another boundary":
+        np.save(folder / "offsets.npy", np.array([0, 3, 6]))
+    elif damage == "no sums":
+        (folder / "sums.json").unlink()
     else:
         values.unlink()
         values.mkdir()
     encoder = Letters()
-    assert rows(item_tokens(items, {"title": 4}, encoder, tmp_path).tokens) == [[], [1, 2, 3, 4], [5, 6]]
+    with pytest.warns(UserWarning, match="are damaged. They are made again"):
+        found = item_tokens(items, {"title": 4}, encoder, tmp_path)
+    assert rows(found.tokens) == [[], [1, 2, 3, 4], [5, 6]]
     assert encoder.encoded == ["title"]
     item_tokens(items, {"title": 4}, encoder, tmp_path)
     assert encoder.encoded == ["title"]

@@ -219,3 +219,33 @@ def _same(path, adapter):
     """Whether an adapter stands beside a linear map; inside the model each layer is wrapped once."""
     mine = adapter.partition(".lora_")[0].split(".")
     return any(path.split(".") == [*mine[:place], *mine[place + 1 :]] for place in range(len(mine)))
+
+
+@pytest.mark.parametrize("layers", [split(1), lora(rank=2)], ids=str)
+def test_frozen_weights_in_bfloat16_are_the_same_model_rounded(checkpoint, layers):
+    """Held in half the memory, states are near those of float32, cached or not; what learns keeps float32 and gets gradients."""
+    tokens, mask = inputs()
+    torch.manual_seed(3)
+    plain = load(checkpoint, layers).eval()
+    torch.manual_seed(3)
+    model = load(checkpoint, layers, held="bf16").eval()
+    learned = {name for name, value in model.named_parameters() if value.requires_grad}
+    kinds = {value.dtype for name, value in model.named_parameters() if name not in learned}
+    assert torch.bfloat16 in kinds
+    assert all(value.dtype is torch.float32 for value in model.learning())
+    assert {name for name, value in plain.named_parameters() if value.requires_grad} == learned
+    with torch.no_grad():
+        wanted, found = plain(tokens, mask)[mask], model(tokens, mask)[mask]
+        error = float((found - wanted).norm() / wanted.norm())
+        assert 0 < error < 0.05
+        assert found.dtype is torch.float32
+    if learned:
+        model(tokens, mask)[mask].square().sum().backward()
+        assert any(value.grad is not None for value in model.learning())
+    if layers.caches:
+        with torch.no_grad():
+            states = torch.where(mask[..., None], model.lower(tokens, mask), 0.0)
+            assert states.dtype is torch.float32
+            near(model(tokens, mask, states)[mask], found, slice(None))
+            model.drop_lower()
+            near(model(tokens, mask, states)[mask], found, slice(None))

@@ -12,9 +12,12 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, ElectraConfig, ElectraModel, GPT2Config, GPT2Model
 
+from lego import catalog
+from lego.contract import Needs, Reads
 from lego.errors import CheckpointError
 from lego.pretrained.packaged import MINILM
 from lego.spec import Context
+from lego.testing.checkpoint import tiny_checkpoint
 from lego.tokens.pretrained import PretrainedTokens
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "good", "film"]
@@ -161,3 +164,48 @@ def test_a_frozen_table_is_not_saved_again(tmp_path: Path) -> None:
     learned = built(first, True)
     assert list(learned.state_dict()) == ["table.weight"]
     built(second, True).load_state_dict(learned.state_dict())
+
+
+def readers() -> list[object]:
+    """Every content operator of the catalogue that reads vectors of tokens, in the sizes of its examples."""
+    specs = [
+        spec
+        for name in catalog.names("content")
+        if hasattr(operator := catalog.load("content", name), "examples")
+        for spec in operator.examples()
+    ]
+    return [spec for spec in specs if spec.reads is Reads.VECTORS and spec.item_needs == frozenset()]
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A checkpoint whose table is 32 wide."""
+    return str(tiny_checkpoint(tmp_path_factory.mktemp("wide"), "bert", layers=1, hidden_size=32))
+
+
+def test_there_are_readers_of_vectors() -> None:
+    """The sequence operators are among those that are tried."""
+    names = {type(spec).__name__ for spec in readers()}
+    assert {"Mean", "GRU", "CNN", "Attention", "Additive", "Transformer", "Last", "Sum", "HSTU"} <= names
+
+
+@pytest.mark.parametrize("trainable", [False, True])
+def test_every_sequence_operator_maps_the_table_to_the_width(wide: str, trainable: bool) -> None:
+    """A table 32 wide under a model 8 wide: items are 8 wide and finite, and the table learns where it is told to."""
+    tokens = PretrainedTokens(wide, trainable=trainable)
+    encoder = tokens.fit({})
+    ids = torch.randint(4, 18, (3, 5), generator=torch.Generator().manual_seed(1))
+    mask = torch.arange(5) < torch.tensor([5, 2, 1])[:, None]
+    for spec in readers():
+        context = Context(width=8, input_width=tokens.width(8), length=5, items=4, encoder=encoder)
+        assert context.input_width == 32
+        table = tokens.build(context)
+        vectors = table(ids)
+        out = spec.build(context)(vectors, mask, Needs()).tensor
+        assert (out.shape[0], out.shape[-1]) == (3, 8), spec
+        assert torch.isfinite(out).all(), spec
+        if trainable:
+            out.square().sum().backward()
+            assert float(table.weight.grad.abs().sum()) > 0, spec
+        else:
+            assert not table.weight.requires_grad
