@@ -208,7 +208,7 @@ def slow(monkeypatch, tmp_path_factory):
 
 def test_a_stopped_run_leaves_no_file_and_goes_on_where_it_was(lego, script, llama, tmp_path, slow):
     """The file that stood there stays, nothing half-written is beside it; what was made is not made again, nor once all is."""
-    home, counted, read = slow
+    _, counted, read = slow
     wanted, out = tmp_path / "wanted.parquet", tmp_path / "items.parquet"
     words = ["embed", script, "--checkpoint", llama, "--pool", "last"]
     assert lego(*words, "--out", wanted).code == 0

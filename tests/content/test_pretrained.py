@@ -519,7 +519,7 @@ def test_another_major_version_of_the_library_is_another_key(folder, monkeypatch
 
 
 def test_bytes_are_those_that_are_held(folder, monkeypatch):
-    """On shapes alone: half of float32 for what is held in bfloat16, a quarter and an eighth, with scales, for what is quantised."""
+    """On shapes alone: half of float32 for what is held in bfloat16; a quarter or an eighth, with scales, if quantised."""
     from lego.pretrained import quantized
 
     monkeypatch.setattr(quantized, "NEEDED", ())
