@@ -104,8 +104,8 @@ def embed(
 
     `pool` is of the states behind `layer` layers (`lego.pretrained.vectors`). `reads` replaces what the items are read by,
     `template` makes one text of it, of at most `length` tokens, as in `Pretrained`. The vectors are kept among the cached states
-    (`lego cache`), so that a killed run goes on where it was, of several at once one computes, and they are made once. SpecError, CompositionError and
-    CheckpointError before any work, with what is wrong.
+    (`lego cache`), so that a killed run goes on where it was, of several at once one computes, and they are made once.
+    SpecError, CompositionError and CheckpointError before any work, with what is wrong.
     """
     screen, path = screen or Screen(), Path(out).expanduser()
     _check(path, pool, template, length)
