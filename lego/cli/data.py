@@ -142,13 +142,26 @@ def join(
         None, "--out", metavar="NEW", help="The folder to write; DIR-joined unless given."
     ),
     of: str = typer.Option("items", "--of", help="items or users: whose attributes they are."),
+    columns: list[str] = typer.Option(
+        [], "--columns", metavar="ROLE=COLUMN", help="The column of the ids, as in item=sku, or user=uid."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Add attributes from a side table to a copy of a prepared folder, so that models read them by name."""
     from lego.cli.output import print_json
     from lego.data.join import join as joined
+    from lego.errors import DataError, Problem
 
-    store = joined(folder, table, out or folder.with_name(f"{folder.name}-joined"), of=of)
+    named = {}
+    for each in columns:
+        role, sign, column = (part.strip() for part in each.partition("="))
+        if not sign or not role or not column:
+            raise DataError(
+                [Problem(f"--columns {each}", "a role and a column are expected", "write item=COLUMN")]
+            )
+        named[role] = column
+    to = out or folder.with_name(f"{folder.name}-joined")
+    store = joined(folder, table, to, of=of, columns=named)
     about = store.manifest["joined"][-1]
     record = {
         "path": str(store.path),

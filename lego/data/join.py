@@ -6,9 +6,11 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -32,11 +34,14 @@ from lego.errors import DataError, Problem
 from lego.home import written
 
 
-def join(folder: Path, table: Path, to: Path, *, of: str = "items") -> Store:
+def join(
+    folder: Path, table: Path, to: Path, *, of: str = "items", columns: Mapping[str, str] | None = None
+) -> Store:
     """A copy of the prepared `folder` at `to`, whose items (or users) have the attributes of the table as well.
 
-    The table has a column of ids, and each other column is an attribute, its kind guessed as `Tables` does. An item without a
-    line has null; lines of other ids are counted in the manifest as `unmatched`. Its `joined` says what came from which file.
+    The table has a column of ids, and each other column is an attribute, its kind guessed as `Tables` does. The column of ids is
+    known by its name, or named in `columns={"item": "sku"}` (`user` for users). An item without a line has null; lines of other ids
+    are counted in the manifest as `unmatched`. Its `joined` says what came from which file.
     DataError where an attribute of that name is there already, where an id stands twice, or where no id is known. The folder is
     written aside and renamed, and its fingerprint is of the old one and of the table.
     """
@@ -47,7 +52,7 @@ def join(folder: Path, table: Path, to: Path, *, of: str = "items") -> Store:
         raise DataError(
             [Problem(str(to), "is the folder itself, which stays as it is", "name a new one with --out")]
         )
-    found = _attributes(store, table, of)
+    found = _attributes(store, table, of, columns or {})
     digest = sha256_of(table)
     said = json.dumps([store.fingerprint, digest, of]).encode()
     about = {
@@ -82,13 +87,31 @@ class _Found:
         self.unmatched = unmatched
 
 
-def _attributes(store: Store, table: Path, of: str) -> _Found:
+def _own_id(columns: Mapping[str, str], role: str, problems: Problems) -> dict[str, str]:
+    """What is said of the column of ids, so that it has to be there."""
+    named = {}
+    for name, column in columns.items():
+        if name not in (role, f"table.{role}"):
+            fix = f"the column of ids is named with --columns {role}=COLUMN"
+            problems.add(
+                f"--columns {name}={column}", f"the table has no {name}, only the ids of the {role}", fix
+            )
+        named[f"table.{role}"] = column
+    return named
+
+
+def _attributes(store: Store, table: Path, of: str, columns: Mapping[str, str]) -> _Found:
     problems = Problems()
     frame = read_frame(table, "table", problems)
     problems.raise_any()
     assert frame is not None  # it is None only where there is a problem
     role = "item" if of == "items" else "user"
-    known = roles(frame, "table", (role,), (), {}, problems, own_id=role)
+    known = roles(frame, "table", (role,), (), _own_id(columns, role, problems), problems, own_id=role)
+    # Who calls from the command line sets no columns=.
+    way = f"name it with --columns {role}=COLUMN (in Python columns={{{role!r}: 'COLUMN'}})"
+    problems.shown = [
+        attrs.evolve(each, fix=way) if "columns={" in each.fix else each for each in problems.shown
+    ]
     problems.raise_any()
     ids = ids_of(frame, known.columns[role], problems)
     problems.raise_any()
@@ -96,7 +119,7 @@ def _attributes(store: Store, table: Path, of: str) -> _Found:
     unique_ids(frame, known.columns[role], ids, role, "keep one of the lines", problems)
     there = store.attributes if of == "items" else store.user_attributes
     taken = {"item_id"} if of == "items" else {*USERS.names, *store.history_signals}
-    columns: dict[str, pa.Array] = {}
+    made: dict[str, pa.Array] = {}
     rows = store.item_ids if of == "items" else store.users.user_ids
     place = pc.index_in(rows, value_set=ids)
     for name in known.rest:
@@ -106,15 +129,15 @@ def _attributes(store: Store, table: Path, of: str) -> _Found:
             continue
         values = attribute_of(frame, name, kind_by_values(frame.table[name]), problems)
         if values is not None:
-            columns[name] = values.take(place)
-    if not columns and not len(problems):
+            made[name] = values.take(place)
+    if not made and not len(problems):
         problems.add(frame.name, "has no column beside the ids", "add the attributes as columns")
     used = pc.is_in(ids, value_set=rows)
     matched = int(pc.sum(used).as_py() or 0)
     if not matched:
         problems.add(frame.name, f"none of its ids is one of the {of}", "compare the ids with the data's")
     problems.raise_any()
-    return _Found(columns, matched, len(ids) - matched)
+    return _Found(made, matched, len(ids) - matched)
 
 
 def _write(store: Store, found: _Found, about: dict[str, Any], fingerprint: str, aside: Path) -> None:

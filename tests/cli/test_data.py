@@ -366,10 +366,11 @@ def test_your_own_tables_need_no_source(lego, own, tmp_path):
 
 def test_attributes_are_joined_and_described(lego, prepared, tmp_path):
     """A side table makes a new folder; the old one stays."""
-    (tmp_path / "more.csv").write_text("item_id,mood\n1,dark\n2,light\n99,none\n")
-    answer = lego(
-        "data", "join", prepared["path"], tmp_path / "more.csv", "--out", tmp_path / "new", "--json"
-    )
+    (tmp_path / "more.csv").write_text("code,mood\n1,dark\n2,light\n99,none\n")
+    given = ("data", "join", prepared["path"], tmp_path / "more.csv", "--out", tmp_path / "new", "--json")
+    assert "name it with --columns item=COLUMN" in lego(*given).err
+    assert "write item=COLUMN" in lego(*given, "--columns", "code").err
+    answer = lego(*given, "--columns", "item=code")
     assert answer.json["unmatched"] == 1
     assert answer.json["rows"] == 2
     assert "mood" in Store.open(tmp_path / "new").attributes

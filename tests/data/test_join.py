@@ -98,3 +98,19 @@ def test_no_folder_is_written_over(prepared, tmp_path):
         json.loads((prepared.path / "manifest.json").read_text())["fingerprint"]
         == Store.open(prepared.path).fingerprint
     )
+
+
+def test_the_column_of_ids_can_be_named(prepared, tmp_path):
+    """Where it has a name that nobody guesses; a column that is not there, or a role of another table, is refused."""
+    table = _table(tmp_path / "odd.parquet", code=["c", "a"], mood=["x", "y"])
+    made = join(prepared.path, table, tmp_path / "made", columns={"item": "code"})
+    assert made.items["mood"].to_pylist()[:3] == ["y", None, "x"]
+    assert set(made.attributes) == {"title", "mood"}
+    for columns, sentence in (
+        ({}, "name it with --columns item=COLUMN"),
+        ({"item": "cod"}, "there is no column 'cod'"),
+        ({"user": "code"}, "the column of ids is named with --columns item=COLUMN"),
+    ):
+        with pytest.raises(DataError) as caught:
+            join(prepared.path, table, tmp_path / "other", columns=columns)
+        assert sentence in str(caught.value)
