@@ -40,8 +40,8 @@ def join(
     """A copy of the prepared `folder` at `to`, whose items (or users) have the attributes of the table as well.
 
     The table has a column of ids, and each other column is an attribute, its kind guessed as `Tables` does. The column of ids is
-    known by its name, or named in `columns={"item": "sku"}` (`user` for users). An item without a line has null; lines of other ids
-    are counted in the manifest as `unmatched`. Its `joined` says what came from which file.
+    known by its name, or named in `columns={"item": "sku"}` (`user` for users). An item without a line has null; lines of
+    other ids are counted in the manifest as `unmatched`. Its `joined` says what came from which file.
     DataError where an attribute of that name is there already, where an id stands twice, or where no id is known. The folder is
     written aside and renamed, and its fingerprint is of the old one and of the table.
     """

@@ -47,6 +47,8 @@ class Log:
     """A line for each impression, a column per attribute, of the types of `lego.data.table`."""
     signals: Mapping[str, NDArray[np.float32]] = attrs.field(factory=dict)
     """Numbers of the candidates, flat, aligned with `candidates.values`; NaN where one is missing."""
+    history_signals: Mapping[str, NDArray[np.float32]] = attrs.field(factory=dict)
+    """The same of the history, aligned with `history.values`."""
 
 
 def join_logs(blocks: list[Log]) -> Log:
@@ -64,7 +66,21 @@ def join_logs(blocks: list[Log]) -> Log:
         signals={
             name: np.concatenate([block.signals[name] for block in blocks]) for name in blocks[0].signals
         },
+        history_signals={
+            name: np.concatenate([block.history_signals[name] for block in blocks])
+            for name in blocks[0].history_signals
+        },
     )
+
+
+def signals_of_shared(logs: list[Log], row: NDArray[np.int32]) -> dict[str, Ragged]:
+    """Numbers of the histories as `share_histories` shares them: those of the impression that has seen most of each."""
+    log = join_logs(logs)
+    order = np.lexsort((log.history.lengths, row))
+    last = order[np.append(np.diff(row[order]) > 0, True)] if len(order) else order
+    return {
+        name: Ragged(values, log.history.offsets).take(last) for name, values in log.history_signals.items()
+    }
 
 
 def one_after_another(parts: list[Ragged]) -> Ragged:
@@ -85,6 +101,7 @@ def drop_missing(
     for log in logs:
         inside = log.history.values <= items
         history = _keep(log.history, inside)
+        beside_history = {name: values[inside] for name, values in log.history_signals.items()}
         counts["history_clicks"] += int((~inside).sum())
         inside = log.candidates.values <= items
         candidates = _keep(log.candidates, inside)
@@ -102,6 +119,10 @@ def drop_missing(
                 labels=log.labels[inside],  # a row without candidates has no labels either
                 attributes=None if log.attributes is None else log.attributes.take(pa.array(rows)),
                 signals={name: values[inside] for name, values in log.signals.items()},
+                history_signals={
+                    name: Ragged(values, history.offsets).take(rows).values
+                    for name, values in beside_history.items()
+                },
             )
         )
     dropped[f"missing_{noun}"] = absent
@@ -226,6 +247,10 @@ class Clicks:
     click: NDArray[np.bool_]
     time: NDArray[np.int64]
     part: NDArray[np.int8]
+    attributes: pa.Table | None = None
+    """A line for each row, a column per attribute of the impression that a click makes."""
+    signals: Mapping[str, NDArray[np.float32]] = attrs.field(factory=dict)
+    """Numbers of each row, which stand beside it in histories."""
 
     @classmethod
     def joined(cls, logs: list[Clicks]) -> Clicks:
@@ -236,6 +261,10 @@ class Clicks:
             click=np.concatenate([each.click for each in logs]),
             time=np.concatenate([each.time for each in logs]),
             part=np.concatenate([each.part for each in logs]),
+            attributes=None
+            if logs[0].attributes is None
+            else pa.concat_tables([each.attributes for each in logs]).unify_dictionaries(),
+            signals={name: np.concatenate([each.signals[name] for each in logs]) for name in logs[0].signals},
         )
 
     def where(self, mask: NDArray[np.bool_]) -> Clicks:
@@ -246,6 +275,8 @@ class Clicks:
             click=self.click[mask],
             time=self.time[mask],
             part=self.part[mask],
+            attributes=None if self.attributes is None else self.attributes.filter(pa.array(mask)),
+            signals={name: values[mask] for name, values in self.signals.items()},
         )
 
 
@@ -264,7 +295,7 @@ def side_by_side(first: Ragged, second: Ragged) -> Ragged:
     return Ragged(values, offsets)
 
 
-def behind(before: Ragged, filler: int, rows: Ragged) -> Ragged:
+def behind(before: Ragged, filler: float, rows: Ragged) -> Ragged:
     """The rows, with the filler in place of what is before them."""
     return side_by_side(Ragged(np.full(len(before.values), filler, rows.values.dtype), before.offsets), rows)
 

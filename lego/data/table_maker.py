@@ -23,6 +23,7 @@ from lego.data.log import (
     part_of_log,
     share_histories,
     side_by_side,
+    signals_of_shared,
     sorted_sets,
 )
 from lego.data.parts import behind_later_parts, cut, in_words
@@ -99,6 +100,15 @@ class TableMaker:
             return draw_unseen(urn, owners, met, spec.negatives, generator)
 
         impressions, without = impressions_of_clicks(history, moments, whole_part, draw, spec.seed)
+        if log.attributes is not None:
+            of_click = behind(before, -1, Ragged(order, clicks.offsets))
+            impressions = {
+                name: _with_attributes(made, log.attributes, of_click) for name, made in impressions.items()
+            }
+        signals = {
+            name: behind(before, np.nan, Ragged(values[order], clicks.offsets))
+            for name, values in log.signals.items()
+        }
         self._count_dropped(impressions_without_negatives=without)
         after = ", behind the history in users" if len(before.values) else ""
         drawn = {"popularity": "by their clicks in all parts", "uniform": "each as likely as the others"}
@@ -109,7 +119,7 @@ class TableMaker:
             "candidates": f"the click and up to {spec.negatives} items that the user never met, {drawn[spec.candidates]}, "
             f"without putting back; places random; seed {spec.seed}",
         }
-        return self._tables(items, base, names, history, times, impressions)
+        return self._tables(items, base, names, history, times, impressions, signals)
 
     def _of_logs(
         self,
@@ -144,9 +154,13 @@ class TableMaker:
                 )
         else:
             part = self._split(user, log.time, timed=timed, unit="impressions")
+        signals: dict[str, Ragged] = {}
         if self.read.own_history:
             shared, row, stop = share_histories([log])
+            signals = signals_of_shared([log], row)
             names, history = base.with_others(shared["user_id"], table.ragged(shared["history"]))
+            # Who has no impression has no numbers either.
+            signals = {name: _lengthened(each, history) for name, each in signals.items()}
             times = None
             self.rules["history"] = "that of the row"
         else:
@@ -166,7 +180,7 @@ class TableMaker:
             impressions[name] = part_of_log(log, rows, row[rows], stop[rows], timed=timed)
             single[name] = one_class(log, rows)
         self.rules["one_class"] = single
-        return self._tables(items, base, names, history, times, impressions)
+        return self._tables(items, base, names, history, times, impressions, signals)
 
     def _tables(
         self,
@@ -176,6 +190,7 @@ class TableMaker:
         history: Ragged,
         times: Ragged | None,
         impressions: Mapping[str, pa.Table],
+        signals: Mapping[str, Ragged],
     ) -> table.Tables:
         columns = {"user_id": names, "history": lists(history, pa.int32())}
         if times is not None:
@@ -183,10 +198,14 @@ class TableMaker:
         attributes, unknown = base.attributes_of(names)
         if attributes:
             self._count_dropped(users_without_attributes=unknown)
+        beside = {name: table.signal(each) for name, each in signals.items()}
+        if twice := sorted(beside.keys() & attributes.keys()):
+            what = f"numbers beside the history have the name of an attribute of users: {', '.join(twice)}"
+            raise DataError([Problem(self.spec.log_option, what, "rename one of the columns")])
         self.rules["reads"] = "texts of the items, with room for 19 of 20"
         return table.Tables(
             items=items,
-            users=pa.table({**columns, **attributes}),
+            users=pa.table({**columns, **attributes, **beside}),
             impressions=impressions,
             dropped=self.dropped,
             rules=self.rules,
@@ -244,6 +263,22 @@ class TableMaker:
             f"ready-made; dev is of train: {in_words(rule, 0.0, spec.dev, spec.seed, 'impressions')}"
         )
         return part
+
+
+def _with_attributes(made: pa.Table, attributes: pa.Table, of_click: Ragged) -> pa.Table:
+    """Impressions of clicks with what the rows of the log say, `of_click` being the row of each click of the histories."""
+    place = of_click.offsets[table.flat(made["user"])] + table.flat(made["stop"])
+    taken = attributes.take(pa.array(of_click.values[place]))
+    for name in taken.column_names:
+        made = made.append_column(name, taken[name])
+    return made
+
+
+def _lengthened(numbers: Ragged, history: Ragged) -> Ragged:
+    """The numbers of the first rows, and missing ones for the rows behind."""
+    more = len(history.values) - len(numbers.values)
+    values = np.concatenate([numbers.values, np.full(more, np.nan, np.float32)])
+    return Ragged(values, history.offsets)
 
 
 def _nothing(where: str, what: str) -> DataError:

@@ -21,7 +21,7 @@ from lego.data.log import (
     no_rows,
 )
 from lego.data.problems import LIMIT, Problems
-from lego.data.table import PARTS, flat
+from lego.data.table import IMPRESSIONS, KINDS, PARTS, PAST, USERS, flat
 from lego.data.values import (
     array_of,
     as_numbers,
@@ -29,6 +29,7 @@ from lego.data.values import (
     clicks_of,
     id_lists,
     ids_of,
+    number_lists,
     shown,
     times_of,
     unique_ids,
@@ -38,6 +39,9 @@ from lego.ragged import Ragged
 
 if TYPE_CHECKING:
     from lego.data.source.tables import Tables
+
+BESIDE = ("candidates", "history")
+"""What numbers of a log may stand beside: kinds of its columns, with those of attributes."""
 
 _MADE_PARTS = {**{part: part for part in PARTS}, "valid": "dev", "validation": "dev", "val": "dev"}
 """What a column of parts may hold."""
@@ -56,6 +60,8 @@ def attributes_in(
     taken = ("item_id",) if option == "items" else ("user_id", "history", "times")
     for column in found.rest:
         kind = kinds.get(f"{option}.{column}", kinds.get(column)) or kind_by_values(frame.table[column])
+        if kind in BESIDE:  # of a column of the log that has the same name
+            kind = kind_by_values(frame.table[column])
         if kind == "none":
             continue
         if column in taken:
@@ -70,6 +76,20 @@ def attributes_in(
         if values is not None:
             made[column] = values
     return made
+
+
+@attrs.frozen(eq=False)
+class _Columns:
+    """What the columns of a log without a role became."""
+
+    attributes: dict[str, pa.Array] = attrs.field(factory=dict)
+    beside: dict[str, dict[str, NDArray[np.float32]]] = attrs.field(
+        factory=lambda: {each: {} for each in BESIDE}
+    )
+    """`candidates` or `history` → name → numbers, flat."""
+
+    def names(self) -> list[str]:
+        return [*self.attributes, *(name for each in self.beside.values() for name in each)]
 
 
 # --- the log ------------------------------------------------------------------------------------------------------------------
@@ -115,6 +135,8 @@ class TableReader:
     own_history: set[bool] = attrs.field(factory=set)
     """Whether impressions have a history of their own, of each file."""
     catalog: Catalog = attrs.field(factory=lambda: Catalog(pa.array([], pa.string())))
+    log_kinds: dict[str, str] = attrs.field(factory=dict)
+    """What the first file of the log showed its columns to be; the others are read alike."""
 
     def read(self) -> ReadTables:
         """All of it; DataError with what is wrong."""
@@ -125,12 +147,13 @@ class TableReader:
             problems.raise_any()
         item_frame, *rest = whole
         user_frame = rest.pop(0) if spec.users is not None else None
-        self._refuse_unused(whole, [item_frame] if user_frame is None else [item_frame, user_frame])
+        self._refuse_unused(whole)
         items = self._items(item_frame)
         users = None if user_frame is None else self._users(user_frame)
         parts = [part for part, _ in spec.log_paths()]
         found = [self._read(frame, part) for frame, part in zip(rest, parts, strict=True)]
         problems.raise_any()
+        found = list(zip(self._alike([log for log, _ in found]), [part for _, part in found], strict=True))
         logs = [each for each in found if isinstance(each[0], Log)]
         clicks = [each for each in found if isinstance(each[0], Clicks)]
         if (logs and clicks) or len(self.own_history) > 1:
@@ -147,7 +170,7 @@ class TableReader:
             own_history=True in self.own_history,
         )
 
-    def _refuse_unused(self, frames: list[Frame], described: list[Frame]) -> None:
+    def _refuse_unused(self, frames: list[Frame]) -> None:
         """Names in `columns=` and `kinds=` that no table has: dropped in silence they would be guessed."""
         for role, column in self.spec.columns.items():
             there = list(dict.fromkeys(name for frame in frames for name in frame.columns))
@@ -155,10 +178,10 @@ class TableReader:
                 fix = f"{did_you_mean(column, there)}The columns are {', '.join(there)}"
                 self.problems.add(f"columns={{{role!r}: {column!r}}}", "no table has such a column", fix)
         for name in self.spec.kinds:
-            there = list(dict.fromkeys(each for frame in described for each in frame.columns))
+            there = list(dict.fromkeys(each for frame in frames for each in frame.columns))
             if name not in there and name.partition(".")[2] not in there:
                 fix = f"{did_you_mean(name, there)}The columns are {', '.join(there)}"
-                self.problems.add(f"kinds: {name!r}", "neither items nor users have such a column", fix)
+                self.problems.add(f"kinds: {name!r}", "no table has such a column", fix)
 
     # --- reading
 
@@ -236,6 +259,9 @@ class TableReader:
         assert time is not None  # these are None only where there is a problem
         assert history is not None
         candidates, labels = shown_to
+        told = self._beside_impressions(
+            frame, found, candidates.lengths, history.lengths if "history" in columns else None
+        )
         log = Log(
             impression=impression,
             user=pa.chunked_array([user]),
@@ -243,6 +269,9 @@ class TableReader:
             history=history,
             candidates=candidates,
             labels=labels,
+            attributes=_table(told),
+            signals=told.beside["candidates"],
+            history_signals=told.beside["history"],
         )
         return log, part
 
@@ -348,15 +377,22 @@ class TableReader:
         ).values
         if group is None:
             everywhere = np.full(len(rows), -1, np.int8)
+            told = self._beside_clicks(frame, found)
             return Clicks(
-                user=user, item=rows, click=click, time=time, part=everywhere if part is None else part
+                user=user,
+                item=rows,
+                click=click,
+                time=time,
+                part=everywhere if part is None else part,
+                attributes=_table(told),
+                signals=told.beside["history"],
             ), part
-        return self._grouped(frame, columns, group, user, rows, click, time, part)
+        return self._grouped(frame, found, group, user, rows, click, time, part)
 
     def _grouped(
         self,
         frame: Frame,
-        columns: Mapping[str, str],
+        found: Roles,
         group: pa.Array,
         user: pa.Array,
         item: NDArray[np.int32],
@@ -376,7 +412,7 @@ class TableReader:
                 return f"impression {group[row].as_py()} has another {role} in {frame.line(int(first[code[row]]))}"
 
             fix = "give each impression an id of its own"
-            frame.complain(wrong, columns[role], words, fix, self.problems)
+            frame.complain(wrong, found.columns[role], words, fix, self.problems)
             if wrong.any():
                 return None, part
         order = np.argsort(code, kind="stable")
@@ -384,6 +420,7 @@ class TableReader:
         np.minimum.at(begin, code, time)
         whole = pc.all(pc.match_substring_regex(group, r"^(0|[1-9]\d{0,14})$")).as_py()
         ids = group.take(pa.array(first))
+        told = self._beside_groups(frame, found, code, first, order)
         log = Log(
             impression=flat(pc.cast(ids, pa.int64())) if whole else np.arange(len(first)),
             user=pa.chunked_array([user.take(pa.array(first))]),
@@ -391,8 +428,173 @@ class TableReader:
             history=no_rows(len(first)),
             candidates=Ragged.from_lengths(item[order], np.bincount(code)),
             labels=click[order].astype(np.int8),
+            attributes=_table(told),
+            signals=told.beside["candidates"],
         )
         return log, None if part is None else part[first]
+
+    # --- columns without a role
+
+    def _beside_impressions(
+        self, frame: Frame, found: Roles, candidates: NDArray[np.int64], history: NDArray[np.int64] | None
+    ) -> _Columns:
+        """Attributes; lists of as many numbers as there are candidates, or items of the history, stand beside these."""
+        told = _Columns()
+        lengths = {"candidates": candidates, **({} if history is None else {"history": history})}
+        for column in self._free(found):
+            kind = self._said(column)
+            numbers = None if kind in KINDS else number_lists(frame, column)
+            fits = (
+                [] if numbers is None else [of for of, each in lengths.items() if (each == numbers[1]).all()]
+            )
+            if kind in BESIDE and kind not in fits:
+                self._complain_of_lengths(frame, column, kind, numbers, lengths.get(kind))
+                continue
+            if kind is None and len(fits) > 1:
+                what = "has a number for each candidate and for each item of the history"
+                fix = f"say which is meant, in kinds={{{column!r}: 'candidates'}} or 'history'"
+                self.problems.add(f"{frame.name}, column {column}", what, fix)
+                continue
+            kind = self.log_kinds[column] = kind or (fits[0] if fits else kind_by_values(frame.table[column]))
+            if kind in BESIDE:
+                assert numbers is not None
+                told.beside[kind][column] = numbers[0]
+            else:
+                self._attribute(frame, column, kind, told)
+        self.rules[frame.name] = _told(found, told.names(), told)
+        return told
+
+    def _complain_of_lengths(
+        self,
+        frame: Frame,
+        column: str,
+        kind: str,
+        numbers: tuple[NDArray[np.float32], NDArray[np.int64]] | None,
+        wanted: NDArray[np.int64] | None,
+    ) -> None:
+        place, fix = f"{frame.name}, column {column}", "correct it, or leave it out with the kind 'none'"
+        if wanted is None:
+            self.problems.add(place, "there is no history that it could stand beside", fix)
+        elif numbers is None:
+            self.problems.add(place, "lists of numbers are expected", fix)
+        else:
+            lengths = numbers[1]
+            frame.complain(
+                lengths != wanted,
+                column,
+                lambda row: f"{lengths[row]} numbers for {wanted[row]} items of {kind}",
+                fix,
+                self.problems,
+            )
+
+    def _beside_clicks(self, frame: Frame, found: Roles) -> _Columns:
+        """Attributes of the impression that a click makes; numbers that later impressions see where `kinds` says so."""
+        told = _Columns()
+        for column in self._free(found):
+            kind = self.log_kinds[column] = self._said(column) or kind_by_values(frame.table[column])
+            if kind == "candidates":
+                what = "candidates are drawn here, so nothing is known of them"
+                self.problems.add(f"{frame.name}, column {column}", what, "give the log impression ids")
+            elif kind == "history":
+                self._numbers(frame, column, "history", told)
+            else:
+                self._attribute(frame, column, kind, told)
+        self.rules[frame.name] = _told(found, told.names(), told)
+        return told
+
+    def _beside_groups(
+        self,
+        frame: Frame,
+        found: Roles,
+        code: NDArray[np.int64],
+        first: NDArray[np.int64],
+        order: NDArray[np.int64],
+    ) -> _Columns:
+        """Attributes; numbers that differ within an impression stand beside candidates, other things that do are not read."""
+        told, rows = _Columns(), _Columns()
+        for column in self._free(found):
+            kind = self._said(column)
+            if kind is None:
+                kind = kind_by_values(frame.table[column])
+                values = array_of(frame, column)
+                if kind != "list":
+                    words = flat(pc.fill_null(values.dictionary_encode().indices, -1))
+                    if (words != words[first[code]]).any():
+                        kind = "candidates" if kind == "number" else "none"
+                self.log_kinds[column] = kind
+            if kind == "history":
+                what = "the history is that of earlier impressions"
+                self.problems.add(f"{frame.name}, column {column}", what, "say 'candidates', or 'none'")
+            elif kind == "candidates":
+                self._numbers(frame, column, "candidates", rows)
+            else:
+                self._attribute(frame, column, kind, rows)
+        for name, values in rows.attributes.items():
+            told.attributes[name] = values.take(pa.array(first))
+        for name, numbers in rows.beside["candidates"].items():
+            told.beside["candidates"][name] = numbers[order]
+        self.rules[frame.name] = _told(found, told.names(), told)
+        return told
+
+    def _free(self, found: Roles) -> list[str]:
+        """Columns that can become something; names that tables use themselves are left alone, unless a kind is said."""
+        used = {*IMPRESSIONS.names, *USERS.names, *PAST}
+        names = [column for column in found.rest if column.partition("@")[0] not in used]
+        for column in found.rest:
+            if column not in names and self._said(column) not in (None, "none"):
+                what = f"what is known of an impression cannot be called {column}"
+                self.problems.add(f"column {column}", what, "rename it, or leave it out with the kind 'none'")
+        return names
+
+    def _said(self, column: str) -> str | None:
+        """The kind that the options say, or that an earlier file of the log showed."""
+        kinds = self.spec.kinds
+        return kinds.get(f"{self.spec.log_option}.{column}", kinds.get(column)) or self.log_kinds.get(column)
+
+    def _attribute(self, frame: Frame, column: str, kind: str, told: _Columns) -> None:
+        values = None if kind == "none" else attribute_of(frame, column, kind, self.problems)
+        if values is not None:
+            told.attributes[column] = values
+
+    def _numbers(self, frame: Frame, column: str, of: str, told: _Columns) -> None:
+        values = attribute_of(frame, column, "number", self.problems)
+        if values is not None:
+            told.beside[of][column] = flat(pc.fill_null(values, float("nan"))).astype(np.float32)
+
+    def _alike(self, logs: list[Log | Clicks | None]) -> list[Log | Clicks | None]:
+        """The files of a log with the columns of all, missing values where one of them lacks a column."""
+        there = [log for log in logs if log is not None]
+        tables = [log.attributes for log in there if log.attributes is not None]
+        kinds = {field.name: field.type for table in tables for field in table.schema}
+        names = {
+            option: dict.fromkeys(name for log in there for name in getattr(log, option, {}))
+            for option in ("signals", "history_signals")
+        }
+
+        def filled(log: Log | Clicks, option: str, count: int) -> dict[str, NDArray[np.float32]]:
+            found = getattr(log, option)
+            return {name: found.get(name, np.full(count, np.nan, np.float32)) for name in names[option]}
+
+        made: list[Log | Clicks | None] = []
+        for log in logs:
+            if log is None:
+                made.append(None)
+                continue
+            table = pa.table({}) if log.attributes is None else log.attributes
+            count = len(log.impression) if isinstance(log, Log) else len(log.item)
+            columns = {
+                name: table[name] if name in table.column_names else pa.nulls(count, kind)
+                for name, kind in kinds.items()
+            }
+            attributes = pa.table(columns) if columns else None
+            if isinstance(log, Clicks):
+                signals = filled(log, "signals", count)
+                made.append(attrs.evolve(log, attributes=attributes, signals=signals))
+            else:
+                signals = filled(log, "signals", len(log.candidates.values))
+                before = filled(log, "history_signals", len(log.history.values))
+                made.append(attrs.evolve(log, attributes=attributes, signals=signals, history_signals=before))
+        return made
 
     def _read_sequences(self, frame: Frame) -> tuple[Clicks | None, NDArray[np.int8] | None]:
         found = self._roles(frame, ("user",), ("items", "item", "time", "part"))
@@ -494,11 +696,20 @@ class TableReader:
         return DataError(problems, more=len(self.catalog.missing) - len(problems))
 
 
-def _told(found: Roles, attributes: Iterable[str]) -> str:
+def _table(told: _Columns) -> pa.Table | None:
+    return pa.table(told.attributes) if told.attributes else None
+
+
+def _told(found: Roles, attributes: Iterable[str], log: _Columns | None = None) -> str:
     """For the manifest: what was taken for what."""
     made = list(attributes)
     left_out = [column for column in found.rest if column not in made]
     parts = [found.told()]
-    parts += [f"attributes: {', '.join(made)}"] if made else []
+    if log is None:
+        parts += [f"attributes: {', '.join(made)}"] if made else []
+    else:
+        parts += [f"attributes of the impression: {', '.join(log.attributes)}"] if log.attributes else []
+        for of, names in log.beside.items():
+            parts += [f"beside the {of}: {', '.join(names)}"] if names else []
     parts += [f"not read: {', '.join(left_out)}"] if left_out else []
     return "; ".join(parts)

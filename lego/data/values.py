@@ -125,6 +125,26 @@ def id_lists(frame: Frame, column: str, problems: Problems) -> tuple[pa.Array, N
     return ids, lengths, how
 
 
+def number_lists(frame: Frame, column: str) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
+    """Numbers of all rows one after the other, NaN where one is missing, and how many each row has; None where it has no such."""
+    values = array_of(frame, column)
+    if _is_list(values.type):
+        lengths = flat(pc.fill_null(pc.list_value_length(values), 0)).astype(np.int64)
+        words = values.flatten()
+    elif pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        words, lengths, _ = split_texts(values, "|;, ")
+        if not len(lengths) or lengths.max() < 2:  # a number is no list of one
+            return None
+        words = pc.if_else(pc.is_in(words, value_set=pa.array(["", "null", "None", "nan"])), None, words)
+    else:
+        return None
+    numbers = as_numbers(words)
+    if numbers is None or numbers.null_count > words.null_count:
+        return None
+    found = flat(pc.fill_null(numbers, float("nan"))).astype(np.float32)
+    return None if np.isinf(found).any() else (found, lengths)
+
+
 def split_texts(values: pa.Array, marks: str) -> tuple[pa.Array, NDArray[np.int64], str]:
     """Values of lists that are written as text: in brackets as JSON and Python write them, or with a mark between them."""
     texts = pc.fill_null(pc.cast(values, pa.string()), "")

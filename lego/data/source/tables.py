@@ -16,7 +16,7 @@ from lego.data.guess import NAMES, budgets
 from lego.data.problems import Problems
 from lego.data.table import KINDS, PARTS
 from lego.data.table_maker import TableMaker
-from lego.data.table_reader import TableReader, attributes_in, item_roles
+from lego.data.table_reader import BESIDE, TableReader, attributes_in, item_roles
 from lego.errors import SpecError, did_you_mean
 from lego.spec import PATH, Choice, FrozenMap, Source, between, field_names, ge, operator
 
@@ -49,6 +49,10 @@ class Tables(Source):
       `{"items.item": "id", "rows.item": "sku"}` where the tables differ. The rules in the manifest say what was taken for what.
     - Every other column of items and users is an attribute. Its kind is guessed from the values; `kinds={"year": "category"}`
       says otherwise: text, category, list, number or none.
+    - So is every other column of rows and impressions an attribute of the impression (device, hour). Numbers may stand beside
+      candidates (position) or the history (read time): lists of one for each, or, of rows with impression ids, numbers that
+      differ within one. `kinds={"position": "candidates", "read_time": "history"}` says so; of rows without impression ids `"history"`
+      is a number of the click that later impressions see.
     - A click is a label of 1; `above=3` makes it a label above 3, for ratings.
     - Clicks of a user are in the order of time, then of the log. The history of an impression is what `users` has, then all
       clicks of the user before the impression, unless its own row says.
@@ -112,8 +116,8 @@ class Tables(Source):
             expected = f"less than 1 - test, which is {1 - self.test:g}"
             raise SpecError.wrong_value("Tables", "dev", self.dev, expected)
         for name, kind in self.kinds.items():
-            if kind not in {*KINDS, "none"}:
-                expected = f"a dict of columns and kinds ({', '.join([*KINDS, 'none'])})"
+            if kind not in {*KINDS, *BESIDE, "none"}:
+                expected = f"a dict of columns and kinds ({', '.join([*KINDS, *BESIDE, 'none'])})"
                 raise SpecError.wrong_value("Tables", "kinds", {name: kind}, expected)
         for name in self.columns:
             frame, _, role = name.rpartition(".")
@@ -148,7 +152,7 @@ class Tables(Source):
         options = {name: getattr(self, name) for name in field_names(type(self)) if name not in left_out}
         parts = {part: str(order) for order, (part, _) in enumerate(self.log_paths())}
         return {
-            "version": 1,
+            "version": 2,
             "log": self.log_option,
             "parts": parts,
             "users": self.users is not None,

@@ -301,7 +301,8 @@ def test_columns_are_known_by_name_and_told(made):
         "User-ID,movieId,Timestamp,mood\n" + "".join(ROWS.splitlines(keepends=True)[1:]).replace("\n", ",x\n")
     )
     assert tables.rules["log.csv"] == (
-        "user = User-ID (guessed), item = movieId (guessed), time = Timestamp (guessed); not read: mood"
+        "user = User-ID (guessed), item = movieId (guessed), time = Timestamp (guessed); "
+        "attributes of the impression: mood"
     )
     assert tables.rules["items"] == "item = item_id (guessed); attributes: title, kind"
 
@@ -779,3 +780,136 @@ def test_train_rows_behind_those_of_later_parts_are_counted(tmp_path):
     store = prepare(Tables(items, rows=rows, dev=0.0, negatives=1), tmp_path)
     assert store.manifest["dropped"]["train_impressions_behind_later_parts"] == 2
     assert "2 train impressions behind later parts" in dropped_line(store.manifest)
+
+
+# --- what is known of an impression -------------------------------------------------------------------------------------------
+
+CONTEXT = [
+    {"user": user, "time": at, "device": device, "history": past, "seen": seen, "candidates": items, "labels": [1, 0],
+     "position": places, "hour": at % 24, "tags": ["x"]}
+    for user, at, device, past, seen, items, places in (
+        ("u", 1, "phone", ["a"], [0.5], ["b", "c"], [1, 2]),
+        ("u", 2, "desk", ["a", "b", "c"], [0.5, 7.0, None], ["d", "b"], [2, None]),
+        ("v", 3, None, [], [], ["a", "c"], [1, 2]),
+        ("v", 4, "phone", ["d"], [3.0], ["a", "b"], [4, 1]),
+        ("w", 5, "desk", ["d", "a"], [2.0, 1.0], ["b", "c"], [4, 1]),
+    )
+]  # fmt: skip
+
+
+def test_what_a_log_says_of_an_impression_is_kept(write):
+    """Device and hour are attributes; lists of numbers as long as candidates or history stand beside these."""
+    source = Tables(
+        write(ITEMS, "items.csv"), impressions=CONTEXT, dev=0.2, test=0.2, kinds={"hour": "category"}
+    )
+    tables = source.tables()
+    assert tables.impression_attributes == {"device": "category", "hour": "category", "tags": "list"}
+    assert tables.candidate_signals == ["position"]
+    assert tables.history_signals == ["seen"]
+    rows = [row for part in tables.impressions.values() for row in part.to_pylist()]
+    assert [row["device"] for row in rows] == ["phone", "desk", None, "phone", "desk"]
+    assert [row["hour"] for row in rows] == ["1", "2", "3", "4", "5"]
+    assert [row["position"] for row in rows] == [[1, 2], [2, None], [1, 2], [4, 1], [4, 1]]
+    for row in rows:
+        user = tables.users.slice(row["user"], 1).to_pylist()[0]
+        wanted = next(each["seen"] for each in CONTEXT if each["time"] == row["time"])
+        assert user["seen"][: row["stop"]] == wanted
+    told = next(value for name, value in tables.rules.items() if "memory" in name)
+    assert "beside the candidates: position" in told
+    assert "beside the history: seen" in told
+
+
+def test_numbers_follow_what_they_stand_beside_where_items_are_dropped(write):
+    """An item that is missing takes its position and its read time along."""
+    items = "item_id,title,kind\na,A,x\nb,B,y\nd,D,y\n"
+    source = Tables(write(items, "items.csv"), impressions=CONTEXT, dev=0.2, test=0.2, missing="drop")
+    tables = source.tables()
+    rows = [row for part in tables.impressions.values() for row in part.to_pylist()]
+    assert [row["position"] for row in rows] == [[1], [2, None], [1], [4, 1], [4]]
+    users = tables.users.to_pylist()
+    assert [users[row["user"]]["seen"][: row["stop"]] for row in rows] == [
+        [0.5],
+        [0.5, 7.0],
+        [],
+        [3.0],
+        [2.0, 1.0],
+    ]
+
+
+def test_rows_of_an_impression_say_what_holds_for_it_and_what_for_a_candidate(made):
+    """What all its rows share is an attribute, numbers that differ stand beside candidates, other things are not read."""
+    log = (
+        "user,item,label,impression_id,time,device,place,note\n"
+        "u,a,1,1,1,phone,1,p\nv,c,0,2,2,desk,2,q\nu,b,0,1,1,phone,2,r\nv,d,1,2,2,desk,,s\n"
+        "u,c,1,3,3,desk,5,t\nu,d,0,3,3,desk,6,u\n"
+    )
+    tables = made(log, dev=0, test=0.4)
+    rows = [row for part in tables.impressions.values() for row in part.to_pylist()]
+    assert [row["device"] for row in rows] == ["phone", "desk", "desk"]
+    assert [row["place"] for row in rows] == [[1, 2], [2, None], [5, 6]]
+    assert "note" not in rows[0]
+    assert tables.rules["log.csv"].endswith("beside the candidates: place; not read: note")
+
+
+def test_a_click_makes_an_impression_with_what_its_row_says(made, write):
+    """Its device; how long it was read stands beside it in the histories of later impressions, not beside earlier clicks."""
+    lines = ROWS.splitlines()
+    lines = [f"{lines[0]},device,read", *(f"{line},d{n},{n}" for n, line in enumerate(lines[1:], 1))]
+    tables = made(
+        "\n".join(lines) + "\n",
+        users=write("user,history\nu,d\n", "users.csv"),
+        kinds={"read": "history", "device": "category"},
+        negatives=1,
+        candidates="uniform",
+        items=ITEMS + "e,E,y\n",
+    )
+    ids = [None, *tables.items["item_id"].to_pylist()]
+    told = {tuple(line.split(",")[:2]): int(line.split(",")[-1]) for line in lines[1:]}
+    seen = 0
+    for part in tables.impressions.values():
+        for row in part.to_pylist():
+            user = tables.users.slice(row["user"], 1).to_pylist()[0]
+            click = ids[next(c for c, y in zip(row["candidates"], row["labels"], strict=True) if y)]
+            assert row["device"] == f"d{told[user['user_id'], click]}"
+            assert user["read"] == [told.get((user["user_id"], ids[each])) for each in user["history"]]
+            seen += 1
+    assert seen == 6
+    assert None in tables.users["read"].to_pylist()[0]
+
+
+def test_files_of_a_log_need_not_have_the_same_columns(write):
+    """What one of them lacks is missing there; kinds are those of the first."""
+
+    def several(device):
+        for each in CONTEXT:
+            row = {
+                name: value
+                for name, value in each.items()
+                if name not in ("device", "position", "seen", "tags")
+            }
+            yield {**row, "device": device, "position": each["position"]} if device else row
+
+    source = Tables(
+        write(ITEMS, "items.csv"), impressions={"train": list(several("x")), "test": list(several(""))}, dev=0
+    )
+    tables = source.tables()
+    assert set(tables.impressions["test"]["device"].to_pylist()) == {None}
+    assert tables.impressions["test"]["position"].to_pylist() == [[None, None]] * 5
+    assert set(tables.impressions["train"]["device"].to_pylist()) == {"x"}
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "kinds", "sentence"),
+    [
+        ("position", [1], {"position": "candidates"}, "1 numbers for 2 items of candidates"),
+        ("position", ["x", "y"], {"position": "candidates"}, "lists of numbers are expected"),
+        ("stop", 3, {"stop": "number"}, "cannot be called stop"),
+        ("past_rate", [0.1, 0.2], {"past_rate": "candidates"}, "cannot be called past_rate"),
+    ],
+)
+def test_what_cannot_stand_beside_is_refused(write, column, values, kinds, sentence):
+    """With file and column."""
+    log = [{**{k: v for k, v in each.items() if k != "position"}, column: values} for each in CONTEXT]
+    with pytest.raises(DataError) as caught:
+        Tables(write(ITEMS, "items.csv"), impressions=log, kinds=kinds).tables()
+    assert sentence in str(caught.value)
