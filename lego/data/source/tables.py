@@ -51,8 +51,8 @@ class Tables(Source):
       says otherwise: text, category, list, number or none.
     - So is every other column of rows and impressions an attribute of the impression (device, hour). Numbers may stand beside
       candidates (position) or the history (read time): lists of one for each, or, of rows with impression ids, numbers that
-      differ within one. `kinds={"position": "candidates", "read_time": "history"}` says so; of rows without impression ids `"history"`
-      is a number of the click that later impressions see.
+      differ within one. `kinds={"position": "candidates", "read_time": "history"}` says so; of rows without impression ids
+      `"history"` is a number of the click that later impressions see.
     - A click is a label of 1; `above=3` makes it a label above 3, for ratings.
     - Clicks of a user are in the order of time, then of the log. The history of an impression is what `users` has, then all
       clicks of the user before the impression, unless its own row says.
