@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from lego.data.table import flat, lists, signal
 from lego.ragged import Ragged, flat_positions, offsets_of
 
+_FEW = 1 << 13
+"""Rows."""
+
 
 @attrs.define(eq=False)
 class Catalog:
@@ -29,6 +32,13 @@ class Catalog:
             self.missing = pa.concat_arrays([self.missing, new])
             place = pc.index_in(ids, value_set=pa.concat_arrays([self.known, self.missing]))
         return (flat(place) + 1).astype(np.int32)
+
+    def further_rows(self, ids: pa.Array) -> NDArray[np.int32]:
+        """The same of ids that are not among the known."""
+        beyond = Catalog(self.missing)
+        rows = beyond.rows(ids) + np.int32(len(self.known))
+        self.missing = pa.concat_arrays([self.missing, beyond.missing])
+        return rows
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -147,18 +157,12 @@ def share_histories(logs: list[Log]) -> tuple[pa.Table, NDArray[np.int32], NDArr
     """
     encoded = pa.chunked_array([chunk for log in logs for chunk in log.user.chunks], pa.string())
     encoded = encoded.combine_chunks().dictionary_encode()
-    histories = one_after_another([log.history for log in logs])
-    keys = _with_first(flat(encoded.indices), histories)
-    coded = pa.LargeBinaryArray.from_buffers(
-        pa.large_binary(),
-        len(keys),
-        [None, pa.py_buffer(4 * keys.offsets), pa.py_buffer(keys.values.astype(">u4").tobytes())],
-    ).dictionary_encode()
-    code = flat(coded.indices)
-    order = flat(pc.sort_indices(coded.dictionary)).astype(np.int64)
+    lengths = np.concatenate([log.history.lengths for log in logs])
+    code, keys = _coded(flat(encoded.indices), [log.history for log in logs])
+    order = flat(pc.sort_indices(keys)).astype(np.int64)
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
-    distinct = keys.take(np.unique(code, return_index=True)[1][order])
+    distinct = _numbers(keys.take(pa.array(order)))
     last = ~_begins_next(distinct)
     row: NDArray[np.int64] = np.cumsum(last) - last  # a key that another continues has the row of that one
     kept = distinct.take(np.flatnonzero(last))
@@ -170,18 +174,41 @@ def share_histories(logs: list[Log]) -> tuple[pa.Table, NDArray[np.int32], NDArr
             "history": lists(Ragged.from_lengths(kept.values[inside], kept.lengths - 1), pa.int32()),
         }
     )
-    return users, row[place[code]].astype(np.int32), histories.lengths
+    return users, row.astype(np.int32)[place[code]], lengths
 
 
-def _with_first(first: NDArray[np.int32], rows: Ragged) -> Ragged:
-    """Each row with a value before it."""
-    offsets = offsets_of(rows.lengths + 1)
-    values = np.empty(int(offsets[-1]), np.int32)
-    inside = np.ones(len(values), bool)
-    inside[offsets[:-1]] = False
-    values[offsets[:-1]] = first
-    values[inside] = rows.values
-    return Ragged(values, offsets)
+def _coded(
+    first: NDArray[np.int32], histories: list[Ragged]
+) -> tuple[NDArray[np.int32], pa.LargeBinaryArray]:
+    """The big-endian bytes of each row with a number before it, each only once; and which of them each row has."""
+    rows = sum(len(each) for each in histories)
+    offsets = np.zeros(rows + 1, np.int64)
+    values = np.empty(rows + sum(len(each.values) for each in histories), ">u4")
+    row = at = 0
+    for history in histories:
+        for begin in range(0, len(history), _FEW):  # few rows at a time stay in the caches of the processor
+            end = min(begin + _FEW, len(history))
+            items = history.values[history.offsets[begin] : history.offsets[end]]
+            starts = history.offsets[begin:end] - history.offsets[begin] + np.arange(end - begin)
+            inside = np.ones(len(items) + end - begin, bool)
+            inside[starts] = False
+            piece = values[at : at + len(inside)]
+            piece[starts] = first[row : row + end - begin]
+            piece[inside] = items
+            offsets[row : row + end - begin] = 4 * (starts + at)
+            row, at = row + end - begin, at + len(inside)
+    offsets[rows] = 4 * at
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(values)]
+    coded = pa.LargeBinaryArray.from_buffers(pa.large_binary(), rows, buffers).dictionary_encode()
+    return flat(coded.indices), coded.dictionary
+
+
+def _numbers(keys: pa.LargeBinaryArray) -> Ragged:
+    """What is written in them."""
+    _, offsets, data = keys.buffers()
+    ends = np.frombuffer(offsets, np.int64)[keys.offset : keys.offset + len(keys) + 1] // 4
+    values = np.frombuffer(data, ">u4")[ends[0] : ends[-1]] if data is not None else np.empty(0, ">u4")
+    return Ragged(values.astype(np.int32), ends - ends[0])
 
 
 def _begins_next(rows: Ragged) -> NDArray[np.bool_]:
@@ -200,6 +227,7 @@ def part_of_log(
     log: Log, rows: NDArray[np.int64], user: NDArray[np.int32], stop: NDArray[np.int64], *, timed: bool = True
 ) -> pa.Table:
     """The part of these rows of the log; without the column of times where they are not `timed`."""
+    offsets, places = offsets_of(log.candidates.lengths[rows]), _places(log.candidates, rows)
     return pa.table(
         {
             "impression": pa.array(log.impression[rows], pa.int64()),
@@ -207,15 +235,21 @@ def part_of_log(
             "start": pa.array(np.zeros(len(rows)), pa.int32()),
             "stop": pa.array(stop, pa.int32()),
             **({"time": pa.array(log.time[rows], pa.int64(), mask=log.time[rows] < 0)} if timed else {}),
-            "candidates": lists(log.candidates.take(rows), pa.int32()),
-            "labels": lists(Ragged(log.labels, log.candidates.offsets).take(rows), pa.int8()),
+            "candidates": lists(Ragged(log.candidates.values[places], offsets), pa.int32()),
+            "labels": lists(Ragged(log.labels[places], offsets), pa.int8()),
             **_attributes(log, rows),
-            **{
-                name: signal(Ragged(values, log.candidates.offsets).take(rows))
-                for name, values in log.signals.items()
-            },
+            **{name: signal(Ragged(values[places], offsets)) for name, values in log.signals.items()},
         }
     )
+
+
+def _places(lines: Ragged, rows: NDArray[np.int64]) -> NDArray[np.bool_] | NDArray[np.int64]:
+    """Where the values of these rows stand; as a mask where they are many and in order, which takes an eighth of the memory."""
+    if 4 * len(rows) > len(lines) and (rows[1:] > rows[:-1]).all():
+        chosen = np.zeros(len(lines), bool)
+        chosen[rows] = True
+        return np.repeat(chosen, lines.lengths)
+    return flat_positions(lines.offsets[rows], lines.lengths[rows])
 
 
 def _attributes(log: Log, rows: NDArray[np.int64]) -> dict[str, pa.ChunkedArray]:
@@ -227,8 +261,8 @@ def _attributes(log: Log, rows: NDArray[np.int64]) -> dict[str, pa.ChunkedArray]
 
 def one_class(log: Log, rows: NDArray[np.int64]) -> dict[str, int]:
     """How many of these impressions have candidates of one class only."""
-    before = offsets_of(log.labels)
-    clicks = np.diff(before[log.candidates.offsets])[rows]
+    clicked = np.flatnonzero(log.labels)
+    clicks = np.diff(np.searchsorted(clicked, log.candidates.offsets))[rows]
     return {
         "no_click": int((clicks == 0).sum()),
         "only_clicks": int((clicks == log.candidates.lengths[rows]).sum()),

@@ -468,10 +468,30 @@ def _write_tables(tables: Tables, folder: Path, tell: Progress) -> dict[str, int
     for name, table in every.items():
         tell(f"writing {name}: {table.num_rows:,} rows")
         path = folder / f"{name}.parquet"
-        pq.write_table(table, path, compression="zstd")
+        _write_table(table, path)
         sync(path)
         sizes[path.name] = path.stat().st_size
     return sizes
+
+
+def _write_table(table: pa.Table, path: Path) -> None:
+    """Numbers gain little from a dictionary, statistics and a slow compression, and these cost most of the time there is."""
+    texts = [leaf for field in table.schema for leaf in _texts(field)]
+    pq.write_table(
+        table,
+        path,
+        compression="zstd" if len(texts) == table.num_columns else "lz4",
+        use_dictionary=texts,
+        write_statistics=texts,
+    )
+
+
+def _texts(field: pa.Field) -> list[str]:
+    """The column, as Parquet calls it, where it holds something else than numbers."""
+    inside = getattr(field.type, "value_type", field.type) if pa.types.is_list(field.type) else field.type
+    if pa.types.is_integer(inside) or pa.types.is_floating(inside):
+        return []
+    return [f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name]
 
 
 def _like(impressions: Mapping[str, pa.Table]) -> pa.Table:

@@ -81,8 +81,9 @@ def ragged(column: pa.ChunkedArray | pa.Array) -> Ragged:
     dtype = column.type.value_type.to_pandas_dtype()
     values = [flat(chunk.flatten()) for chunk in chunks]
     lengths = [flat(pc.fill_null(pc.list_value_length(chunk), 0)) for chunk in chunks]
+    joined = values[0] if len(values) == 1 else np.concatenate([np.empty(0, dtype), *values])
     return Ragged.from_lengths(
-        np.concatenate(values).astype(dtype, copy=False) if values else np.empty(0, dtype),
+        joined.astype(dtype, copy=False),
         np.concatenate(lengths).astype(np.int64) if lengths else np.empty(0, np.int64),
     )
 

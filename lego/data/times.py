@@ -48,11 +48,7 @@ def seconds_of(texts: pa.ChunkedArray | pa.Array, form: str) -> tuple[NDArray[np
     else:
         month = number("month") - 1
     day, hour, minute, second = (number(name) for name in ("day", "hour", "minute", "second"))
-    begin = (number("year") - 1970).astype("M8[Y]").astype("M8[M]") + np.clip(month, 0, 11)
-    midnight = begin.astype("M8[D]").astype(np.int64)
-    length = (begin + 1).astype("M8[D]").astype(np.int64) - midnight
-    known = flat(found.is_valid()) & (month >= 0) & (month < 12) & (day >= 1) & (day <= length)
-    known &= (hour < 24) & (minute < 60) & (second < 60)
+    known = flat(found.is_valid())
     if "half" in names:
         known &= (hour >= 1) & (hour <= 12)
         afternoon = flat(pc.fill_null(pc.equal(pc.struct_field(found, "half"), "PM"), fill_value=False))
@@ -62,7 +58,25 @@ def seconds_of(texts: pa.ChunkedArray | pa.Array, form: str) -> tuple[NDArray[np
     if "sign" in names:
         behind = flat(pc.fill_null(pc.equal(pc.struct_field(found, "sign"), "-"), fill_value=False))
         offset = np.where(behind, -offset, offset)
-    return (midnight + day - 1) * 86_400 + hour * 3600 + minute * 60 + second - offset, known
+    seconds, there = seconds_from(number("year"), month + 1, day, hour, minute, second)
+    return seconds - offset, known & there
+
+
+def seconds_from(
+    year: NDArray[np.int64],
+    month: NDArray[np.int64],
+    day: NDArray[np.int64],
+    hour: NDArray[np.int64],
+    minute: NDArray[np.int64],
+    second: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Unix seconds of these moments, months and days counted from 1, and which of them there are."""
+    begin = (year - 1970).astype("M8[Y]").astype("M8[M]") + np.clip(month - 1, 0, 11)
+    midnight = begin.astype("M8[D]").astype(np.int64)
+    length = (begin + 1).astype("M8[D]").astype(np.int64) - midnight
+    known = (month >= 1) & (month <= 12) & (day >= 1) & (day <= length)
+    known &= (hour >= 0) & (hour < 24) & (minute >= 0) & (minute < 60) & (second >= 0) & (second < 60)
+    return (midnight + day - 1) * 86_400 + hour * 3600 + minute * 60 + second, known
 
 
 def read_times(

@@ -23,6 +23,7 @@ from lego.data.problems import LIMIT, Problems
 from lego.data.progress import count
 from lego.data.raw_file import BROKEN, RawFile, broken
 from lego.data.raw_file import named as named_in_zip
+from lego.data.source.mind_lines import read_lines
 from lego.data.table import CATEGORY, PARTS, Tables, flat
 from lego.data.times import AMERICAN, seconds_of
 from lego.errors import DataError, Problem, SpecError
@@ -171,7 +172,7 @@ class MIND(Source):
         if early:
             count = int(np.floor(early * self.dev + 1e-9))
             count = min(max(count, 1), early) if self.dev > 0 else 0
-            moved[np.lexsort((train.impression, train.time))[early - count :]] = True
+            moved[_latest(train, count)] = True
         chosen = {
             "train": (train, np.flatnonzero(~moved), 0),
             "dev": (train, np.flatnonzero(moved), 0),
@@ -296,9 +297,12 @@ def _read_news(file: RawFile, problems: Problems) -> pa.Table | None:
 def _read_log(file: RawFile, catalog: Catalog, problems: Problems) -> Log | None:
     types = {"impression id": pa.int64(), **dict.fromkeys(_BEHAVIORS[1:], pa.string())}
     try:
-        blocks = [_block(block, catalog) for block in _blocks(file, _BEHAVIORS, types)]
-        log = join_logs(blocks)
-        _ensure(len(np.unique(log.impression)) == len(log.impression), "an impression id stands twice")
+        log = read_lines(file, catalog)
+        if log is None:
+            log = join_logs([_block(block, catalog) for block in _blocks(file, _BEHAVIORS, types)])
+        ascending = bool((log.impression[1:] > log.impression[:-1]).all())
+        distinct = ascending or len(np.unique(log.impression)) == len(log.impression)
+        _ensure(distinct, "an impression id stands twice")
     except (pa.ArrowInvalid, _MalformedError) as failure:
         _say(file, _wrong_log(file), str(failure), problems)
         return None
@@ -472,6 +476,16 @@ def _missing_news(catalog: Catalog, files: tuple[RawFile, ...]) -> DataError:
 
 
 # --- from files to tables -----------------------------------------------------------------------------------------------------
+
+
+def _latest(log: Log, count: int) -> NDArray[np.int64]:
+    """So many impressions, the last by (time, impression id)."""
+    if not count:
+        return np.empty(0, np.int64)
+    bound = np.partition(log.time, len(log.time) - count)[len(log.time) - count]
+    later, ties = np.flatnonzero(log.time > bound), np.flatnonzero(log.time == bound)
+    ties = ties[np.argsort(log.impression[ties])]
+    return np.concatenate([later, ties[len(ties) - (count - len(later)) :]])
 
 
 def _merge_news(first: pa.Table, second: pa.Table) -> tuple[pa.Table, int]:
