@@ -7,12 +7,15 @@ Listing reads metadata and imports nothing; an operator is imported when its nam
 from __future__ import annotations
 
 import configparser
+import importlib
+import importlib.util
 import os
 import re
 import sys
 import warnings
 from collections.abc import Iterable
 from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -36,6 +39,13 @@ SLOTS = (
     "command",
 )
 """The groups of entry points, without `lego.`."""
+
+API = "1.0"
+"""The version of what plugins lean on (docs/write_an_operator.md lists it), by the rules of semver.org: a plugin that declares
+`lego_api = ">=1,<2"` in its package works with every 1.x."""
+
+MISSING = "it needs what is not installed: "
+"""How the reason begins where an optional dependency is all that is wrong."""
 
 BUILTIN = "legorec"
 """The distribution whose names win over plugins."""
@@ -199,7 +209,11 @@ def names(slot: str) -> list[str]:
 
 
 def find(name: str, slot: str | Iterable[str] | None = None) -> Entry:
-    """The entry of a name, bare (`GRU`) or qualified (`acme_recs.GRU`); CatalogError where there is none or more than one."""
+    """The entry of a name, bare (`GRU`) or qualified; CatalogError where there is none or more than one.
+
+    Qualified is `acme_recs.GRU`, as expressions have it, or `acme-recs:GRU`, as a distribution is written elsewhere.
+    """
+    name = dotted(name)
     slots = SLOTS if slot is None else (slot,) if isinstance(slot, str) else tuple(slot)
     within = [entry for entry in entries() if entry.slot in slots]
     matching = [entry for entry in within if name in (entry.name, entry.qualified)]
@@ -219,6 +233,12 @@ def find(name: str, slot: str | Iterable[str] | None = None) -> Entry:
     return matching[0]
 
 
+def dotted(name: str) -> str:
+    """`acme-recs:GRU` as `acme_recs.GRU`; any other name as it is."""
+    distribution, colon, bare = name.partition(":")
+    return f"{normal(distribution)}.{bare}" if colon and distribution and bare.isidentifier() else name
+
+
 def offered_by(name: str) -> set[str]:
     """The distributions that have the name but are switched off."""
     return {entry.distribution for entry in switched_off() if name in (entry.name, entry.qualified)}
@@ -233,7 +253,9 @@ def load_entry(entry: Entry) -> Any:
     """The object behind an entry; CatalogError that names the distribution where it cannot be loaded."""
     found, why = _load(entry)
     if why is not None:
-        raise CatalogError.broken(entry.name, entry.distribution, entry.version, entry.target, why)
+        raise CatalogError.broken(
+            entry.name, entry.distribution, entry.version, entry.target, why, file_of(entry)
+        )
     return found
 
 
@@ -246,12 +268,84 @@ def fault(entry: Entry) -> str | None:
 def _load(entry: Entry) -> tuple[Any, str | None]:
     """The object, or why there is none."""
     try:
-        found = entrypoints.EntryPoint.from_string(entry.target, entry.name).load()
+        point = entrypoints.EntryPoint.from_string(entry.target, entry.name)
     except entrypoints.BadEntryPoint:
         return None, f"{entry.target!r} is not of the form module:object"
+    try:
+        # The package first: it says which versions of lego it is for, which explains what may go wrong behind it.
+        package = importlib.import_module(point.module_name.partition(".")[0])
+        why = _unfit_version(getattr(package, "lego_api", None))
+        if why is not None:
+            return None, why
+        found = point.load()
+    except ModuleNotFoundError as problem:
+        return None, _without(entry, problem) or f"{type(problem).__name__}: {problem}"
     except (Exception, SystemExit) as problem:  # noqa: BLE001 - a plugin may raise anything at import
         return None, f"{type(problem).__name__}: {problem}"
     return found, _misfit(entry, found)
+
+
+def _unfit_version(wanted: object) -> str | None:
+    """Why a plugin that declares `lego_api = wanted` is not for this lego, or None."""
+    if wanted is None:
+        return None
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # only who declares it waits for it
+
+    try:
+        fits = SpecifierSet(str(wanted)).contains(API)
+    except InvalidSpecifier:
+        return f'its lego_api is {wanted!r}, which is no range of versions such as ">=1,<2"'
+    if fits:
+        return None
+    return (
+        f"it is written for lego_api {wanted}, and this lego has {API}; install a version of it that is for {API}, or a lego "
+        "that it is for"
+    )
+
+
+def _without(entry: Entry, problem: ModuleNotFoundError) -> str | None:
+    """Which `pip install` brings a module that an extra of the distribution would have; None where none would."""
+    import importlib.metadata  # seldom needed, and slow to import
+
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    missing = (problem.name or "").partition(".")[0]
+    try:
+        lines = importlib.metadata.requires(entry.distribution) or []
+        extras = importlib.metadata.metadata(entry.distribution).get_all("Provides-Extra") or []
+    except Exception:  # noqa: BLE001 - metadata may be damaged in any way
+        return None
+    for line in lines:
+        try:
+            wanted = Requirement(line)
+        except InvalidRequirement:
+            continue
+        if normal(wanted.name) != normal(missing) or wanted.marker is None:
+            continue
+        for extra in extras:
+            if wanted.marker.evaluate({"extra": extra}) and not wanted.marker.evaluate({"extra": ""}):
+                name = entry.distribution.replace("_", "-")
+                return f'{MISSING}{missing}. Get it with: pip install "{name}[{extra}]"'
+    return None
+
+
+def file_of(entry: Entry) -> str | None:
+    """The file that an entry leads to, found without importing anything of it; None where it is not there."""
+    top, *inner = entry.target.partition(":")[0].strip().split(".")
+    try:
+        found = importlib.util.find_spec(top)  # of a name without dots: no package is imported for it
+    except (ImportError, ValueError, AttributeError):
+        return None
+    if found is None or found.origin is None:
+        return None
+    if found.submodule_search_locations is None or not inner:
+        return found.origin
+    for folder in found.submodule_search_locations:
+        base = Path(folder, *inner)
+        for file in (base.with_name(f"{base.name}.py"), base / "__init__.py"):
+            if file.is_file():
+                return str(file)
+    return found.origin
 
 
 def _misfit(entry: Entry, found: object) -> str | None:

@@ -126,10 +126,13 @@ class CatalogError(LegoError, LookupError):
         return cls(f"{name!r} is claimed by {len(forms)} distributions. Write {' or '.join(forms)}.")
 
     @classmethod
-    def broken(cls, name: str, distribution: str, version: str, target: str, why: object) -> CatalogError:
+    def broken(
+        cls, name: str, distribution: str, version: str, target: str, why: object, file: str | None = None
+    ) -> CatalogError:
         """An entry point that cannot be loaded."""
+        place = f", {file}" if file else ""
         return cls(
-            f"{name!r} of {distribution} {version} ({target}) cannot be loaded: {why}. "
+            f"{name!r} of {distribution} {version} ({target}{place}) cannot be loaded: {why}. "
             f"Repair it, or remove it with: pip uninstall {distribution}"
         )
 

@@ -10,6 +10,7 @@ import ast
 import importlib
 import math
 import operator
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -42,6 +43,9 @@ SPEAKING = tuple(slot for slot in catalog.SLOTS if slot not in ("command", "chec
 """The slots whose entries are words of the language."""
 
 Resolve = Callable[[str], Any]
+
+_QUALIFIED = re.compile(r"[A-Za-z][\w.-]*:[A-Za-z_]\w*(?=\(|$)")
+"""`acme-recs:GRU(…)` at the head of an expression; no Python begins so."""
 
 
 ZOO = "zoo."
@@ -77,7 +81,7 @@ def _entries() -> list[catalog.Entry]:
 
 def parse(text: str, names: Resolve = resolve) -> Any:
     """The value of an expression; ExpressionError or CatalogError with the place and a suggestion."""
-    text = text.strip()
+    text = _QUALIFIED.sub(lambda found: catalog.dotted(found[0]), text.strip())
     try:
         tree = ast.parse(text, mode="eval")
     except SyntaxError as problem:

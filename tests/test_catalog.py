@@ -276,9 +276,48 @@ def test_a_broken_entry_names_itself_and_the_way_out(distribution, source, why):
     distribution("odd_ones", "[lego.behavior]\nOdd = odd_module:Odd\n", version="3.1", odd_module=source)
     with pytest.raises(CatalogError, match=why) as caught:
         catalog.load("behavior", "Odd")
-    assert "odd_ones 3.1 (odd_module:Odd)" in str(caught.value)
+    assert "odd_ones 3.1 (odd_module:Odd, " in str(caught.value)
+    assert "odd_module.py)" in str(caught.value)
     assert "pip uninstall odd_ones" in str(caught.value)
     assert "GRU" in catalog.names("behavior")
+
+
+FITTING = "from lego.spec import Behavior, operator\n@operator\nclass Odd(Behavior): ...\n"
+
+
+@pytest.mark.parametrize(
+    ("declared", "why"),
+    [
+        ('">=2,<3"', "it is written for lego_api >=2,<3, and this lego has 1.0; install a version"),
+        ('"<1"', "written for lego_api <1"),
+        ('"about one"', "its lego_api is 'about one', which is no range"),
+        ("7", "its lego_api is 7, which is no range"),
+    ],
+)
+def test_a_plugin_for_another_lego_is_told_so(distribution, declared, why):
+    """The declared range is read before the operator's own module, whose failure it explains."""
+    distribution(
+        "odd_ones", "[lego.behavior]\nOdd = odd_module.gone:Odd\n", odd_module=f"lego_api = {declared}\n"
+    )
+    with pytest.raises(CatalogError, match=why):
+        catalog.load("behavior", "Odd")
+
+
+def test_a_plugin_for_this_lego_loads(distribution):
+    """`lego_api = ">=1,<2"` is this lego."""
+    distribution(
+        "odd_ones",
+        "[lego.behavior]\nOdd = odd_module:Odd\n",
+        odd_module='lego_api = ">=1,<2"\n' + FITTING,
+    )
+    assert catalog.load("behavior", "Odd").__name__ == "Odd"
+
+
+def test_a_name_may_be_written_as_distributions_are(distribution):
+    """`odd-ones:Odd` is `odd_ones.Odd`, in the catalog and at the head of an expression."""
+    distribution("odd_ones", "[lego.behavior]\nOdd = odd_module:Odd\n", odd_module=FITTING)
+    assert catalog.find("odd-ones:Odd") == catalog.find("odd_ones.Odd") == catalog.find("Odd")
+    assert type(spec_of("odd-ones:Odd()")) is catalog.load("behavior", "Odd")
 
 
 @pytest.mark.parametrize(

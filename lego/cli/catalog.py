@@ -102,9 +102,10 @@ def _row(group: list[Entry]) -> dict[str, Any]:
 
 
 def _named(groups: list[list[Entry]], name: str) -> list[list[Entry]]:
-    from lego.catalog import SLOTS, offered_by
+    from lego.catalog import SLOTS, dotted, offered_by
     from lego.errors import CatalogError
 
+    name = dotted(name)
     found = [group for group in groups if name in (group[0].name, group[0].qualified)]
     if not found:
         known = {*SLOTS, *(group[0].name for group in groups)}

@@ -1,7 +1,8 @@
-"""`lego plugins`: what other distributions add, and which of it cannot be used."""
+"""`lego plugins`: what other distributions add, and which of it cannot be used; a new one; one measured."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -10,7 +11,16 @@ if TYPE_CHECKING:
     from lego.catalog import Entry
 
 
-def plugins(
+plugins = typer.Typer(
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="List what other distributions add, begin one, measure one.",
+)
+
+
+@plugins.callback(invoke_without_command=True)
+def list_(
+    context: typer.Context,
     seconds: float = typer.Option(
         60.0,
         "--seconds",
@@ -21,6 +31,8 @@ def plugins(
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """List what other distributions add. Each entry is loaded in a process of its own, so a broken one is a row here."""
+    if context.invoked_subcommand is not None:
+        return
     from lego.catalog import switched_off
     from lego.cli.output import print_json
 
@@ -33,9 +45,33 @@ def plugins(
         typer.echo(f"{distribution} is left out by LEGO_PLUGINS.", err=True)
 
 
+@plugins.command()
+def new(
+    name: str = typer.Argument(..., metavar="NAME", help="What it is about, as in recency-mean."),
+    out: Path = typer.Option(Path(), help="The folder that the project's folder is made in."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+) -> None:
+    """Begin a plugin: a project with one operator, its tests, README, licence, changelog and workflows."""
+    from lego.cli.new_plugin import names_of, write
+    from lego.cli.output import print_json
+
+    names, folder = names_of(name), write(name, out)
+    if as_json:
+        files = sorted(str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file())
+        print_json({"folder": str(folder), "operator": names.operator, "files": files})
+        return
+    for line in (
+        f"{folder} holds a plugin whose operator is {names.operator}. Next:",
+        f"  pip install --editable '{folder}[dev]'",
+        f"  pytest {folder}",
+        f"  lego run SCRIPT --set 'model.behavior={names.operator}()'",
+    ):
+        typer.echo(line)
+
+
 def listing(seconds: float) -> list[dict[str, Any]]:
     """A row for each distribution: its entries, and what is broken in a text, or None. The built-in entries are not tried."""
-    from lego.catalog import BUILTIN, entries, malformed, normal
+    from lego.catalog import BUILTIN, MISSING, entries, malformed, normal
     from lego.cli.probe import faults
 
     owners: dict[tuple[str, str], list[Entry]] = {}
@@ -46,7 +82,14 @@ def listing(seconds: float) -> list[dict[str, Any]]:
     for (distribution, version), owned in sorted(
         owners.items(), key=lambda owner: (normal(owner[0][0]) != BUILTIN, owner[0])
     ):
-        listed = [{"slot": entry.slot, "name": entry.name, "broken": tried.get(entry)} for entry in owned]
+        listed = []
+        for entry in owned:
+            said = tried.get(entry)
+            wants = said is not None and said.startswith(
+                MISSING
+            )  # an extra that nobody asked for is no fault
+            state = {"broken": None, "needs": said} if wants else {"broken": said, "needs": None}
+            listed.append({"slot": entry.slot, "name": entry.name, **state})
         why = [
             f"{each['slot']} {each['name']}: {each['broken']}"
             for each in listed
@@ -73,7 +116,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
         if normal(row["distribution"]) == BUILTIN:
             typer.echo(f"  built in, {len(row['entries'])} entries")
             continue
-        lines = [[each["slot"], each["name"], _state(each["broken"])] for each in row["entries"]]
+        lines = [[each["slot"], each["name"], _state(each)] for each in row["entries"]]
         if not lines:
             lines = [[f"broken: {row['broken']}"]]
         for line in aligned(lines, indent="  "):
@@ -82,5 +125,8 @@ def _show(rows: list[dict[str, Any]]) -> None:
         typer.echo("\nNo other distribution adds anything. docs/write_an_operator.md says how one is made.")
 
 
-def _state(broken: str | None) -> str:
-    return "fine" if broken is None else "broken: " + " ".join(broken.split())
+def _state(entry: dict[str, Any]) -> str:
+    said = entry["broken"] if entry["broken"] is not None else entry["needs"]
+    if said is None:
+        return "fine"
+    return " ".join(said.split()) if entry["broken"] is None else "broken: " + " ".join(said.split())

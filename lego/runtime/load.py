@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pyarrow as pa
 
+from lego import catalog
 from lego.compiler.assemble import Compiled, compile, history_of  # noqa: A004
 from lego.compiler.check import reads_of
 from lego.compiler.content import tokenizers
 from lego.data.store import Store, prepare
-from lego.errors import DataError, RunError
+from lego.errors import CatalogError, DataError, RunError
 from lego.experiment import Experiment
 from lego.expression import from_json
 from lego.home import home
@@ -154,12 +155,33 @@ def recorded(path: str | Path) -> Recorded:
         raise RunError(
             f"{folder.path / 'experiment.json'} is not the record of a run: it lacks the experiment."
         )
-    experiment = from_json(
-        kept["experiment"], names_of_record(_script_of(folder, kept), _script_folder(kept))
-    )
+    try:
+        experiment = from_json(
+            kept["experiment"], names_of_record(_script_of(folder, kept), _script_folder(kept))
+        )
+    except (CatalogError, ImportError) as problem:
+        absent = _absent(folder)
+        if not absent:
+            raise
+        ways = " ".join(f'"{name}=={version}"' for name, version in absent)
+        what = ", ".join(f"{name} {version}" for name, version in absent)
+        raise RunError(
+            f"{folder.path} was made with {what}, which cannot be had here: {problem} Get it with: pip install {ways}"
+        ) from problem
     if not isinstance(experiment, Experiment):
         raise RunError(f"{folder.path / 'experiment.json'} holds no experiment.")
     return Recorded(folder=folder, experiment=experiment, kept=kept)
+
+
+def _absent(folder: Folder) -> list[tuple[str, str]]:
+    """The distributions with operators of a run that are not installed, or left out by LEGO_PLUGINS, with their versions."""
+    try:
+        operators = read_json(folder.path / "environment.json")["operators"].values()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RunError):
+        return []
+    here = {catalog.normal(entry.distribution) for entry in catalog.entries()}
+    used = {(name, version) for name, version in operators if version}
+    return sorted((name.replace("_", "-"), v) for name, v in used if catalog.normal(name) not in here)
 
 
 def opened(path: str | Path, screen: Screen | None = None) -> Opened:

@@ -70,7 +70,7 @@ def test_whatever_a_plugin_does_it_is_a_row(lego, distribution):
     assert rows["acme_fine"] == {
         "distribution": "acme_fine",
         "version": "2.5",
-        "entries": [{"slot": "behavior", "name": "Sound", "broken": None}],
+        "entries": [{"slot": "behavior", "name": "Sound", "broken": None, "needs": None}],
         "broken": None,
     }
 
@@ -113,6 +113,48 @@ def test_malformed_metadata_is_a_row(lego, distribution):
     assert (row["version"], row["entries"]) == ("9", [])
     assert "entry_points.txt: its metadata is malformed" in row["broken"]
     assert "broken: entry_points.txt" in lego("plugins").out
+
+
+def test_an_extra_that_is_not_installed_is_no_fault(lego, distribution, monkeypatch):
+    """The row says which `pip install` brings it; the plugin is not broken, and asking for the operator says the same."""
+    from importlib import metadata
+
+    distribution(
+        "acme_extra", "[lego.behavior]\nSound = extra_module:Sound\n", extra_module="import soundcard_x"
+    )
+    wanted = ["soundcard-x>=1; extra == 'card'"]
+    monkeypatch.setattr(metadata, "requires", lambda name: wanted)
+    monkeypatch.setattr(metadata, "metadata", lambda name: _Extras())
+    from lego.errors import CatalogError
+
+    with pytest.raises(CatalogError, match=r'pip install "acme-extra\[card\]"'):
+        catalog.load("behavior", "Sound")
+    monkeypatch.setattr(
+        probe, "faults", lambda entries, seconds: {each: catalog.fault(each) for each in entries}
+    )
+    row = next(row for row in lego("plugins", "--json").json if row["distribution"] == "acme_extra")
+    assert row["broken"] is None
+    assert "soundcard_x. Get it with: pip install" in row["entries"][0]["needs"]
+    assert "pip install" in lego("plugins").out
+
+
+class _Extras:
+    def get_all(self, name):
+        return ["card"]
+
+
+def test_a_project_is_begun_once(lego, tmp_path):
+    """What is there already is not written over; names that cannot be, and names that are taken, are refused with a reason."""
+    made = lego("plugins", "new", "Slow fade", "--out", tmp_path, "--json").json
+    assert made["operator"] == "SlowFade"
+    assert "src/legorec_slow_fade/slow_fade.py" in made["files"]
+    again = lego("plugins", "new", "slow-fade", "--out", tmp_path)
+    assert again.code == 2
+    assert "is there already" in again.err
+    assert "GRU of legorec has this name" in lego("plugins", "new", "gru", "--out", tmp_path).err
+    for name in ("3d", "../up", "class", "", "ünder"):
+        assert "a name is made of" in lego("plugins", "new", name, "--out", tmp_path).err
+    assert [each.name for each in tmp_path.iterdir()] == ["legorec-slow-fade"]
 
 
 def test_plugins_are_not_loaded_here(lego, distribution):

@@ -97,3 +97,26 @@ def test_every_spec_is_found(small):
         found
     )
     assert all(isinstance(each, Spec) for each in specs_in(small()))
+
+
+def test_a_run_without_its_plugin_says_what_to_install(tmp_path):
+    """Opening a run whose operator's distribution is gone names the distribution, its version and the command."""
+    import json
+
+    import pytest
+
+    from lego.errors import RunError
+    from lego.expression import KIND
+    from lego.runtime.load import recorded
+
+    def write(name, record):
+        (tmp_path / name).write_text(json.dumps(record))
+
+    write("experiment.json", {"experiment": {KIND: "GoneMean"}, "data": {}})
+    write(
+        "environment.json",
+        {"operators": {"GoneMean": ["legorec_gone", "0.3.0"], "GRU": ["legorec", "0.1.0"]}},
+    )
+    with pytest.raises(RunError, match=r"made with legorec-gone 0\.3\.0") as caught:
+        recorded(tmp_path)
+    assert 'pip install "legorec-gone==0.3.0"' in str(caught.value)

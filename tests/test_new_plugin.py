@@ -1,0 +1,130 @@
+"""A plugin from nothing: made by the command, installed beside the built wheel of lego, tested and checked."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+PIP = ("--quiet", "--disable-pip-version-check", "--no-input")
+ALONE = ("--no-index", "--no-deps", "--no-build-isolation")
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory):
+    """An environment of its own with the wheel of lego; what lego depends on is lent by this one, lego's source is not."""
+    folder = tmp_path_factory.mktemp("scratch")
+    venv = folder / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    python = venv / "bin" / "python"
+    asked = [python, "-c", "import site; print(site.getsitepackages()[0])"]
+    site = subprocess.run(asked, capture_output=True, text=True, check=True)
+    lent = [each for each in sys.path if Path(each).name == "site-packages"]
+    (Path(site.stdout.strip()) / "lent.pth").write_text("\n".join(lent) + "\n", encoding="utf-8")
+    built = folder / "wheels"
+    pip = [sys.executable, "-m", "pip"]
+    subprocess.run([*pip, "wheel", *PIP, *ALONE, "--wheel-dir", built, ROOT], check=True)
+    (wheel,) = built.glob("legorec-*.whl")
+    subprocess.run(
+        [*pip, "--python", python, "install", *PIP, "--no-index", "--no-deps", "--ignore-installed", wheel],
+        check=True,
+    )
+    return venv
+
+
+@pytest.fixture(scope="module")
+def within(scratch, tmp_path_factory):
+    """Calls a command of the environment in a folder, and gives what it printed."""
+    home = tmp_path_factory.mktemp("home")
+
+    def call(*command: object, cwd: Path) -> str:
+        environment = {
+            key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")
+        }
+        environment |= {"LEGO_HOME": str(home), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+        program, *rest = map(str, command)
+        done = subprocess.run(
+            [scratch / "bin" / program, *rest],
+            cwd=cwd,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def project(scratch, within, tmp_path_factory):
+    """The project that the command makes, installed."""
+    folder = tmp_path_factory.mktemp("work")
+    made = json.loads(within("lego", "plugins", "new", "fading mean", "--json", cwd=folder))
+    project = folder / made["folder"]
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            scratch / "bin" / "python",
+            "install",
+            *PIP,
+            *ALONE,
+            project,
+        ],
+        check=True,
+    )
+    shutil.rmtree(project / "build", ignore_errors=True)
+    return project
+
+
+def test_the_scratch_environment_has_the_wheel(scratch, within, tmp_path):
+    """What is tested here is what would be published, not the source tree."""
+    found = within("python", "-c", "import lego; print(lego.__file__)", cwd=tmp_path)
+    assert Path(found.strip()).is_relative_to(scratch)
+
+
+def test_the_project_is_whole(project):
+    """Everything that a published plugin has, under the names that follow from its own."""
+    there = {str(each.relative_to(project)) for each in project.rglob("*") if each.is_file()}
+    assert there == {
+        ".github/workflows/publish.yml",
+        ".github/workflows/test.yml",
+        ".gitignore",
+        "CHANGELOG.md",
+        "LICENSE",
+        "README.md",
+        "pyproject.toml",
+        "src/legorec_fading_mean/__init__.py",
+        "src/legorec_fading_mean/fading_mean.py",
+        "src/legorec_fading_mean/py.typed",
+        "tests/test_fading_mean.py",
+    }
+    assert not any("$operator" in each.read_text() for each in project.rglob("*") if each.is_file())
+
+
+def test_it_passes_its_own_tests(project, within):
+    """The conformance suite, the formula, and that it is found by name."""
+    assert " passed" in within("python", "-m", "pytest", "-p", "no:cacheprovider", "-q", cwd=project)
+
+
+@pytest.mark.parametrize("command", [("check",), ("format", "--check")])
+def test_the_linter_and_the_formatter_are_content(project, within, command):
+    """Untouched, by its own settings."""
+    if importlib.util.find_spec("ruff") is None:
+        pytest.skip("ruff is not installed: pip install ruff")
+    subprocess.run(
+        [sys.executable, "-m", "ruff", command[0], "--no-cache", *command[1:], "."], cwd=project, check=True
+    )
