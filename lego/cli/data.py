@@ -227,11 +227,13 @@ def _found(source: Any, folder: Path) -> str:
 
 def _about(name: str, source: Any) -> dict[str, Any]:
     """A row of the list, from what the class says of itself; a function says nothing."""
+    attributes = getattr(source, "attributes", ())
     return {
         "name": name,
         "domain": getattr(source, "domain", ""),
         "language": getattr(source, "language", ""),
-        "attributes": list(getattr(source, "attributes", ())),
+        # A source that stands on another one knows them only once it is made.
+        "attributes": [] if isinstance(attributes, property) else list(attributes),
         "files": list(getattr(source, "official_files", ())),
         "url": getattr(source, "url", ""),
         "licence": getattr(source, "licence", ""),

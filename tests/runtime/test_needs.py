@@ -38,10 +38,11 @@ class Made(Source):
     timed: bool = True
     grouped: bool = True
     known: bool = True
+    dated: bool = True
 
     def fingerprint(self) -> Any:
         """The options that move tables."""
-        return {"timed": self.timed, "grouped": self.grouped, "known": self.known}
+        return {"timed": self.timed, "grouped": self.grouped, "known": self.known, "dated": self.dated}
 
     def files(self) -> Any:
         """None."""
@@ -79,7 +80,7 @@ class Made(Source):
                     "user": pa.array([user for user, _, _ in rows], pa.int32()),
                     "start": pa.array([0] * count, pa.int32()),
                     "stop": pa.array([stop for _, stop, _ in rows], pa.int32()),
-                    "time": pa.array([time for _, _, time in rows], pa.int64()),
+                    "time": pa.array([time if self.dated else None for _, _, time in rows], pa.int64()),
                     "candidates": pa.array([[4, 5, 6, 1]] * count, pa.list_(pa.int32())),
                     "labels": pa.array([[0, 1, 0, 0]] * count, pa.list_(pa.int8())),
                     **(
@@ -466,6 +467,17 @@ def test_numbers_stand_beside_their_candidates():
     outside = made.pipeline.gather.beside_items(np.array([[1, 0]]))
     assert torch.nan_to_num(outside["position"], nan=-1).tolist() == [[-1, 0]]
     assert outside["past_clicks"].tolist() == [[0, 0]]
+    # Item 5 is clicked in each impression of the log; the time of one of them is not known.
+    count = sum(int((made.store.part(part).time >= 0).sum()) for part in made.store.parts)
+    assert made.pipeline.gather.beside_items(np.array([[5]]))["past_clicks"].tolist() == [[count]]
+
+
+def test_data_without_times_of_impressions_has_no_past():
+    """Whoever asks for what was before is told so, with the way out, before any work."""
+    with pytest.raises(CompositionError, match=r"the impressions of this data have no times") as caught:
+        compiled("predictor", dated=False)
+    assert "past_age is of what was before an impression" in str(caught.value)
+    assert "columns={'time': 'COLUMN'}" in str(caught.value)
 
 
 def test_who_makes_the_user_before_the_candidates_are_known_cannot_read_what_is_beside_them():
