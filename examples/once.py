@@ -48,7 +48,7 @@ experiment = Experiment(
         content=BERT(MINILM, layers=split(4) | lora(rank=8)),
         behavior=Concat(Attention(), UserAttributes(attributes=("llm_topics",))),
         predictor=Dot(),
-        reads={"llm_title": 30, "genres": 16},
+        reads={"llm_title": 30},
     ),
     task=Matching(negatives=4),
     # One pass is enough for a start from MiniLM; the layers that come from it learn slower than the new ones.

@@ -88,7 +88,10 @@ class Augment(Source):
 
 def _asked(source: Augment) -> dict[str, Kind]:
     """The changes without what does not concern the data: where files are."""
-    return {name: attrs.evolve(kind, generator=None, prompt=None) for name, kind in source.changes.items()}
+    return {
+        name: attrs.evolve(kind, generator=None, prompt=None)  # type: ignore[misc]  # every kind is a spec with these
+        for name, kind in source.changes.items()
+    }
 
 
 @attrs.frozen(eq=False)

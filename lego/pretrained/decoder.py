@@ -174,7 +174,8 @@ def _tokenizer(checkpoint: Checkpoint) -> Any:
     template = _text(checkpoint.folder / "chat_template.jinja")
     with quiet():
         if whole.exists() and not settings.exists():
-            made: Any = PreTrainedTokenizerFast(tokenizer_file=str(whole))
+            fast: Any = PreTrainedTokenizerFast
+            made: Any = fast(tokenizer_file=str(whole))
         else:
             made = AutoTokenizer.from_pretrained(
                 checkpoint.folder, local_files_only=True, trust_remote_code=False
@@ -193,9 +194,10 @@ def _model(checkpoint: Checkpoint) -> Any:
     from transformers import AutoModelForCausalLM
 
     fix = "take a model that writes text, as HuggingFaceTB/SmolLM2-135M-Instruct does"
+    loader: Any = AutoModelForCausalLM
     try:
         with quiet():
-            model, told = AutoModelForCausalLM.from_pretrained(
+            model, told = loader.from_pretrained(
                 checkpoint.folder,
                 dtype=torch.float32,
                 local_files_only=True,

@@ -277,7 +277,7 @@ class LanguageModel(nn.Module):
         """The parameters that learn."""
         return (value for name, value in self.named_parameters() if name in self._learned)
 
-    def sizes(self) -> Iterator[tuple[nn.Parameter, int]]:
+    def sizes(self) -> Iterator[tuple[Tensor, int]]:
         """Parameters whose bytes in memory are not those of their shape: quantised ones, where shapes are all there is."""
         if self.quantize is None or self.model is None or not self.base.is_meta:
             return

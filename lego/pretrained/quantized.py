@@ -77,7 +77,7 @@ def _cast(value: Any, dtype: torch.dtype) -> Any:
     return tuple(_cast(each, dtype) for each in value) if isinstance(value, tuple) else value
 
 
-def quantized_bytes(model: nn.Module, quantized: str) -> Iterator[tuple[nn.Parameter, int]]:
+def quantized_bytes(model: nn.Module, quantized: str) -> Iterator[tuple[torch.Tensor, int]]:
     """The frozen matrices of a model that would be quantised, and what each takes then, its scales included."""
     from transformers.pytorch_utils import Conv1D
 
