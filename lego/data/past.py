@@ -72,7 +72,7 @@ class Past:
         kind, _, told = name.partition("@")
         # Items that the data lacks, such as new ones, are never met; they are asked for as padding is.
         known = np.where(items <= self.store.item_count, items, 0)
-        moment = np.broadcast_to(time[:, None], items.shape)
+        moment = time[:, None]  # searched for once a row
         if kind == AGE:
             born = self._born(told)[known]
             # Seen means seen before; what is published at the moment is there at it.
