@@ -1,4 +1,4 @@
-"""A plugin from nothing: made by the command, installed beside the built wheel of lego, tested and checked."""
+"""A plugin from nothing: made by the command, installed beside the built wheel of lego, tested and run."""
 
 from __future__ import annotations
 
@@ -128,3 +128,33 @@ def test_the_linter_and_the_formatter_are_content(project, within, command):
     subprocess.run(
         [sys.executable, "-m", "ruff", command[0], "--no-cache", *command[1:], "."], cwd=project, check=True
     )
+
+
+def test_it_is_listed_and_runs_by_name(project, within, tmp_path):
+    """`lego plugins` has it as sound, and `--set model.behavior=…` trains, tests and records it."""
+    rows = {row["distribution"]: row for row in json.loads(within("lego", "plugins", "--json", cwd=tmp_path))}
+    row = next(row for name, row in rows.items() if name.replace("_", "-") == "legorec-fading-mean")
+    assert (row["version"], row["broken"]) == ("0.1.0", None)
+    movies = [f"{row},film {row} ({1990 + row}),Drama|Comedy" for row in range(1, 11)]
+    (tmp_path / "movies.csv").write_text("\n".join(["movieId,title,genres", *movies]) + "\n")
+    ratings = [
+        f"{user},{1 + (3 * user + step) % 10},4.5,{1_000_000 + 100 * step + user}"
+        for user in range(1, 31)
+        for step in range(8)
+    ]
+    (tmp_path / "ratings.csv").write_text("\n".join(["userId,movieId,rating,timestamp", *ratings]) + "\n")
+    (tmp_path / "tiny.py").write_text(
+        "from lego import Dot, Experiment, ItemID, Matching, Mean, MovieLens, Recommender, Training\n\n"
+        "experiment = Experiment(\n"
+        '    data=MovieLens("."),\n'
+        "    model=Recommender(content=ItemID(), behavior=Mean(), predictor=Dot(), width=8),\n"
+        "    task=Matching(negatives=2),\n"
+        "    training=Training(epochs=1),\n"
+        ")\n"
+    )
+    change = ("--set", "model.behavior=FadingMean(decay=0.5)")
+    printed = within("lego", "run", "tiny.py", *change, "--json", cwd=tmp_path)
+    run = tmp_path / json.loads(printed.splitlines()[-1])["run"]
+    assert "FadingMean(decay=0.5)" in (run / "experiment.json").read_text()
+    used = json.loads((run / "environment.json").read_text())["operators"]["FadingMean"]
+    assert [used[0].replace("_", "-"), used[1]] == ["legorec-fading-mean", "0.1.0"]
