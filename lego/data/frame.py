@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lego.data.problems import LIMIT, Problems
+from lego.data.progress import count
 from lego.data.table import PARTS
 from lego.errors import Problem, SpecError
 from lego.home import home
@@ -132,6 +133,8 @@ def read_frame(path: str | os.PathLike[str], option: str, problems: Problems) ->
     if frame is not None and frame.table.num_rows == 0:
         problems.add(name, "holds no rows", "put the complete file in its place")
         return None
+    if frame is not None:
+        count(frame.table.num_rows, file.stat().st_size)
     return frame
 
 

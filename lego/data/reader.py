@@ -345,12 +345,17 @@ def _read(path: Path, columns: Sequence[Column], layout: Layout) -> pa.Table:
     mark = layout.delimiter
     if len(mark) > 1:  # Arrow knows delimiters of one character: one that no text has stands in
         file, mark = pa.BufferReader(path.read_bytes().replace(mark.encode(), b"\x1f")), "\x1f"
-    table = pyarrow.csv.read_csv(
+    with pyarrow.csv.open_csv(
         file,
         read_options=_read_options(layout),
         parse_options=_parse_options(mark, layout),
         convert_options=_convert_options(columns),
-    )
+    ) as reader:
+        batches = []
+        for batch in reader:
+            count(batch.num_rows, batch.nbytes)
+            batches.append(batch)
+        table = pa.Table.from_batches(batches, reader.schema)
     _refuse_breaks(table, columns, layout)
     return table
 

@@ -15,13 +15,19 @@ from typing import Annotated, Any
 
 import language_models
 import metrics
+import preparing
 import retrieval
 import typer
 from measure import machine
 from rich.console import Console
 
 ROOT = Path(__file__).resolve().parents[2]
-SUITES: dict[str, Any] = {"language_models": language_models, "metrics": metrics, "retrieval": retrieval}
+SUITES: dict[str, Any] = {
+    "language_models": language_models,
+    "metrics": metrics,
+    "preparing": preparing,
+    "retrieval": retrieval,
+}
 
 
 def main(

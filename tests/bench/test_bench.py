@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -22,7 +23,7 @@ def suite():
     """The modules of this folder, which are scripts."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(HERE))
-        names = ("measure", "news", "language_models", "metrics", "retrieval")
+        names = ("measure", "news", "language_models", "metrics", "mind_format", "preparing", "retrieval")
         yield {name: importlib.import_module(name) for name in names}
         for name in names:
             del sys.modules[name]
@@ -194,3 +195,18 @@ def test_retrieval_ranks_every_impression(suite, tmp_path, monkeypatch):
     step, about = suite["retrieval"].prepare(how="paged", items=60, impressions=4)
     assert about["items"] == 60
     assert step(0) == about["impressions"] == 4
+
+
+def test_a_plain_preparer_says_the_same(suite, tmp_path):
+    """The loop that lego is measured against finds the impressions, clicks and histories of the same file."""
+    suite["mind_format"].write(tmp_path / "raw", 200, 50)
+    assert suite["preparing"].by_lines(tmp_path / "raw" / "train" / "behaviors.tsv", tmp_path, 10**6) == 200
+    plain = {row["impression"]: row for row in pq.read_table(tmp_path / "loop.parquet").to_pylist()}
+    histories = pq.read_table(tmp_path / "users.parquet")["history"].to_pylist()
+    store = prepare(MIND(str(tmp_path / "raw"), dev=0.0), tmp_path / "data")
+    train = store.part("train")
+    for place, number in enumerate(train.impression.tolist()):
+        row = plain[number]
+        labels = train.labels[train.candidates.offsets[place] : train.candidates.offsets[place + 1]]
+        assert (row["labels"], row["time"]) == (labels.tolist(), int(train.time[place]))
+        assert len(histories[row["user"]]) == row["stop"] == train.stop[place] - train.start[place]

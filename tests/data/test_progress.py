@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import pyarrow as pa
 import pytest
 
+from lego.data.frame import read_frame
+from lego.data.problems import Problems
 from lego.data.progress import Reading, count, watched
+from lego.data.reader import Column, read_rows
 
 
 def test_what_is_told_has_speed_and_time_left():
@@ -35,3 +39,17 @@ def test_who_reads_need_not_know_who_listens(tmp_path):
     with pytest.raises(ValueError, match="stop"), watched(print, []):
         raise ValueError("stop")
     count(1)
+
+
+def test_files_that_are_read_in_one_go_are_counted(tmp_path):
+    """Rows and bytes of a file of known columns, and of a table of anybody's."""
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b\n" + "1,2\n" * 50)
+    problems = Problems()
+    with watched(print, [path]) as reading:
+        assert read_rows(path, [Column("a", pa.int64()), Column("b", pa.int64())], problems).num_rows == 50
+        assert (reading.rows, reading.read > 0) == (50, True)
+    with watched(print, [path]) as reading:
+        assert read_frame(path, path.name, problems).table.num_rows == 50
+        assert (reading.rows, reading.read) == (50, reading.bytes)
+    assert not len(problems)

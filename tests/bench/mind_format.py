@@ -1,4 +1,4 @@
-"""Data in the format of MIND, of any size, that a model can learn from: `python benchmarks/mind_format.py OUT --rows 100000`.
+"""Data in the format of MIND, of any size, that a model can learn from.
 
 News have topics, and words of a title are mostly those of its topic; a user has a taste of topics, reads by it, and clicks by it
 and by how popular an item is (Zipf). Histories have a mean of 32 with a long tail, impressions 38 candidates and 1.5 clicks. All
@@ -7,7 +7,6 @@ chance comes from the seed. What is written is made in blocks, so that memory do
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import IO
 
@@ -182,21 +181,3 @@ def write(
         place.mkdir(parents=True, exist_ok=True)
         write_behaviors(place / "behaviors.tsv", world, count, begins, days, rng)
         write_news(place / "news.tsv", world, np.random.default_rng([seed, 1]))
-
-
-def main() -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument(
-        "--rows", type=int, default=100_000, help="impressions of the train part; MIND-large has 2,232,748"
-    )
-    parser.add_argument("--news", type=int)
-    parser.add_argument("--users", type=int)
-    parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
-    write(asked.folder, asked.rows, asked.news, asked.users, seed=asked.seed)
-
-
-if __name__ == "__main__":
-    main()
