@@ -25,7 +25,8 @@ def numbers_of(
     eight = np.ndarray(
         (len(data) - LONGEST + 1,), "<u8", data, 0, (1,)
     )  # at each byte, it and the 7 behind it
-    return eight[begin] << ((LONGEST - length) * 8).astype(np.uint64)
+    shift: NDArray[np.uint64] = ((LONGEST - length) * 8).astype(np.uint64)
+    return np.left_shift(eight[begin], shift)
 
 
 @attrs.frozen(eq=False)
@@ -55,7 +56,7 @@ class ShortIds:
         numbers = np.zeros(len(ids) + 1, np.uint64)
         if len(short):
             numbers[short + 1] = numbers_of(data.to_pybytes() + bytes(LONGEST), ends[short], lengths[short])
-        levels = []
+        levels: list[_Level] = []
         left = (short + 1).astype(np.int32)
         while len(left):
             bits = max(10, len(left).bit_length() + 3)
