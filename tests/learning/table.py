@@ -57,6 +57,13 @@ SHORTER: Mapping[str, Any] = {
 """What takes longest, and what it is spared."""
 
 
+REASONS: Mapping[str, str] = {
+    "tanr": "its convolution over words, which `naml` has as well, learns little from {train:,} impressions; where there is more to "
+    "learn from, as on the movies, both are well above.",
+}
+"""Why a model that reads text may fail, where the number of impressions alone does not say it."""
+
+
 HEAD = """# What is learned
 
 The models of [the zoo](zoo.md) that fit two cores, trained on small real data: {what}, best first, on the test part.
@@ -67,7 +74,8 @@ models and ready-made vectors are MiniLM's, frozen. `naml, views` has a view for
 published loss where that compares the click with what was shown beside it, otherwise with `Matching()`, by Adam with 0.001 and
 batches of 64; the epoch that is best on the dev part is kept. To keep runs near a minute, models around a language model see the
 data 3 times at most, and those that read all tokens of a history see the last 8 items of it, twice. `zoo.dire` and `zoo.once`
-need a language model of seven billion weights and are left out. Differences below the spread say nothing, and the order on
+need a language model of seven billion weights and are left out. `sasrec` and `gsasrec` differ in their loss alone, which is the
+same here. Differences below the spread say nothing, and the order on
 small data is not that on large data.
 
 """
@@ -300,7 +308,8 @@ def reason(result: Result, store: Store) -> str:
     """Why a model does not beat popularity here."""
     if result.case.transductive:
         return f"it knows items by id alone, and {unseen(store):.0%} of the test candidates were never clicked before."
-    return f"{len(store.part('train')):,} impressions are few for what it has to learn."
+    why = REASONS.get(result.case.name, "{train:,} impressions are few for what it has to learn.")
+    return why.format(train=len(store.part("train")))
 
 
 def page(sections: Sequence[str], seeds: int) -> str:
