@@ -58,8 +58,8 @@ SHORTER: Mapping[str, Any] = {
 
 
 REASONS: Mapping[str, str] = {
-    "tanr": "its convolution over words, which `naml` has as well, learns little from {train:,} impressions; where there is more to "
-    "learn from, as on the movies, both are well above.",
+    "tanr": "its convolution over words, which `naml` has as well, learns little from {train:,} impressions; where there is more "
+    "to learn from, as on the movies, both are well above.",
 }
 """Why a model that reads text may fail, where the number of impressions alone does not say it."""
 
