@@ -369,7 +369,7 @@ def test_a_file_of_another_country_is_read(tmp_path):
     from lego.runtime.items import _read_file
 
     path = tmp_path / "new.csv.gz"
-    path.write_bytes(gzip.compress(b"item_id;title\n7;Rain, again\n8;\n"))
+    path.write_bytes(gzip.compress(b"item_id;title\n7;Rain, again\n8;\n", mtime=0))
     assert _read_file(path).to_pylist() == [
         {"item_id": "7", "title": "Rain, again"},
         {"item_id": "8", "title": None},

@@ -110,7 +110,7 @@ def raw(tmp_path):
         for name, content in files.items():
             data = content if isinstance(content, bytes) else content.encode()
             zipped = name.endswith(".gz") and not data.startswith(b"\x1f\x8b")
-            (tmp_path / name).write_bytes(gzip.compress(data) if zipped else data)
+            (tmp_path / name).write_bytes(gzip.compress(data, mtime=0) if zipped else data)
         return str(tmp_path)
 
     return write
@@ -258,7 +258,7 @@ RATINGS = EDITIONS["2023 ratings"]["Toys.csv.gz"].encode()
         (
             "2018",
             "Toys_5.json.gz",
-            gzip.compress(lines(REVIEWS_2018).encode())[:-30],
+            gzip.compress(lines(REVIEWS_2018).encode(), mtime=0)[:-30],
             "Toys_5.json.gz: cannot be read",
         ),
         (
@@ -312,8 +312,8 @@ RATINGS = EDITIONS["2023 ratings"]["Toys.csv.gz"].encode()
         ("2018 ratings", "Toys.csv", "B1,U1,5\n", "Toys.csv line 1: 4 columns are expected, 3 found"),
         ("2018 ratings", "Toys.csv", "U1,B1,five,3\n", "Toys.csv line 1, column value"),
         ("2023 ratings", "Toys.csv.gz", "B1,U1,5,1\n", "Toys.csv.gz line 1: the column user_id is missing"),
-        ("2023 ratings", "Toys.csv.gz", gzip.compress(RATINGS)[:-30], "Toys.csv.gz: cannot be read"),
-        ("2023 ratings", "Toys.csv.gz", gzip.compress(RATINGS)[:20], "Toys.csv.gz: cannot be read"),
+        ("2023 ratings", "Toys.csv.gz", gzip.compress(RATINGS, mtime=0)[:-30], "Toys.csv.gz: cannot be read"),
+        ("2023 ratings", "Toys.csv.gz", gzip.compress(RATINGS, mtime=0)[:20], "Toys.csv.gz: cannot be read"),
         (
             "2023",
             "Toys.jsonl.gz",

@@ -122,7 +122,7 @@ def raw(tmp_path):
         for name, content in files.items():
             data = content if isinstance(content, bytes) else content.encode()
             zipped = name.endswith(".gz") and not data.startswith(b"\x1f\x8b")
-            (tmp_path / name).write_bytes(gzip.compress(data) if zipped else data)
+            (tmp_path / name).write_bytes(gzip.compress(data, mtime=0) if zipped else data)
         return str(tmp_path)
 
     return write
@@ -304,7 +304,7 @@ BOOKS_FILE, LOGGED = "goodreads_books_poetry.json.gz", "goodreads_interactions_p
         (
             GENRE,
             BOOKS_FILE,
-            gzip.compress(lines(BOOKS).encode())[:-9],
+            gzip.compress(lines(BOOKS).encode(), mtime=0)[:-9],
             "poetry.json.gz: cannot be read",
         ),
         (

@@ -38,7 +38,7 @@ def raw(tmp_path):
 
     def write(content, name="HotelRec.txt"):
         data = content if isinstance(content, bytes) else content.encode()
-        (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+        (tmp_path / name).write_bytes(gzip.compress(data, mtime=0) if name.endswith(".gz") else data)
         return str(tmp_path)
 
     return write

@@ -84,7 +84,7 @@ def raw(tmp_path):
         for name, content in files.items():
             data = content if isinstance(content, bytes) else content.encode()
             zipped = name.endswith(".gz") and not data.startswith(b"\x1f\x8b")
-            (tmp_path / name).write_bytes(gzip.compress(data) if zipped else data)
+            (tmp_path / name).write_bytes(gzip.compress(data, mtime=0) if zipped else data)
         return str(tmp_path)
 
     return write
@@ -264,7 +264,7 @@ def test_options_and_files_that_do_not_fit(raw, tmp_path):
         (
             UCSD,
             "steam_reviews.json.gz",
-            gzip.compress(literals(REVIEWS).encode())[:-20],
+            gzip.compress(literals(REVIEWS).encode(), mtime=0)[:-20],
             "steam_reviews.json.gz: cannot be read",
         ),
         (
