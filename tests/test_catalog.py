@@ -233,7 +233,11 @@ def test_the_switch_leaves_out_plugins_and_never_built_ins(distribution, monkeyp
     distribution("umbrella", "[lego.task]\nRain = rain:Rain\n")
     there = {each.distribution for each in catalog.entries() if each.name in ("Decay", "Rain")}
     assert there == left
-    assert {each.distribution for each in catalog.switched_off()} == {"acme_recs", "umbrella"} - left
+    off = {each.distribution for each in catalog.switched_off()} & {
+        "acme_recs",
+        "umbrella",
+    }  # others may be installed
+    assert off == {"acme_recs", "umbrella"} - left
     assert "GRU" in catalog.names("behavior")
 
 

@@ -46,7 +46,7 @@ def _problems_of(experiment: Experiment) -> list[Problem]:
     from lego.compiler.check import check as problems_of
     from lego.runtime.evaluation import misread
 
-    return [*problems_of(experiment), *misread(experiment)]
+    return problems_of(experiment) or misread(experiment)
 
 
 def _record(problem: Problem) -> dict[str, str]:

@@ -237,7 +237,7 @@ class LanguageModel(nn.Module):
         if self.model is None or self.first == self.count:
             return
         inner: Any
-        for inner in list(_bare(_layers(self.model, self.family)))[self.first or 0 :]:
+        for inner in _bare(list(_layers(self.model, self.family))[self.first or 0 :]):
             if not hasattr(inner, "run_once"):
                 inner.run_once = inner.forward
                 inner.forward = functools.partial(_run_again, inner)

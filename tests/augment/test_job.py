@@ -234,7 +234,8 @@ def test_an_interrupt_ends_a_job_in_order(server, titles, tmp_path):
     _, told = job.communicate(timeout=60)
     assert job.returncode == 1
     assert "interrupted" in told
-    assert len(kept(titles)) == sum(server.billed.values())
+    # What is under way is kept; a request that the signal cuts before its answer comes may be billed and lost.
+    assert 0 <= sum(server.billed.values()) - len(kept(titles)) <= 1
 
 
 def test_two_jobs_of_one_model_do_not_run_at_once(server, titles):

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lego import MovieLens
-from lego.data.table import CATEGORY, Tables, ragged
+from lego.data.table import CATEGORY, Tables, ragged, signal
+from lego.ragged import Ragged
 from lego.spec import Source, operator
 
 
@@ -46,6 +47,11 @@ class Movies(Source):
         lengths = ragged(made.users["history"]).lengths
         group = np.where(lengths > np.median(lengths), "often", "seldom")
         users = made.users.append_column("group", pa.array(group).dictionary_encode().cast(CATEGORY))
+        for name in ("read_time", "scroll"):
+            history = ragged(users["history"])
+            users = users.append_column(
+                name, signal(Ragged(np.arange(len(history.values), dtype=np.float32) % 7, history.offsets))
+            )
         return Tables(
             items=items, users=users, impressions=made.impressions, dropped=made.dropped, rules=made.rules
         )

@@ -17,8 +17,8 @@ from lego import catalog
 from lego.errors import LegoError
 from tests.data.source.raw_files import FACTORIES
 
-NOT_RAW = {"Prepared"}
-"""Sources whose files this library writes."""
+NOT_RAW = {"Prepared", "Augment"}
+"""Sources whose files this library writes, or that stand on another source."""
 SOURCES = (
     sorted(set(catalog.names("source")) - NOT_RAW)
     if hasattr(catalog, "names")
