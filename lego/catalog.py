@@ -14,7 +14,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterable
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -95,9 +95,14 @@ _Groups = Iterable[tuple[str, list[tuple[str, str]]]]
 """Section of an entry_points.txt, and its lines as name and target."""
 
 
-@lru_cache(maxsize=1)
 def _scan() -> _Found:
-    """All entries of our groups, and the distributions whose metadata cannot be read. One pass a process."""
+    """What one pass over the metadata gave, seen through the switch as it stands now."""
+    return _scan_once(os.environ.get("LEGO_PLUGINS", "").strip())
+
+
+@cache
+def _scan_once(switch: str) -> _Found:
+    """All entries of our groups, and the distributions whose metadata cannot be read. One pass a process for each switch."""
     found: dict[tuple[str, str, str], Entry] = {}
     broken: list[Broken] = []
     try:
@@ -121,7 +126,7 @@ def _scan() -> _Found:
                     target=target.strip(),
                 )
                 found.setdefault((slot, name, normal(distribution)), entry)
-    allowed = _allowed(found.values())
+    allowed = _allowed(found.values(), switch)
     off = (entry for entry in found.values() if entry not in allowed)
     return _Found(tuple(sorted(allowed)), tuple(sorted(off)), tuple(broken))
 
@@ -169,9 +174,8 @@ def _scan_with_the_standard_library() -> tuple[list[tuple[_Groups, str, str]], l
     return files, broken
 
 
-def _allowed(entries: Iterable[Entry]) -> list[Entry]:
+def _allowed(entries: Iterable[Entry], switch: str) -> list[Entry]:
     """`LEGO_PLUGINS=off` leaves the built-ins; `LEGO_PLUGINS=name,name` leaves those distributions beside them."""
-    switch = os.environ.get("LEGO_PLUGINS", "").strip()
     if not switch:
         return list(entries)
     allowed = (
@@ -184,7 +188,7 @@ def _allowed(entries: Iterable[Entry]) -> list[Entry]:
 
 def forget() -> None:
     """Scan again at the next question: after something was installed in this process."""
-    _scan.cache_clear()
+    _scan_once.cache_clear()
     _load.cache_clear()
 
 

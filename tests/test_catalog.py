@@ -120,6 +120,17 @@ def test_a_plugin_is_listed_with_its_version(distribution):
     assert catalog.load("behavior", "Decay")(size=4).size == 4
 
 
+def test_the_switch_counts_whenever_it_is_turned(distribution, monkeypatch):
+    """What `LEGO_PLUGINS` leaves out is left out from then on, and is back when it is gone, though the scan is kept."""
+    distribution("acme_recs", "[lego.behavior]\nDecay = acme_decay:Decay\n")
+    assert "Decay" in catalog.names("behavior")
+    monkeypatch.setenv("LEGO_PLUGINS", "off")
+    assert "Decay" not in catalog.names("behavior")
+    assert "Decay" in {each.name for each in catalog.switched_off()}
+    monkeypatch.delenv("LEGO_PLUGINS")
+    assert "Decay" in catalog.names("behavior")
+
+
 def test_groups_that_are_not_ours_are_left_alone(distribution):
     """Another program's groups, and groups of ours that do not exist, list nothing."""
     distribution(
