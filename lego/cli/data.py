@@ -251,7 +251,7 @@ def _named_source(
     changes: list[str],
 ) -> tuple[str, str, list[str]]:
     """SOURCE, RAW and options as they are, or what --items, --log and --users say of tables of one's own."""
-    from lego.data.guess import log_option
+    from lego.data.raw.guess import log_option
     from lego.errors import DataError, Problem
 
     wrong = None

@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from filelock import FileLock
 
-from lego.data.frame import read_frame
-from lego.data.guess import kind_by_values, roles
 from lego.data.problems import Problems
+from lego.data.raw.frame import read_frame
+from lego.data.raw.guess import kind_by_values, roles
+from lego.data.raw.values import attribute_of, ids_of, unique_ids
 from lego.data.store import (
     MANIFEST,
     Store,
@@ -29,7 +30,6 @@ from lego.data.store import (
     write_durably,
 )
 from lego.data.table import USERS, kind_of
-from lego.data.values import attribute_of, ids_of, unique_ids
 from lego.errors import DataError, Problem
 from lego.home import written
 

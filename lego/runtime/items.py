@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lego.data.frame import read_frame
-from lego.data.guess import NAMES, plain
 from lego.data.problems import Problems
+from lego.data.raw.frame import read_frame
+from lego.data.raw.guess import NAMES, plain
 from lego.data.store import Store
 from lego.data.table import KINDS, flat
 from lego.errors import DataError, Problem, did_you_mean

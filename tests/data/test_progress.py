@@ -3,10 +3,10 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from lego.data.frame import read_frame
 from lego.data.problems import Problems
 from lego.data.progress import Reading, count, watched
-from lego.data.reader import Column, read_rows
+from lego.data.raw.frame import read_frame
+from lego.data.raw.reader import Column, read_rows
 
 
 def test_what_is_told_has_speed_and_time_left():

@@ -19,10 +19,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lego.data.events import gather
-from lego.data.interactions import Interactions, Raw
-from lego.data.json_lines import Field, read_json_lines
+from lego.data.impressions.events import gather
+from lego.data.impressions.interactions import Interactions, Raw
 from lego.data.problems import Problems
+from lego.data.raw.json_lines import Field, read_json_lines
 from lego.data.table import CATEGORY, LIST, NUMBER, TEXT, flat
 from lego.errors import DataError, Problem, SpecError
 from lego.ragged import Ragged

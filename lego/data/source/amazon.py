@@ -13,10 +13,10 @@ from typing import ClassVar, Literal
 import attrs
 import pyarrow as pa
 
-from lego.data.clean import are_steps, in_words
-from lego.data.events import gather
-from lego.data.interactions import Ratings, Raw
+from lego.data.impressions.events import gather
+from lego.data.impressions.interactions import Ratings, Raw
 from lego.data.problems import Problems
+from lego.data.raw.clean import are_steps, in_words
 from lego.data.source.amazon_files import URL, Edition, find
 from lego.spec import operator
 
@@ -31,7 +31,7 @@ class Amazon(Ratings):
     - A rating above 3 is a click, one below 3 a dislike, and 3 is neither, as RecBench and most of the literature have it.
     - Of a product that stands in the metadata twice the first counts. One whose title is a script of the page is left out.
     - The official metadata lack products that were reviewed: their reviews are left out (`missing="drop"`). All is counted.
-    - Text is cleaned by the steps `clean` of `lego.data.clean`. A price that is not one amount is missing.
+    - Text is cleaned by the steps `clean` of `lego.data.raw.clean`. A price that is not one amount is missing.
 
     The items are all products of the metadata, in their order; those of 2023 are parent products. `brand` is the store there.
     The edition of 2014 has neither features nor departments.

@@ -20,12 +20,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lego.data.clean import clean, joined
-from lego.data.json_lines import Field, complain_of_values, opened, read_json_lines
-from lego.data.official import first_of, missing
-from lego.data.once_each import first_rows
 from lego.data.problems import Problems
-from lego.data.reader import CSV, Column, Complaint, Layout, examine, read_pieces
+from lego.data.raw.clean import clean, joined
+from lego.data.raw.json_lines import Field, complain_of_values, opened, read_json_lines
+from lego.data.raw.official import first_of, missing
+from lego.data.raw.once_each import first_rows
+from lego.data.raw.reader import CSV, Column, Complaint, Layout, examine, read_pieces
 from lego.data.table import CATEGORY, LIST, NUMBER, TEXT, flat
 from lego.errors import DataError, Problem, did_you_mean
 from lego.ragged import offsets_of

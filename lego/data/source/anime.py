@@ -14,14 +14,14 @@ import attrs
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lego.data.clean import are_steps, clean, in_words
-from lego.data.columns import as_category, as_list, as_number, as_text, one
-from lego.data.events import gather
-from lego.data.interactions import Raw
-from lego.data.official import official_files
+from lego.data.impressions.events import gather
+from lego.data.impressions.interactions import Raw
+from lego.data.impressions.unrated import PartlyRated
 from lego.data.problems import Problems
-from lego.data.reader import CSV, Column, Layout, read_pieces, read_unique, values_of
-from lego.data.unrated import PartlyRated
+from lego.data.raw.clean import are_steps, clean, in_words
+from lego.data.raw.columns import as_category, as_list, as_number, as_text, one
+from lego.data.raw.official import official_files
+from lego.data.raw.reader import CSV, Column, Layout, read_pieces, read_unique, values_of
 from lego.errors import DataError, Problem
 from lego.spec import operator
 

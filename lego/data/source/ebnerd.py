@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lego.data.interactions import is_text, path_text
-from lego.data.log import (
+from lego.data.impressions.interactions import is_text, path_text
+from lego.data.impressions.log import (
     Catalog,
     Log,
     drop_missing,
@@ -27,7 +27,9 @@ from lego.data.log import (
     one_class,
     part_of_log,
 )
-from lego.data.parquet_file import (
+from lego.data.impressions.parts import cut, in_words
+from lego.data.problems import Problems
+from lego.data.raw.parquet_file import (
     Wanted,
     batches,
     complain,
@@ -37,9 +39,7 @@ from lego.data.parquet_file import (
     owners_of,
     seconds,
 )
-from lego.data.parts import cut, in_words
-from lego.data.problems import Problems
-from lego.data.raw_file import RawFile, named
+from lego.data.raw.raw_file import RawFile, named
 from lego.data.table import CATEGORY, LIST, NUMBER, PARTS, TEXT, Tables, flat, lists, signal
 from lego.errors import DataError, Problem, SpecError
 from lego.ragged import Ragged, flat_positions

@@ -15,10 +15,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lego.data.clean import are_steps, in_words
-from lego.data.events import Events, gather
-from lego.data.interactions import Ratings, Raw
+from lego.data.impressions.events import Events, gather
+from lego.data.impressions.interactions import Ratings, Raw
 from lego.data.problems import Problems
+from lego.data.raw.clean import are_steps, in_words
 from lego.data.source.goodreads_files import URL, Books, Once, find
 from lego.errors import DataError, Problem, SpecError
 from lego.spec import Choice, operator

@@ -21,14 +21,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lego.data.clean import clean
-from lego.data.json_lines import LINE, Field, complain_of_values, read_json_lines
-from lego.data.official import first_of, missing
-from lego.data.once_each import complain_of_repeats
 from lego.data.problems import LIMIT, Problems
-from lego.data.reader import CSV, Column, Layout, read_pieces, read_rows
+from lego.data.raw.clean import clean
+from lego.data.raw.json_lines import LINE, Field, complain_of_values, read_json_lines
+from lego.data.raw.official import first_of, missing
+from lego.data.raw.once_each import complain_of_repeats
+from lego.data.raw.reader import CSV, Column, Layout, read_pieces, read_rows
+from lego.data.raw.times import ENGLISH, read_times
 from lego.data.table import CATEGORY, LIST, NUMBER, flat
-from lego.data.times import ENGLISH, read_times
 from lego.errors import DataError, Problem, did_you_mean
 from lego.ragged import offsets_of
 

@@ -11,12 +11,12 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from lego.data.columns import as_category, as_number, as_text, one, seconds
-from lego.data.events import gather
-from lego.data.interactions import Interactions, Raw
-from lego.data.official import official_files
+from lego.data.impressions.events import gather
+from lego.data.impressions.interactions import Interactions, Raw
 from lego.data.problems import Problems
-from lego.data.reader import DAY, Column, read_pieces, read_unique
+from lego.data.raw.columns import as_category, as_number, as_text, one, seconds
+from lego.data.raw.official import official_files
+from lego.data.raw.reader import DAY, Column, read_pieces, read_unique
 from lego.spec import operator
 
 _TEXTS = ("prod_name", "detail_desc")

@@ -10,13 +10,13 @@ import attrs
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lego.data.clean import are_steps, clean, in_words
-from lego.data.events import gather
-from lego.data.interactions import Ratings, Raw
-from lego.data.json_lines import Field, read_json_lines
-from lego.data.official import first_of, missing
+from lego.data.impressions.events import gather
+from lego.data.impressions.interactions import Ratings, Raw
 from lego.data.problems import Problems
-from lego.data.times import ISO, read_times
+from lego.data.raw.clean import are_steps, clean, in_words
+from lego.data.raw.json_lines import Field, read_json_lines
+from lego.data.raw.official import first_of, missing
+from lego.data.raw.times import ISO, read_times
 from lego.spec import operator
 
 _FILE = "HotelRec.txt"
@@ -40,7 +40,7 @@ class HotelRec(Ratings):
       that have reviews, in the order of their urls.
     - Times are days: reviews of one user and day are in the order of the file. A review without an author is left out and
       counted.
-    - Text is cleaned by the steps `clean` of `lego.data.clean`.
+    - Text is cleaned by the steps `clean` of `lego.data.raw.clean`.
     """
 
     event: ClassVar[str] = "reviews"

@@ -20,13 +20,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lego.data.columns import as_category, as_number, as_text, one, seconds
-from lego.data.events import Events, gather, shuffled
-from lego.data.interactions import Interactions, Raw
-from lego.data.official import official_files
+from lego.data.impressions.events import Events, gather, shuffled
+from lego.data.impressions.interactions import Interactions, Raw
+from lego.data.impressions.recent import most_recent
 from lego.data.problems import Problems
-from lego.data.reader import MOMENT, Column, Layout, encoding_of, read_pieces, read_rows, read_unique
-from lego.data.recent import most_recent
+from lego.data.raw.columns import as_category, as_number, as_text, one, seconds
+from lego.data.raw.official import official_files
+from lego.data.raw.reader import MOMENT, Column, Layout, encoding_of, read_pieces, read_rows, read_unique
 from lego.data.table import LIST, flat
 from lego.errors import DataError, Problem
 from lego.ragged import offsets_of

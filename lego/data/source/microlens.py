@@ -13,13 +13,13 @@ from typing import ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lego.data.columns import as_text, one
-from lego.data.events import Events, gather
-from lego.data.interactions import Interactions, Raw
-from lego.data.official import missing_files
+from lego.data.impressions.events import Events, gather
+from lego.data.impressions.interactions import Interactions, Raw
 from lego.data.problems import Problems
-from lego.data.reader import Column, Layout, read_pieces, read_unique
-from lego.data.split_lines import split_lines
+from lego.data.raw.columns import as_text, one
+from lego.data.raw.official import missing_files
+from lego.data.raw.reader import Column, Layout, read_pieces, read_unique
+from lego.data.raw.split_lines import split_lines
 from lego.errors import DataError, Problem
 from lego.spec import operator
 

@@ -18,14 +18,22 @@ import pyarrow.compute as pc
 import pyarrow.csv
 from numpy.typing import NDArray
 
-from lego.data.log import Catalog, Log, drop_missing, join_logs, one_class, part_of_log, share_histories
+from lego.data.impressions.log import (
+    Catalog,
+    Log,
+    drop_missing,
+    join_logs,
+    one_class,
+    part_of_log,
+    share_histories,
+)
 from lego.data.problems import LIMIT, Problems
 from lego.data.progress import count
-from lego.data.raw_file import BROKEN, RawFile, broken
-from lego.data.raw_file import named as named_in_zip
+from lego.data.raw.raw_file import BROKEN, RawFile, broken
+from lego.data.raw.raw_file import named as named_in_zip
+from lego.data.raw.times import AMERICAN, seconds_of
 from lego.data.source.mind_lines import read_lines
 from lego.data.table import CATEGORY, PARTS, Tables, flat
-from lego.data.times import AMERICAN, seconds_of
 from lego.errors import DataError, Problem, SpecError
 from lego.ragged import Ragged
 from lego.spec import PATH, Source, between, field_names, ge, operator

@@ -17,12 +17,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lego.data.growing import Growing
-from lego.data.log import Catalog, Log
+from lego.data.impressions.log import Catalog, Log
 from lego.data.progress import count
-from lego.data.raw_file import RawFile
-from lego.data.short_ids import LONGEST, ShortIds, numbers_of, texts_at
-from lego.data.times import seconds_from
+from lego.data.raw.growing import Growing
+from lego.data.raw.raw_file import RawFile
+from lego.data.raw.short_ids import LONGEST, ShortIds, numbers_of, texts_at
+from lego.data.raw.times import seconds_from
 from lego.ragged import Ragged
 
 _PIECE = 1 << 21

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lego.data.events import gather
-from lego.data.interactions import Ratings, Raw
+from lego.data.impressions.events import gather
+from lego.data.impressions.interactions import Ratings, Raw
 from lego.data.problems import Problems
 from lego.data.source.movielens_files import URL, find
 from lego.data.table import flat

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lego.data.problems import Problems
-from lego.data.reader import CSV, Column, Complaint, Layout, examine, read_unique
+from lego.data.raw.reader import CSV, Column, Complaint, Layout, examine, read_unique
 from lego.data.table import CATEGORY, NUMBER, flat
 from lego.errors import DataError, Problem
 

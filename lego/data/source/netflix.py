@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from lego.data.columns import as_number, as_text, one, seconds
-from lego.data.events import gather
-from lego.data.interactions import Ratings, Raw
-from lego.data.official import missing_files
+from lego.data.impressions.events import gather
+from lego.data.impressions.interactions import Ratings, Raw
 from lego.data.problems import LIMIT, Problems
-from lego.data.split_lines import split_lines
+from lego.data.raw.columns import as_number, as_text, one, seconds
+from lego.data.raw.official import missing_files
+from lego.data.raw.split_lines import split_lines
 from lego.data.table import flat
 from lego.errors import DataError
 from lego.spec import operator

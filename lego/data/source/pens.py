@@ -15,13 +15,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lego.data.interactions import is_text, path_text
-from lego.data.log import Catalog, Log, drop_missing, join_logs, one_class, part_of_log, share_histories
+from lego.data.impressions.interactions import is_text, path_text
+from lego.data.impressions.log import (
+    Catalog,
+    Log,
+    drop_missing,
+    join_logs,
+    one_class,
+    part_of_log,
+    share_histories,
+)
 from lego.data.problems import LIMIT, Problems
-from lego.data.raw_file import RawFile, named
-from lego.data.tab_file import TabFile, ensure
+from lego.data.raw.raw_file import RawFile, named
+from lego.data.raw.tab_file import TabFile, ensure
+from lego.data.raw.times import AMERICAN, seconds_of
 from lego.data.table import CATEGORY, PARTS, Tables, flat, lists, ragged, signal
-from lego.data.times import AMERICAN, seconds_of
 from lego.errors import DataError, Problem
 from lego.ragged import Ragged, flat_positions
 from lego.spec import PATH, Source, between, field_names, ge, operator

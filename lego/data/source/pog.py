@@ -13,13 +13,13 @@ import attrs
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lego.data.columns import as_category, as_text, one
-from lego.data.events import gather
-from lego.data.interactions import Interactions, Raw, path_text
-from lego.data.official import official_files
+from lego.data.impressions.events import gather
+from lego.data.impressions.interactions import Interactions, Raw, path_text
 from lego.data.problems import Problems
-from lego.data.reader import Column, Layout, read_pieces, values_of
-from lego.data.split_lines import split_lines
+from lego.data.raw.columns import as_category, as_text, one
+from lego.data.raw.official import official_files
+from lego.data.raw.reader import Column, Layout, read_pieces, values_of
+from lego.data.raw.split_lines import split_lines
 from lego.errors import DataError, Problem
 from lego.spec import PATH, operator
 

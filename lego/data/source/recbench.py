@@ -16,15 +16,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from lego.data.frame import Frame, read_frame
-from lego.data.guess import budgets, kind_by_values, plain
-from lego.data.interactions import is_text, path_text
-from lego.data.log import Catalog, Log, drop_missing, join_logs, no_rows, one_class, part_of_log
-from lego.data.parquet_file import kept
-from lego.data.parts import cut, in_words
+from lego.data.impressions.interactions import is_text, path_text
+from lego.data.impressions.log import Catalog, Log, drop_missing, join_logs, no_rows, one_class, part_of_log
+from lego.data.impressions.parts import cut, in_words
 from lego.data.problems import Problems
+from lego.data.raw.frame import Frame, read_frame
+from lego.data.raw.guess import budgets, kind_by_values, plain
+from lego.data.raw.parquet_file import kept
+from lego.data.raw.values import attribute_of, clicks_of, id_lists, ids_of, unique_ids
 from lego.data.table import PARTS, Tables, flat, lists
-from lego.data.values import attribute_of, clicks_of, id_lists, ids_of, unique_ids
 from lego.errors import DataError, Problem, SpecError, did_you_mean
 from lego.ragged import Ragged
 from lego.spec import PATH, Choice, FrozenMap, Source, between, field_names, ge, operator

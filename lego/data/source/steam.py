@@ -16,10 +16,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lego.data.clean import are_steps, in_words
-from lego.data.events import Events, gather
-from lego.data.interactions import Interactions, Raw
+from lego.data.impressions.events import Events, gather
+from lego.data.impressions.interactions import Interactions, Raw
 from lego.data.problems import Problems
+from lego.data.raw.clean import are_steps, in_words
 from lego.data.source.steam_files import URL, Version, find
 from lego.errors import DataError, Problem, SpecError
 from lego.spec import Choice, ge, operator
@@ -42,7 +42,7 @@ class Steam(Interactions):
       `hours`, and what was not is only known to the user. RecBench's version says nothing of hours.
     - Games without an id, games whose id stands there already, and reviews without a user or a day are left out and counted. So
       are rows of games that the games lack (`missing="drop"`).
-    - Text is cleaned by the steps `clean` of `lego.data.clean`; `"latin1"` repairs the titles of RecBench's version.
+    - Text is cleaned by the steps `clean` of `lego.data.raw.clean`; `"latin1"` repairs the titles of RecBench's version.
     """
 
     event: ClassVar[str] = "rows"

@@ -19,15 +19,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lego.data.clean import clean
-from lego.data.columns import one
-from lego.data.json_lines import Field, complain_of_values, read_json_lines, whole_lines
-from lego.data.official import first_of, missing
-from lego.data.once_each import first_rows
 from lego.data.problems import Problems
-from lego.data.reader import Column, Layout, read_rows
+from lego.data.raw.clean import clean
+from lego.data.raw.columns import one
+from lego.data.raw.json_lines import Field, complain_of_values, read_json_lines, whole_lines
+from lego.data.raw.official import first_of, missing
+from lego.data.raw.once_each import first_rows
+from lego.data.raw.reader import Column, Layout, read_rows
+from lego.data.raw.times import ISO, read_times
 from lego.data.table import CATEGORY, TEXT, flat
-from lego.data.times import ISO, read_times
 from lego.errors import DataError, Problem
 
 URL = "https://cseweb.ucsd.edu/~jmcauley/datasets.html#steam_data"

@@ -11,12 +11,12 @@ import attrs
 import pyarrow as pa
 
 from lego.data import table
-from lego.data.frame import kept, read_frame
-from lego.data.guess import NAMES, budgets
+from lego.data.own.maker import TableMaker
+from lego.data.own.reader import BESIDE, TableReader, attributes_in, item_roles
 from lego.data.problems import Problems
+from lego.data.raw.frame import kept, read_frame
+from lego.data.raw.guess import NAMES, budgets
 from lego.data.table import KINDS, PARTS
-from lego.data.table_maker import TableMaker
-from lego.data.table_reader import BESIDE, TableReader, attributes_in, item_roles
 from lego.errors import SpecError, did_you_mean
 from lego.spec import PATH, Choice, FrozenMap, Source, between, field_names, ge, operator
 

@@ -15,11 +15,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lego.data.interactions import is_text, path_text
+from lego.data.impressions.interactions import is_text, path_text
 from lego.data.problems import LIMIT, Problems
-from lego.data.raw_file import RawFile, named
+from lego.data.raw.raw_file import RawFile, named
+from lego.data.raw.tab_file import TabFile, ensure
 from lego.data.source.mind import MIND
-from lego.data.tab_file import TabFile, ensure
 from lego.data.table import Tables, flat
 from lego.errors import DataError, Problem
 from lego.spec import PATH, Source, between, field_names, ge, one_of, operator

@@ -12,16 +12,16 @@ import attrs
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lego.data.clean import are_steps, clean, in_words
-from lego.data.columns import one
-from lego.data.events import gather
-from lego.data.interactions import Ratings, Raw
-from lego.data.json_lines import LINE, Field, File, complain_of_values, read_json_lines
-from lego.data.official import missing
-from lego.data.once_each import complain_of_repeats
+from lego.data.impressions.events import gather
+from lego.data.impressions.interactions import Ratings, Raw
 from lego.data.problems import Problems
+from lego.data.raw.clean import are_steps, clean, in_words
+from lego.data.raw.columns import one
+from lego.data.raw.json_lines import LINE, Field, File, complain_of_values, read_json_lines
+from lego.data.raw.official import missing
+from lego.data.raw.once_each import complain_of_repeats
+from lego.data.raw.times import ISO, read_times
 from lego.data.table import CATEGORY, TEXT
-from lego.data.times import ISO, read_times
 from lego.errors import DataError, Problem
 from lego.spec import operator
 
@@ -69,8 +69,8 @@ class Yelp(Ratings):
     - Stars above 3 are a click, stars below 3 a dislike, and 3 is neither, as RecBench and most of the literature have it.
     - The JSON files are read from the folder, or in place from yelp_dataset.tar in it.
     - A review of a business that the file of businesses lacks is left out and counted (`missing="drop"`).
-    - Text is cleaned by the steps `clean` of `lego.data.clean`. The mean of the stars and the count of reviews are no attributes:
-      they hold what is to be predicted.
+    - Text is cleaned by the steps `clean` of `lego.data.raw.clean`. The mean of the stars and the count of reviews are no
+      attributes: they hold what is to be predicted.
 
     The items are all businesses, in their order; what they offer is a list of categories.
     """

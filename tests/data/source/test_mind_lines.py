@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lego.data.log import Catalog
+from lego.data.impressions.log import Catalog
 from lego.data.problems import Problems
-from lego.data.raw_file import RawFile
+from lego.data.raw.raw_file import RawFile
 from lego.data.source import mind, mind_lines
 
 KNOWN = [f"N{row}" for row in range(1, 400)]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lego.data.problems import LIMIT, Problems
 from lego.data.progress import count
-from lego.data.raw_file import BROKEN, RawFile, broken
+from lego.data.raw.raw_file import BROKEN, RawFile, broken
 from lego.data.table import flat
 from lego.ragged import Ragged
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lego.data import events as module
-from lego.data.events import gather
+from lego.data.impressions import events as module
+from lego.data.impressions.events import gather
 
 TEXTS = st.sampled_from(["b", "a", "A", "é", "Z", "10", "9", ""])
 NUMBERS = st.sampled_from([10, 9, -3, 0, 2**40])

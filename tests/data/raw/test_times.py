@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lego.data.problems import Problems
-from lego.data.times import ENGLISH, ISO, read_times, seconds_of
+from lego.data.raw.times import ENGLISH, ISO, read_times, seconds_of
 
 FORM = "%a %b %d %H:%M:%S %z %Y"
 

@@ -11,9 +11,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lego.data import table
-from lego.data.candidates import draw_unseen, impressions_of_clicks
-from lego.data.known_users import KnownUsers
-from lego.data.log import (
+from lego.data.impressions.candidates import draw_unseen, impressions_of_clicks
+from lego.data.impressions.log import (
     Clicks,
     behind,
     clicks_before,
@@ -26,14 +25,15 @@ from lego.data.log import (
     signals_of_shared,
     sorted_sets,
 )
-from lego.data.parts import behind_later_parts, cut, in_words
+from lego.data.impressions.parts import behind_later_parts, cut, in_words
+from lego.data.own.known_users import KnownUsers
 from lego.data.table import PARTS, lists
 from lego.errors import DataError, Problem
 from lego.ragged import Ragged
 
 if TYPE_CHECKING:
+    from lego.data.own.reader import ReadTables
     from lego.data.source.tables import Tables
-    from lego.data.table_reader import ReadTables
 
 
 @attrs.define(eq=False)

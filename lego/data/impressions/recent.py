@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lego.data.columns import one
+from lego.data.raw.columns import one
 from lego.data.table import flat
 
 _ROWS = 4_000_000

@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from lego.data.json_lines import opened
 from lego.data.problems import Problems
 from lego.data.progress import count
+from lego.data.raw.json_lines import opened
 from lego.errors import Problem, did_you_mean
 
 _WHOLE = re.compile(r"\s*-?\d+\s*")

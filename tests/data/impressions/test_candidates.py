@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lego.data import candidates
-from lego.data.candidates import draw_listed, draw_unseen, show_among, split_by_share
+from lego.data.impressions import candidates
+from lego.data.impressions.candidates import draw_listed, draw_unseen, show_among, split_by_share
 from lego.ragged import Ragged
 
 

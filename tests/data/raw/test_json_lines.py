@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lego.data.json_lines import Field, read_json_lines
 from lego.data.problems import Problems
+from lego.data.raw.json_lines import Field, read_json_lines
 
 FIELDS = (
     Field("user", required=True),

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lego.data import recent
-from lego.data.recent import most_recent
+from lego.data.impressions import recent
+from lego.data.impressions.recent import most_recent
 
 
 @pytest.mark.parametrize("newest_first", [False, True])

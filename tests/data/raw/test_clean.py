@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lego.data.clean import STEPS, are_steps, clean, in_words
+from lego.data.raw.clean import STEPS, are_steps, clean, in_words
 from lego.data.table import CATEGORY
 from lego.errors import SpecError
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lego.data.problems import LIMIT, Problems
-from lego.data.reader import Column, Layout, read_pieces
+from lego.data.raw.reader import Column, Layout, read_pieces
 
 
 def split_lines(

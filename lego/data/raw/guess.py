@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lego.data.frame import Frame, read_frame
 from lego.data.problems import Problems
+from lego.data.raw.frame import Frame, read_frame
 from lego.data.table import CATEGORY, flat
 from lego.errors import did_you_mean
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from lego.data import reader
 from lego.data.problems import LIMIT, Problems
-from lego.data.reader import DAY, MOMENT, Column, Layout, read_pieces, read_rows
+from lego.data.raw import reader
+from lego.data.raw.reader import DAY, MOMENT, Column, Layout, read_pieces, read_rows
 
 COLUMNS = (Column("id", pa.int64(), low=0), Column("name"), Column("score", pa.float64(), low=0.5, high=5.0))
 

@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lego.data.events import Events
-from lego.data.interactions import Ratings
+from lego.data.impressions.events import Events
+from lego.data.impressions.interactions import Ratings
 from lego.spec import operator
 
 

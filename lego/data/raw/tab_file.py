@@ -8,10 +8,10 @@ import attrs
 import pyarrow as pa
 import pyarrow.csv
 
-from lego.data.guess import plain
 from lego.data.problems import Problems
 from lego.data.progress import count
-from lego.data.raw_file import BROKEN, RawFile, broken
+from lego.data.raw.guess import plain
+from lego.data.raw.raw_file import BROKEN, RawFile, broken
 from lego.errors import Problem
 
 _BLOCK = 1 << 24

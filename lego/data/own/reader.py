@@ -11,18 +11,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lego.data.frame import Frame, read_frame
-from lego.data.guess import Roles, kind_by_values, roles
-from lego.data.known_users import UserTable
-from lego.data.log import (
+from lego.data.impressions.log import (
     Catalog,
     Clicks,
     Log,
     no_rows,
 )
+from lego.data.own.known_users import UserTable
 from lego.data.problems import LIMIT, Problems
-from lego.data.table import IMPRESSIONS, KINDS, PARTS, PAST, USERS, flat
-from lego.data.values import (
+from lego.data.raw.frame import Frame, read_frame
+from lego.data.raw.guess import Roles, kind_by_values, roles
+from lego.data.raw.values import (
     array_of,
     as_numbers,
     attribute_of,
@@ -34,6 +33,7 @@ from lego.data.values import (
     times_of,
     unique_ids,
 )
+from lego.data.table import IMPRESSIONS, KINDS, PARTS, PAST, USERS, flat
 from lego.errors import DataError, Problem, did_you_mean
 from lego.ragged import Ragged
 

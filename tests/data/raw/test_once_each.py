@@ -3,8 +3,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from lego.data.once_each import complain_of_repeats, first_rows
 from lego.data.problems import Problems
+from lego.data.raw.once_each import complain_of_repeats, first_rows
 from lego.errors import DataError
 
 IDS = pa.chunked_array([["b", "a"], ["b", "c", "b"]])

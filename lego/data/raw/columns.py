@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lego.data.raw.values import as_numbers
 from lego.data.table import CATEGORY, LIST, TEXT, flat
-from lego.data.values import as_numbers
 from lego.ragged import offsets_of
 
 Values: TypeAlias = pa.ChunkedArray | pa.Array

@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lego.data.candidates import draw_listed, draw_unseen, impressions_of_clicks, split_by_share
-from lego.data.events import Events
-from lego.data.parts import cut, in_words
+from lego.data.impressions.candidates import draw_listed, draw_unseen, impressions_of_clicks, split_by_share
+from lego.data.impressions.events import Events
+from lego.data.impressions.parts import cut, in_words
 from lego.data.problems import Problems
 from lego.data.table import TEXT, Tables, flat, lists
 from lego.errors import DataError, Problem, SpecError

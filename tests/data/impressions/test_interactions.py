@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lego.data.events import gather
-from lego.data.interactions import Interactions, Ratings, Raw
+from lego.data.impressions.events import gather
+from lego.data.impressions.interactions import Interactions, Ratings, Raw
 from lego.errors import DataError, SpecError
 from lego.spec import operator
 

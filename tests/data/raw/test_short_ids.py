@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lego.data.growing import Growing
-from lego.data.short_ids import LONGEST, ShortIds, numbers_of, texts_at
+from lego.data.raw.growing import Growing
+from lego.data.raw.short_ids import LONGEST, ShortIds, numbers_of, texts_at
 
 
 def number_of(*texts):

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lego.data.log import no_rows, one_after_another
+from lego.data.impressions.log import no_rows, one_after_another
 from lego.data.table import flat
 from lego.ragged import Ragged, offsets_of
 

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lego.data.frame import Frame
-from lego.data.guess import known_texts, mark_of
 from lego.data.problems import Problems
+from lego.data.raw.frame import Frame
+from lego.data.raw.guess import known_texts, mark_of
 from lego.data.table import CATEGORY, LIST, NUMBER, TEXT, flat
 from lego.ragged import Ragged, offsets_of
 

@@ -1,0 +1,1 @@
+"""Logs → impressions: candidates, histories and parts, by declared rules."""

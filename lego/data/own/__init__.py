@@ -1,0 +1,1 @@
+"""Tables of one's own → the tables of prepared data."""

@@ -1,0 +1,1 @@
+"""Raw files → Arrow columns, and where in a file that stands which cannot be read."""
