@@ -44,8 +44,9 @@ from lego.metric.evaluate import measure
 from lego.metric.parse import parse_metric
 from lego.ragged import Ragged
 from lego.runtime import score
-from lego.runtime.fit import Fit, rate_factor
+from lego.runtime.fit import Fit
 from lego.runtime.folder import Folder
+from lego.runtime.optimizer import rate_factor
 from lego.runtime.progress import Screen
 from lego.testing.checkpoint import tiny_checkpoint
 

@@ -125,6 +125,7 @@ def _mean(codes: Tensor, table: nn.Module) -> Tensor:
         codes.flatten(0, -2),
         table.weight,
         mode="sum",
+        sparse=table.sparse,
         per_sample_weights=share.flatten(0, -2).to(table.weight.dtype),
     )
     return found.view(*codes.shape[:-1], -1)

@@ -61,11 +61,13 @@ def load_position(folder: Path, module: nn.Module, optimizer: torch.optim.Optimi
     position: dict[str, Any] = read_json(mine / "position.json")
     load_weights(mine / "model.safetensors", module)
     parameters = dict(module.named_parameters())
+    fused = any(group.get("fused") for group in optimizer.param_groups)
     for key, value in _read(mine / "optimizer.safetensors").items():
         name, _, field = key.rpartition("/")
-        optimizer.state[parameters[name]][field] = (
-            value if field == "step" else value.to(parameters[name].device)
-        )
+        aside = (
+            field == "step" and not fused
+        )  # counted on the host, but for kernels that count where the weights are
+        optimizer.state[parameters[name]][field] = value if aside else value.to(parameters[name].device)
     return position
 
 

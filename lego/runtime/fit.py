@@ -20,6 +20,7 @@ from lego.data.sampling import Rows, draw
 from lego.errors import DataError, RunError
 from lego.metric.parse import parse_metric
 from lego.runtime.checkpoint import load_position, load_weights, save_position, save_weights
+from lego.runtime.optimizer import clip_gradients, make_optimizer, rate_factor
 from lego.runtime.prefetch import prefetched
 from lego.seed import lent, numpy_generator, torch_seed
 from lego.spec import Context
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
     from lego.compiler.assemble import Compiled
     from lego.data.store import Impressions
-    from lego.experiment import Training
     from lego.runtime.folder import Folder
     from lego.runtime.progress import Screen
 
@@ -195,7 +195,7 @@ class Fit:
             group["lr"] = group["base_lr"] * factor
         if training.clip is not None:
             parameters = [each for group in optimizer.param_groups for each in group["params"]]
-            torch.nn.utils.clip_grad_norm_(parameters, training.clip)
+            clip_gradients(parameters, training.clip)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
@@ -384,39 +384,6 @@ class Running:
     def counts(self) -> dict[str, int]:
         """Slots, real ones, and distinct items that were encoded."""
         return {"slots": self.slots, "real": self.real, "distinct": self.items}
-
-
-def make_optimizer(pipeline: torch.nn.Module, training: Training) -> torch.optim.Optimizer:
-    """Adam (AdamW where weight decays), with a group of its own for the weights of language models."""
-    pretrained = {
-        id(parameter)
-        for module in pipeline.modules()
-        for parameter in getattr(module, "pretrained_parameters", tuple)()
-    }
-    trainable = [parameter for parameter in pipeline.parameters() if parameter.requires_grad]
-    rates = {False: training.lr, True: training.pretrained_lr or training.lr}
-    groups = []
-    for of_pretrained, rate in rates.items():
-        members = [each for each in trainable if (id(each) in pretrained) is of_pretrained]
-        if members:
-            groups.append({"params": members, "lr": rate, "base_lr": rate})
-    if not groups:
-        raise RunError(
-            "The model has no weight that learns, so there is nothing to train: set training.epochs=0 to evaluate it."
-        )
-    kind = torch.optim.AdamW if training.weight_decay else torch.optim.Adam
-    return kind(groups, weight_decay=training.weight_decay)
-
-
-def rate_factor(training: Training, step: int, steps: int) -> float:
-    """By what the learning rate is multiplied at a step: warm-up from 0, then the schedule down to 0, or none."""
-    warm = round(training.warmup * steps)
-    if step < warm:
-        return (step + 1) / (warm + 1)
-    if training.schedule == "constant":
-        return 1.0
-    share = (step - warm) / max(1, steps - warm)
-    return 1.0 - share if training.schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * share))
 
 
 @contextlib.contextmanager

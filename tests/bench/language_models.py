@@ -23,7 +23,8 @@ from lego.expression import parse
 from lego.home import home
 from lego.pretrained.model import LanguageModel
 from lego.pretrained.packaged import MINILM, SMOLLM2
-from lego.runtime.fit import Batches, make_optimizer, task_context
+from lego.runtime.fit import Batches, task_context
+from lego.runtime.optimizer import make_optimizer
 from lego.seed import lent
 
 PAGE = "language_models.md"

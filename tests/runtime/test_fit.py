@@ -31,8 +31,9 @@ from lego.errors import CompositionError, DataError, RunError
 from lego.runtime import checkpoint
 from lego.runtime import fit as fit_module
 from lego.runtime.checkpoint import load_weights
-from lego.runtime.fit import Batches, Fit, Stopped, make_optimizer, rate_factor
+from lego.runtime.fit import Batches, Fit, Stopped
 from lego.runtime.folder import Folder
+from lego.runtime.optimizer import make_optimizer, rate_factor
 from lego.runtime.progress import Screen
 from lego.testing.checkpoint import tiny_checkpoint
 
@@ -325,8 +326,17 @@ class _Interrupt:
         monkeypatch.setattr(Fit, "_step", interrupted)
 
 
-@pytest.mark.parametrize("at", [1, 3, "last of the first epoch", "first of the second", "last"])
-def test_a_stopped_fit_goes_on_to_the_same_weights(small, tmp_path, monkeypatch, at):
+@pytest.mark.parametrize(
+    ("at", "tables"),
+    [
+        (1, "all"),
+        (3, "touched"),
+        ("last of the first epoch", "all"),
+        ("first of the second", "all"),
+        ("last", "touched"),
+    ],
+)
+def test_a_stopped_fit_goes_on_to_the_same_weights(small, tmp_path, monkeypatch, at, tables):
     """Stopped after any step and resumed, a fit ends as if it had not been: weights, best epoch and optimiser."""
     experiment = small(
         content=Attention(heads=2, dropout=0.3),  # what is dropped must follow from seed, epoch and step
@@ -334,6 +344,8 @@ def test_a_stopped_fit_goes_on_to_the_same_weights(small, tmp_path, monkeypatch,
         batch_size=32,
         accumulate=2,
         warmup=0.3,
+        clip=1.0,
+        tables=tables,
         task=Matching(source="uniform"),
     )
     values = [0.5, 0.4, 0.6]
