@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -38,6 +38,9 @@ def run(
         help="Go on with the unfinished run of the same experiment; with --seeds, keep the finished ones.",
     ),
     no_cache: bool = typer.Option(False, "--no-cache", help="Test without caches: slower, the same numbers."),
+    profile: bool = typer.Option(
+        False, "--profile", help="Also tell where the time went, and what would save some of it."
+    ),
     as_json: bool = typer.Option(
         False, "--json", help="Print one JSON document as the last line of standard output."
     ),
@@ -46,10 +49,13 @@ def run(
     from lego.cli import INTERRUPTED
     from lego.cli.experiment import read
     from lego.cli.output import errors, fail, print_json
+    from lego.errors import SpecError
     from lego.runtime.fit import Stopped
     from lego.runtime.progress import Screen
     from lego.runtime.repeat import Repeated
 
+    if profile and seeds is not None:
+        raise SpecError("lego run: --profile looks at one run; leave out --seeds.")
     experiment, path = read(script, changes, seed)
     try:
         made = experiment.run(
@@ -60,6 +66,7 @@ def run(
             device=device,
             resume=resume,
             cache=not no_cache,
+            **({"profile": True} if profile else {}),
             screen=Screen(errors()),
         )
     except Stopped:
@@ -71,9 +78,12 @@ def run(
     if isinstance(made, Repeated):
         print_json(made.record) if as_json else show_repeated(made)
     elif as_json:
-        print_json({key: made.record[key] for key in SHAPE})
+        told = {"profile": made.profile} if profile else {}
+        print_json({**{key: made.record[key] for key in SHAPE}, **told})
     else:
         show(dict(made.record))
+        if profile and made.profile is not None:
+            show_profile(made.profile)
 
 
 SHAPE = ("run", "protocol", "test", "groups", "seconds", "speedup")
@@ -127,4 +137,20 @@ def show(record: dict[str, object]) -> None:
         )
     lines.append(f"run folder: {record['run']}")
     for line in lines:
+        screen.print(line, markup=False, soft_wrap=True)
+
+
+def show_profile(told: dict[str, Any]) -> None:
+    """Where the time went, what was not read twice, and what would save time."""
+    from lego.cli.output import console
+    from lego.report.table import print_metrics
+    from lego.runtime.profile import rows_of
+
+    screen = console(as_json=False)
+    whole = sum(sum(stages.values()) for stages in told["seconds"].values())
+    threads = f"{told['threads']} thread{'s' if told['threads'] > 1 else ''}"
+    title = f"where {whole:,.1f} seconds went ({threads}, {told['cpu']:,.1f} seconds of processor)"
+    screen.print()
+    print_metrics(rows_of(told["seconds"]), screen, title=title, digits=2)
+    for line in (*told["redundancy"], *(f"advice: {each}" for each in told["advice"])):
         screen.print(line, markup=False, soft_wrap=True)

@@ -29,3 +29,11 @@ def choose_device(name: str = "auto") -> str:
             f"--device {name} is not there: {why}. Use cpu, or auto, which takes what there is."
         ) from None
     return name
+
+
+def wait_for(device: torch.device) -> None:
+    """Until the device has done what it was asked for; a processor always has."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()

@@ -20,6 +20,7 @@ from lego.metric.protocol import Reading, Rows, protocol
 from lego.recommender import Recommender
 from lego.runtime import score
 from lego.runtime.folder import Folder
+from lego.runtime.profile import stage
 from lego.runtime.progress import Screen
 from lego.runtime.scored import scores_table, write_table
 from lego.scorer.base import Baseline, Fitted
@@ -133,7 +134,8 @@ def evaluate_part(
     begun = time.perf_counter()
     scores = scorer.score(impressions.recent(history_of(experiment)))
     logits = isinstance(scorer, CompiledScorer) and experiment.task.logits
-    evaluated = evaluate_scores(experiment, impressions, scores, 0.0, logits=logits, users=users)
+    with stage("metrics"):
+        evaluated = evaluate_scores(experiment, impressions, scores, 0.0, logits=logits, users=users)
     return attrs.evolve(evaluated, seconds=time.perf_counter() - begun)
 
 
@@ -200,7 +202,8 @@ def evaluation_record(
 ) -> dict[str, Any]:
     """Scores a part, keeps the scores, and says all that the numbers need to be read: protocol, groups, ties, time, baselines."""
     impressions = store.part(part)
-    evaluated = evaluate_part(experiment, scorer, impressions, store.users)
+    with stage("test"):
+        evaluated = evaluate_part(experiment, scorer, impressions, store.users)
     folder = Folder(path)
     kept = folder.scores / f"{part}.parquet"
     # The run's own scores are those of its final weights; looking again adds other parts, once the run is over.
@@ -208,11 +211,12 @@ def evaluation_record(
         write_table(kept, scores_table(store, impressions, evaluated.scores))
     seconds["evaluate"] = evaluated.seconds
     baselines = {}
-    for name, baseline in (("random", Random()), ("popularity", Popularity())):
-        other = baseline.fitted()
-        other.fit(store)
-        baselines[name] = evaluate_part(experiment, other, impressions, store.users).metrics
-    faster = speedups(compiled, impressions, evaluated.seconds) if compiled is not None and cache else {}
+    with stage("beside"):
+        for name, baseline in (("random", Random()), ("popularity", Popularity())):
+            other = baseline.fitted()
+            other.fit(store)
+            baselines[name] = evaluate_part(experiment, other, impressions, store.users).metrics
+        faster = speedups(compiled, impressions, evaluated.seconds) if compiled is not None and cache else {}
     empty = int((impressions.stop <= impressions.start).sum())
     return {
         "run": str(path),

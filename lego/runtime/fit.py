@@ -22,6 +22,7 @@ from lego.metric.parse import parse_metric
 from lego.runtime.checkpoint import load_position, load_weights, save_position, save_weights
 from lego.runtime.optimizer import clip_gradients, make_optimizer, rate_factor
 from lego.runtime.prefetch import prefetched
+from lego.runtime.profile import saw, stage, waited
 from lego.seed import lent, numpy_generator, torch_seed
 from lego.spec import Context
 
@@ -92,6 +93,10 @@ class Fit:
 
     def run(self, *, resume: bool = False) -> Position:
         """Trains to the end, or until patience runs out; leaves the best epoch's weights in the pipeline and in `checkpoint/`."""
+        with stage("training"):
+            return self._run(resume=resume)
+
+    def _run(self, *, resume: bool) -> Position:
         training, pipeline = self.compiled.experiment.training, self.compiled.pipeline
         if training.epochs:
             self._train(make_optimizer(pipeline, training), resume=resume)
@@ -137,7 +142,8 @@ class Fit:
         what = f"epoch {position.epoch + 1}/{training.epochs}"
         with self.screen.bar(what, len(batches), "batch") as bar:
             bar.advance(position.step)
-            for batch in prefetched(batches.make, range(position.step, len(batches))):
+            for batch in waited(prefetched(batches.make, range(position.step, len(batches)))):
+                saw(batch)
                 torch.manual_seed(torch_seed(training.seed, "dropout", position.epoch, position.step))
                 losses = self._step(batch.to(device, non_blocking=True), loss_module, optimizer, batches)
                 position.step += 1
@@ -171,7 +177,8 @@ class Fit:
         with autocast:
             out = pipeline(batch)
         scores = out.tensor if batch.offsets is None else out.tensor + batch.offsets
-        loss = loss_module(scores, batch.labels, batch.candidate_mask)
+        with stage("loss"):
+            loss = loss_module(scores, batch.labels, batch.candidate_mask)
         losses = summed({"loss": loss}, out.losses)
         # Accumulated batches make one step of the mean over all that is in them; those of a group need not be of one size.
         rows, share = batches.shares(position.step)
@@ -181,11 +188,13 @@ class Fit:
         # Before anything is updated, so that the weights in memory stay as the last finite step left them.
         if not torch.isfinite(total):
             self._refuse(losses, batches)
-        total.backward()  # type: ignore[no-untyped-call]
+        with stage("backward"):
+            total.backward()  # type: ignore[no-untyped-call]
         if position.step + 1 == batches.group(position.step).stop:
-            self._update(
-                optimizer, position.epoch * batches.steps + position.step // training.accumulate, batches
-            )
+            with stage("optimizer"):
+                self._update(
+                    optimizer, position.epoch * batches.steps + position.step // training.accumulate, batches
+                )
         return {name: loss.detach() for name, loss in losses.items()}
 
     def _update(self, optimizer: torch.optim.Optimizer, step: int, batches: Batches) -> None:
@@ -219,7 +228,8 @@ class Fit:
         position, training = self.position, self.compiled.experiment.training
         metric = parse_metric(training.monitor)
         self.compiled.pipeline.eval()
-        measured = self.measure()
+        with stage("dev"):
+            measured = self.measure()
         found = measured[metric.name]
         value = math.nan if found is None else found
         better = not math.isnan(value) and (
@@ -235,7 +245,8 @@ class Fit:
         position.epoch, position.step, position.seen = position.epoch + 1, 0, None
         if better:
             position.best, position.best_epoch, position.waited = value, position.epoch, 0
-            save_weights(self._kept, self.compiled.pipeline)
+            with stage("saving"):
+                save_weights(self._kept, self.compiled.pipeline)
         else:
             position.waited += 1
             position.done = position.waited >= training.patience
@@ -260,9 +271,10 @@ class Fit:
         """The position; and, while no epoch was measured yet, weights that can be looked at."""
         pipeline = self.compiled.pipeline
         self.position.seconds = self._seconds
-        save_position(self.folder.checkpoint / "last", pipeline, optimizer, self.position.record())
-        if self.position.best_epoch is None:
-            save_weights(self._kept, pipeline)
+        with stage("saving"):
+            save_position(self.folder.checkpoint / "last", pipeline, optimizer, self.position.record())
+            if self.position.best_epoch is None:
+                save_weights(self._kept, pipeline)
         self._saved = time.monotonic()
 
 

@@ -13,6 +13,7 @@ from torch.nn import functional
 from lego.compiler.gather import batch_of
 from lego.compiler.pipeline import with_padding
 from lego.errors import DataError, RunError, SpecError
+from lego.runtime.device import wait_for
 from lego.runtime.score import impression_rows
 from lego.seed import numpy_generator
 
@@ -86,10 +87,10 @@ def _stages(compiled: Compiled, impressions: Any, chosen: Any, device: torch.dev
     seconds: dict[str, float] = {}
 
     def timed(stage: str, work: Callable[[], Any]) -> Any:
-        _wait(device)
+        wait_for(device)
         begun = time.perf_counter()
         found = work()
-        _wait(device)
+        wait_for(device)
         seconds[stage] = time.perf_counter() - begun
         return found
 
@@ -117,14 +118,6 @@ def _stages(compiled: Compiled, impressions: Any, chosen: Any, device: torch.dev
             ),
         )
     return seconds
-
-
-def _wait(device: torch.device) -> None:
-    """Until the device has done what it was asked for; a processor always has."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
 
 
 def _summary(seconds: Any) -> dict[str, float]:

@@ -38,9 +38,13 @@ from lego.runtime.folder import (
     written_aside,
 )
 from lego.runtime.outside import fetch, run_id, specs_in
+from lego.runtime.profile import Profile, attached, profiling
 from lego.runtime.progress import Screen
 from lego.runtime.script import hash_of
 from lego.scorer.base import Fitted
+
+PROFILE = "profile.json"
+"""Where a run folder keeps where its time went."""
 
 
 @attrs.frozen(eq=False, kw_only=True, repr=False)
@@ -59,6 +63,12 @@ class Run:
     def scores(self) -> pa.Table:
         """An Arrow table of the test part: impression, user, item, label, score."""
         return pq.read_table(Folder(self.path).scores / "test.parquet")
+
+    @property
+    def profile(self) -> dict[str, Any] | None:
+        """Where the time went: seconds by phase and stage, what the batches held, advice; None unless the run was profiled."""
+        path = self.path / PROFILE
+        return dict(read_json(path)) if path.exists() else None
 
     @property
     def rows(self) -> dict[str, Mapping[str, float | None]]:
@@ -86,16 +96,21 @@ def run_experiment(
     resume: bool = False,
     reuse: bool = False,
     cache: bool = True,
+    profile: bool = False,
     screen: Screen | None = None,
 ) -> Run:
     """Checks, prepares, fits, tests and records. Raises before any work where something can be known to be wrong.
 
     `resume` goes on with the unfinished run of the same experiment, `reuse` gives the finished one, where there is one.
+    `profile` tells where the time went (`Run.profile`, and profile.json in the folder), from where a resumed run goes on.
     """
     screen = screen or Screen()
     experiment = experiment.rebased(Path.cwd())
     checked(experiment)
     problems = misread(experiment)
+    if profile and not isinstance(experiment.model, Recommender):
+        what = "a baseline has no stages that could be told apart"
+        problems.append(Problem("profile", what, "leave out --profile, or run a Recommender"))
     if problems:
         raise CompositionError(problems)
     device = choose_device(device)
@@ -120,7 +135,17 @@ def run_experiment(
             screen.say(told)
         _record(folder, experiment, record, store, script)
         try:
-            return _run_in(folder, experiment, store, device, seconds, screen, cache=cache, resume=resume)
+            return _run_in(
+                folder,
+                experiment,
+                store,
+                device,
+                seconds,
+                screen,
+                cache=cache,
+                resume=resume,
+                profile=Profile() if profile else None,
+            )
         except (Stopped, KeyboardInterrupt):
             folder.log("stopped")
             raise
@@ -160,33 +185,40 @@ def _run_in(
     *,
     cache: bool,
     resume: bool,
+    profile: Profile | None,
 ) -> Run:
     compiled: Compiled | None = None
     fitted: dict[str, Any] = {}
     scorer: Fitted
-    if isinstance(experiment.model, Recommender):
-        with timed(seconds, "compile"):
-            compiled = compile(experiment, store=store, device=device, progress=screen.progress)
-        _say_plan(compiled, screen)
-        for encoder_name, encoder in compiled.encoders.items():
-            encoder.save(folder.path / "tokens" / encoder_name)
-        scorer = CompiledScorer(compiled, cache=cache, screen=screen)
-        dev = store.part("dev")
-        measured = Fit(
-            compiled=compiled,
-            folder=folder,
-            screen=screen,
-            measure=lambda: evaluate_part(experiment, CompiledScorer(compiled), dev).metrics,
-        ).run(resume=resume)
-        seconds["fit"] = measured.seconds
-        fitted = {"epochs": measured.epoch, "best_epoch": measured.best_epoch, "dev": measured.best}
-    else:
-        scorer = fresh(experiment, device, screen)
-        with timed(seconds, "fit"):
-            scorer.fit(store)
-    record = evaluation_record(
-        folder.path, experiment, store, scorer, "test", compiled, seconds, cache=cache, own=True
-    )
+    with contextlib.ExitStack() as looked:
+        if isinstance(experiment.model, Recommender):
+            with timed(seconds, "compile"):
+                compiled = compile(experiment, store=store, device=device, progress=screen.progress)
+            _say_plan(compiled, screen)
+            for encoder_name, encoder in compiled.encoders.items():
+                encoder.save(folder.path / "tokens" / encoder_name)
+            scorer = CompiledScorer(compiled, cache=cache, screen=screen)
+            if profile is not None:
+                looked.enter_context(attached(profile, compiled.pipeline))
+                looked.enter_context(profiling(profile))
+            dev = store.part("dev")
+            measured = Fit(
+                compiled=compiled,
+                folder=folder,
+                screen=screen,
+                measure=lambda: evaluate_part(experiment, CompiledScorer(compiled), dev).metrics,
+            ).run(resume=resume)
+            seconds["fit"] = measured.seconds
+            fitted = {"epochs": measured.epoch, "best_epoch": measured.best_epoch, "dev": measured.best}
+        else:
+            scorer = fresh(experiment, device, screen)
+            with timed(seconds, "fit"):
+                scorer.fit(store)
+        record = evaluation_record(
+            folder.path, experiment, store, scorer, "test", compiled, seconds, cache=cache, own=True
+        )
+    if profile is not None and compiled is not None:
+        write_json(folder.path / PROFILE, profile.record(compiled))
     write_json(folder.path / "metrics.json", {**record, "fit": fitted})
     folder.log(
         "finished", **{key: record[key] for key in ("protocol", "test", "groups", "seconds", "speedup")}

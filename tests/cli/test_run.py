@@ -62,6 +62,20 @@ def test_a_run_shows_metrics_and_where_they_are(lego, script, tmp_path):
     assert "epoch 1/1" not in answer.out
 
 
+def test_a_profile_is_shown_and_kept(lego, script):
+    """`--profile` adds a table of stages and phases, what was not read twice, and a key to the JSON; several seeds have none."""
+    answer = lego("run", script, "--profile")
+    assert answer.code == 0, answer.err
+    for text in ("seconds went", "content operator", "backward", "metrics", "distinct ones were encoded"):
+        assert text in answer.out, text
+    told = last(lego("run", script, "--profile", "--json", "--seed", "3"))["profile"]
+    assert told["seconds"]["training"]["backward"] > 0
+    assert "profile" not in last(lego("run", script, "--json", "--seed", "4"))
+    refused = lego("run", script, "--profile", "--seeds", "2")
+    assert refused.code == 2
+    assert "--profile looks at one run" in refused.err
+
+
 def test_json_is_the_last_line(lego, script):
     """One document with what is promised, and numbers that JSON knows."""
     answer = lego("run", script, "--json", "--name", "other")
