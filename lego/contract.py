@@ -128,6 +128,10 @@ class Needs:
         """The same needs on a device."""
         return self._mapped(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
+    def pinned(self) -> Needs:
+        """The same needs in memory that a device can read by itself."""
+        return self._mapped(lambda tensor: tensor.pin_memory())
+
     def _mapped(self, change: Callable[[Tensor], Tensor]) -> Needs:
         def of(value: Any) -> Any:
             if isinstance(value, Mapping):

@@ -1,4 +1,7 @@
-"""What content operators are fed with: tokens, codes, numbers, rows or cached states of items, in pages of similar length."""
+"""What content operators are fed with: tokens, codes, numbers, rows or cached states of items, in pages of similar length.
+
+Feeds live on the host: a page is sent to the device as it is read.
+"""
 
 from __future__ import annotations
 
@@ -57,6 +60,20 @@ class Page:
     mask: Tensor
     needs: Needs
 
+    def sent(self, device: torch.device) -> Page:
+        """The same page on a device; the host does not wait for it."""
+        return Page(
+            sent(self.places, device),
+            sent(self.tokens, device),
+            sent(self.mask, device),
+            (self.needs.pinned() if device.type == "cuda" else self.needs).to(device, non_blocking=True),
+        )
+
+
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor of the host on a device; the host does not wait for it."""
+    return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
+
 
 @attrs.frozen(eq=False, kw_only=True)
 class ItemFeed:
@@ -100,19 +117,17 @@ class ItemFeed:
             chosen = wanted[found]
             length = max(1, int(lengths[found].max()))
             table, mask = self.tokens.take(chosen).padded(length)
-            states = None if self.states is None else self.states.gather(chosen, length).to(rows.device)
-            needs = Needs(items=_labels(self.labels, chosen, rows.device), states=states)
+            states = None if self.states is None else self.states.gather(chosen, length)
             yield Page(
-                torch.from_numpy(found).to(rows.device),
-                torch.from_numpy(table.astype(np.int64, copy=False)).to(rows.device),
-                torch.from_numpy(mask).to(rows.device),
-                needs,
+                torch.from_numpy(found),
+                torch.from_numpy(table.astype(np.int64, copy=False)),
+                torch.from_numpy(mask),
+                Needs(items=_labels(self.labels, chosen), states=states),
             )
 
     def _page(self, rows: Tensor) -> Page:
         """All of them at once, since they are equally long."""
         wanted = rows.cpu().numpy()
-        needs = Needs(items=_labels(self.labels, wanted, rows.device))
         if self.codes is not None:
             table, real = self.codes.rows.take(wanted).padded(
                 max(1, int(self.codes.rows.lengths[wanted].max(initial=0)))
@@ -123,10 +138,9 @@ class ItemFeed:
             mask = ~torch.isnan(tokens)
             tokens = tokens.masked_fill(~mask, 0)
         else:
-            tokens = rows.unsqueeze(1)
+            tokens = torch.from_numpy(wanted).unsqueeze(1)
             mask = torch.ones_like(tokens, dtype=torch.bool)
-        places = torch.arange(len(rows), device=rows.device)
-        return Page(places, tokens.to(rows.device), mask.to(rows.device), needs)
+        return Page(torch.arange(len(rows)), tokens, mask, Needs(items=_labels(self.labels, wanted)))
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -149,15 +163,15 @@ class Feeds:
     def present(self, rows: Tensor) -> Tensor:
         """rows (N,) -> which of K parts have something to read, (N, K) bool."""
         wanted = rows.cpu().numpy()
-        return torch.from_numpy(np.stack([part.has(wanted) for part in self.parts], axis=1)).to(rows.device)
+        return torch.from_numpy(np.stack([part.has(wanted) for part in self.parts], axis=1))
 
     def needs(self, rows: Tensor) -> Needs:
         """rows (N,) -> what the combination asks for."""
-        return Needs(items=_labels(self.labels, rows.cpu().numpy(), rows.device))
+        return Needs(items=_labels(self.labels, rows.cpu().numpy()))
 
 
 Feed = ItemFeed | Feeds
 
 
-def _labels(labels: Mapping[str, Codes], rows: NDArray[np.int64], device: torch.device) -> dict[str, Tensor]:
-    return {name: padded(codes.rows, rows).to(device) for name, codes in labels.items()}
+def _labels(labels: Mapping[str, Codes], rows: NDArray[np.int64]) -> dict[str, Tensor]:
+    return {name: padded(codes.rows, rows) for name, codes in labels.items()}

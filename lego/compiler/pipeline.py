@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from lego.compiler.feed import Feed, Feeds
+from lego.compiler.feed import Feed, Feeds, sent
 from lego.compiler.gather import Gather, Seen
 from lego.contract import Need, Needs, Out, summed
 
@@ -53,8 +54,8 @@ class Pipeline(nn.Module):
         self.nobody = nobody
 
     def encode_items(self, rows: Tensor) -> Out:
-        """rows (N,) of distinct items -> their vectors (N, D), in the order of `rows`."""
-        return _encode(self.content, self.feed, rows)
+        """rows (N,) of distinct items, on the host -> their vectors (N, D), in the order of `rows`."""
+        return _encode(self.content, self.feed, rows, self.device)
 
     def encode_users(self, history: Tensor, mask: Tensor, needs: Needs) -> Out:
         """history (B, S, D), mask (B, S) -> the user, in the form the behavior operator gives."""
@@ -96,13 +97,24 @@ class Pipeline(nn.Module):
         return attrs.evolve(user, tensor=user.tensor + empty * self.nobody.to(user.tensor.dtype))
 
     @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next((each.device for each in self.parameters()), torch.device("cpu"))
+
+    def operators(self) -> Iterator[tuple[str, nn.Module]]:
+        """The modules that are called, by slot: of a combination in the content slot its parts and what combines them."""
+        yield from (("content", each) for each in _leaves(self.content, self.feed))
+        yield "behavior", self.behavior
+        yield "predictor", self.predictor
+
+    @property
     def needs(self) -> frozenset[Need]:
         """What is asked for beyond the tensors."""
         return self.gather.needs
 
     def needs_of(self, seen: Seen) -> Needs:
         """What was asked for of these users, on the device of the weights."""
-        return self.with_vectors(self.gather(seen).to(next(self.parameters()).device))
+        return self.with_vectors(self.gather(seen).to(self.device))
 
     def with_vectors(self, needs: Needs) -> Needs:
         """The same with the vectors of the tokens in place of their ids."""
@@ -111,22 +123,34 @@ class Pipeline(nn.Module):
         return attrs.evolve(needs, tokens=self.content.table(needs.tokens))  # type: ignore[operator]
 
 
+def _leaves(content: nn.Module, feed: Feed) -> Iterator[nn.Module]:
+    if not isinstance(feed, Feeds):
+        yield content
+        return
+    parts: Any = content.parts
+    for part, each in zip(parts, feed.parts, strict=True):
+        yield from _leaves(part, each)
+    combiner: Any = content.combiner
+    yield combiner
+
+
 def with_padding(items: Tensor) -> Tensor:
     """items (N, D) -> (N + 1, D): row 0 is what padding gathers, zeros that no gradient reaches."""
     return torch.cat([items.new_zeros(1, items.shape[1]), items])
 
 
-def _encode(content: nn.Module, feed: Feed, rows: Tensor) -> Out:
+def _encode(content: nn.Module, feed: Feed, rows: Tensor, device: torch.device) -> Out:
     """rows (N,) -> (N, D): a combination encodes its parts, each fed in its own way, and makes one of what they give."""
     if isinstance(feed, Feeds):
         parts: Any = content.parts
-        outs = [_encode(part, each, rows) for part, each in zip(parts, feed.parts, strict=True)]
+        outs = [_encode(part, each, rows, device) for part, each in zip(parts, feed.parts, strict=True)]
         views = torch.stack([out.tensor for out in outs], 1)
-        combined: Out = content.combiner(views, feed.present(rows), feed.needs(rows))  # type: ignore[operator]
+        needs = feed.needs(rows).to(device, non_blocking=True)
+        combined: Out = content.combiner(views, sent(feed.present(rows), device), needs)  # type: ignore[operator]
         return Out(combined.tensor, losses=summed(*(out.losses for out in outs), combined.losses))
     vectors, places = [], []
     losses: dict[str, Tensor] = {}
-    for page in feed.pages(rows):
+    for page in (each.sent(device) for each in feed.pages(rows)):
         out: Out = content(page.tokens, page.mask, page.needs)
         vectors.append(out.tensor)
         places.append(page.places)

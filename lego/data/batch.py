@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -25,7 +26,10 @@ class Batch:
     """Places in `items` count from 1, since 0 is padding: put a row of zeros before the encoded items, then gather."""
 
     items: Tensor
-    """(N,) int64 item rows to encode, all real; distinct and ascending, unless the batch was made with `deduplicate=False`."""
+    """(N,) int64 item rows to encode, all real; distinct and ascending, unless the batch was made with `deduplicate=False`.
+
+    They stay on the host, where what there is to read of them is looked up.
+    """
     history: Tensor
     """(B, S) int64 places in `items`, oldest first; 0 is padding."""
     history_mask: Tensor
@@ -51,10 +55,17 @@ class Batch:
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
         """The same batch on a device."""
+        return self._mapped(lambda value: value.to(device, non_blocking=non_blocking))
+
+    def pinned(self) -> Batch:
+        """The same batch in memory that a device can read by itself, while the host goes on."""
+        return self._mapped(lambda value: value.pinned() if isinstance(value, Needs) else value.pin_memory())
+
+    def _mapped(self, change: Callable[[Any], Any]) -> Batch:
         moved: dict[str, Any] = {
-            field.name: value.to(device, non_blocking=non_blocking)
+            field.name: change(value)
             for field in attrs.fields(Batch)
-            if isinstance(value := getattr(self, field.name), Tensor | Needs)
+            if field.name != "items" and isinstance(value := getattr(self, field.name), Tensor | Needs)
         }
         return attrs.evolve(self, **moved)
 

@@ -185,7 +185,7 @@ def vectors_of(
     compiled = load(scored.path, device=device, screen=screen).compiled
     assert compiled is not None
     pipeline = compiled.pipeline
-    place = next(pipeline.parameters()).device
+    place = pipeline.device
     with torch.inference_mode():
         rows = np.arange(1, scored.store.item_count + 1, dtype=np.int64)
         return score.encode_catalog(pipeline, rows, place).float().cpu().numpy()

@@ -20,6 +20,7 @@ from lego.data.sampling import Rows, draw
 from lego.errors import DataError, RunError
 from lego.metric.parse import parse_metric
 from lego.runtime.checkpoint import load_position, load_weights, save_position, save_weights
+from lego.runtime.finite import FiniteLoss
 from lego.runtime.optimizer import clip_gradients, make_optimizer, rate_factor
 from lego.runtime.prefetch import prefetched
 from lego.runtime.profile import saw, stage, waited
@@ -87,6 +88,7 @@ class Fit:
     screen: Screen
     measure: Measure
     position: Position = attrs.field(factory=Position)
+    _finite: FiniteLoss = attrs.field(init=False)
     _earlier: float = attrs.field(default=0.0, init=False)
     _begun: float = attrs.field(factory=time.monotonic, init=False)
     _saved: float = attrs.field(factory=time.monotonic, init=False)
@@ -135,14 +137,16 @@ class Fit:
         training, pipeline = compiled.experiment.training, compiled.pipeline
         batches = Batches.of_epoch(compiled, position.epoch)
         loss_module = compiled.experiment.task.build(task_context(compiled))
-        device = next(pipeline.parameters()).device
+        device = pipeline.device
+        self._finite = FiniteLoss(optimizer, device)
         pipeline.train()
         position.seen = seen = position.seen or Running()
         begun = time.monotonic() - seen.seconds
         what = f"epoch {position.epoch + 1}/{training.epochs}"
         with self.screen.bar(what, len(batches), "batch") as bar:
             bar.advance(position.step)
-            for batch in waited(prefetched(batches.make, range(position.step, len(batches)))):
+            make = (lambda number: batches.make(number).pinned()) if device.type == "cuda" else batches.make
+            for batch in waited(prefetched(make, range(position.step, len(batches)))):
                 saw(batch)
                 torch.manual_seed(torch_seed(training.seed, "dropout", position.epoch, position.step))
                 losses = self._step(batch.to(device, non_blocking=True), loss_module, optimizer, batches)
@@ -152,10 +156,14 @@ class Fit:
                 bar.advance(1, f"loss {seen.recent:.4f}, {seen.speed:,.0f} items/s")
                 # Between steps of the optimiser, since gathered gradients are not saved; the last step closes the epoch first.
                 if position.step % training.accumulate == 0 and position.step < len(batches):
+                    due = time.monotonic() - self._saved > SAVE_SECONDS
+                    if stop.is_set() or due:
+                        self._refuse(self._finite.look(), batches)
                     if stop.is_set():
                         self._leave(optimizer)
-                    if time.monotonic() - self._saved > SAVE_SECONDS:
+                    if due:
                         self._save(optimizer)
+        self._refuse(self._finite.look(), batches)
         self._close_epoch(optimizer, seen)
         if stop.is_set() and not position.done:
             self._leave(optimizer)
@@ -186,8 +194,7 @@ class Fit:
             [each.float() * (share if name == "loss" else rows) for name, each in losses.items()]
         ).sum()
         # Before anything is updated, so that the weights in memory stay as the last finite step left them.
-        if not torch.isfinite(total):
-            self._refuse(losses, batches)
+        self._refuse(self._finite.watch(total, losses, position.step), batches)
         with stage("backward"):
             total.backward()  # type: ignore[no-untyped-call]
         if position.step + 1 == batches.group(position.step).stop:
@@ -208,17 +215,20 @@ class Fit:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
-    def _refuse(self, losses: dict[str, Tensor], batches: Batches) -> None:
-        position = self.position
-        named = ", ".join(f"{name} {float(loss.detach()):.4g}" for name, loss in losses.items())
-        impressions = batches.impressions_of(position.step)
+    def _refuse(self, found: tuple[int, Mapping[str, Tensor]] | None, batches: Batches) -> None:
+        """RunError for the batch whose loss is not finite, where there is one."""
+        if found is None:
+            return
+        position, (step, losses) = self.position, found
+        named = ", ".join(f"{name} {float(loss):.4g}" for name, loss in losses.items())
+        impressions = batches.impressions_of(step)
         kept = (
             f"The checkpoint of epoch {position.best_epoch} is kept in"
             if position.best_epoch
             else "There is no checkpoint yet in"
         )
         raise RunError(
-            f"The loss is not finite in epoch {position.epoch + 1}, batch {position.step + 1} ({named}; impressions "
+            f"The loss is not finite in epoch {position.epoch + 1}, batch {step + 1} ({named}; impressions "
             f"{', '.join(map(str, impressions[:5]))}, …). {kept} {self.folder.checkpoint}. "
             "Lower training.lr, or set training.clip=1.0."
         )

@@ -54,7 +54,7 @@ def latency(
     if not len(impressions):
         raise DataError(f"The part {part} of {loaded.store.path} has no impressions.")
     impressions = impressions.recent(loaded.history)
-    device = next(compiled.pipeline.parameters()).device
+    device = compiled.pipeline.device
     compiled.pipeline.eval()
     made = []
     for size in sizes:

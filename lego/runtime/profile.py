@@ -15,14 +15,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 import torch
 
-from lego.compiler.feed import Feeds
 from lego.runtime.device import wait_for
 
 if TYPE_CHECKING:
     from torch import nn
 
     from lego.compiler.assemble import Compiled
-    from lego.compiler.feed import Feed
     from lego.compiler.pipeline import Pipeline
     from lego.data.batch import Batch
 
@@ -267,13 +265,13 @@ def saw(batch: Batch) -> None:
 @contextlib.contextmanager
 def attached(profile: Profile, pipeline: Pipeline) -> Iterator[None]:
     """The operators of a pipeline are stages within the block."""
-    profile.device = next(pipeline.parameters()).device
+    profile.device = pipeline.device
     handles: list[Any] = []
 
-    def hook(module: nn.Module, name: str, *, counted: bool = False) -> None:
+    def hook(module: nn.Module, name: str) -> None:
         def enter(_module: nn.Module, given: tuple[Any, ...]) -> None:
-            if counted and profile.phase == "training":
-                mask = given[1]
+            tokens, mask, *_ = given
+            if name == "content" and profile.phase == "training" and not tokens.is_floating_point():
                 profile.places += mask.numel()
                 profile.tokens += int(mask.sum())
             profile.enter(name)
@@ -283,19 +281,8 @@ def attached(profile: Profile, pipeline: Pipeline) -> Iterator[None]:
             module.register_forward_hook(lambda _module, _given, _out: profile.leave(), always_call=True)
         )
 
-    def hook_content(content: nn.Module, feed: Feed) -> None:
-        if not isinstance(feed, Feeds):
-            hook(content, "content", counted=feed.tokens is not None)
-            return
-        parts: Any = content.parts
-        for part, each in zip(parts, feed.parts, strict=True):
-            hook_content(part, each)
-        combiner: Any = content.combiner
-        hook(combiner, "content")
-
-    hook_content(pipeline.content, pipeline.feed)
-    hook(pipeline.behavior, "behavior")
-    hook(pipeline.predictor, "predictor")
+    for name, module in pipeline.operators():
+        hook(module, name)
     plain = pipeline.encode_items
 
     def encode_items(rows: torch.Tensor) -> Any:

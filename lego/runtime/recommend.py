@@ -324,9 +324,7 @@ class _Scoring:
     def encode(self, rows: NDArray[np.int64]) -> Tensor:
         """rows (N,) -> (N, D)."""
         pages = [
-            self.pipeline.encode_items(
-                torch.from_numpy(rows[at : at + ITEM_PAGE]).to(self.device)
-            ).tensor.float()
+            self.pipeline.encode_items(torch.from_numpy(rows[at : at + ITEM_PAGE])).tensor.float()
             for at in range(0, len(rows), ITEM_PAGE)
         ]
         return torch.cat(pages)

@@ -96,7 +96,7 @@ def encode_catalog(pipeline: Pipeline, rows: NDArray[Any], device: torch.device)
     order = np.argsort(pipeline.feed.lengths(rows), kind="stable")
     pages = [
         pipeline.encode_items(
-            torch.from_numpy(rows[order[at : at + ITEM_PAGE]].astype(np.int64)).to(device)
+            torch.from_numpy(rows[order[at : at + ITEM_PAGE]].astype(np.int64))
         ).tensor.float()
         for at in range(0, len(rows), ITEM_PAGE)
     ]
@@ -110,7 +110,7 @@ def cached(
     pipeline: Pipeline, impressions: Impressions, users: Users, tick: Tick | None = None
 ) -> NDArray[np.float32]:
     """Scores in the flat order of `impressions.candidates.values`."""
-    device = next(pipeline.parameters()).device
+    device = pipeline.device
     scores = np.empty(len(impressions.candidates.values), np.float32)
     histories = _distinct(impressions, users, pipeline.needs, _told(pipeline, impressions))
     used = _used_items(impressions, users, histories)
@@ -185,7 +185,7 @@ def _for_scoring(needs: Needs, asked: frozenset[Need]) -> Needs:
 
 def user_vectors(pipeline: Pipeline, impressions: Impressions, users: Users) -> NDArray[np.float32]:
     """The user of each impression, (n, D) or (n, M, D): for operators that give a user without seeing candidates."""
-    device = next(pipeline.parameters()).device
+    device = pipeline.device
     histories = _distinct(impressions, users, pipeline.needs, _told(pipeline, impressions))
     used = _used_items(impressions, users, histories)
     if not len(used):  # nobody has a history: any item will do, since none is looked at
@@ -294,7 +294,7 @@ def naive(
     pipeline: Pipeline, impressions: Impressions, users: Users, tick: Tick | None = None, page: int = 64
 ) -> NDArray[np.float32]:
     """The same scores impression by impression, every slot encoded where it stands, nothing kept."""
-    device = next(pipeline.parameters()).device
+    device = pipeline.device
     scores = np.empty(len(impressions.candidates.values), np.float32)
     with torch.inference_mode():
         for at in range(0, len(impressions.impression), page):
@@ -316,7 +316,7 @@ def pairwise(
     pipeline: Pipeline, impressions: Impressions, users: Users, pairs: NDArray[np.int64], page: int = 64
 ) -> None:
     """Scores some (user, candidate) pairs one row each, every slot encoded where it stands; for its cost, not for its result."""
-    device = next(pipeline.parameters()).device
+    device = pipeline.device
     owner = np.searchsorted(impressions.candidates.offsets, pairs, side="right") - 1
     rows = Rows(
         impression=owner,

@@ -44,7 +44,7 @@ def item_vectors(loaded: Loaded, items: Any = None) -> Iterator[pa.RecordBatch]:
             f"content={compiled.model.content!r} knows the items of the data by their row, so new ones have no vector."
         )
     pipeline = extended(compiled, candidates.new, screen=loaded.screen)
-    device = next(pipeline.parameters()).device
+    device = pipeline.device
     with loaded.screen.bar("encoding", len(candidates.rows), "item") as bar:
         for at in range(0, len(candidates.rows), PAGE):
             rows = candidates.rows[at : at + PAGE]
