@@ -9,11 +9,13 @@ The answers in `data/once_answers.jsonl` are those of SmolLM2, made by
 
     lego augment examples/once.py --set 'data.generator=LocalModel()' --answers examples/data/once_answers.jsonl
 
-On MIND: `data=Augment(MIND("data/mind"), title=Rewrite("{title} — {abstract}", to="llm_title"), …)`, answered in the same way.
+On MIND, where you have it (a graphics card helps): the same two commands with `examples/once.py:on_mind`, which reads
+`examples/data/mind` unless `--set 'data.data.path="…"'` names another folder. SmolLM2 answers, or who `data.generator` names.
 """
 
 from lego import (
     BERT,
+    MIND,
     Attention,
     Augment,
     Concat,
@@ -53,4 +55,17 @@ experiment = Experiment(
     task=Matching(negatives=4),
     # One pass is enough for a start from MiniLM; the layers that come from it learn slower than the new ones.
     training=Training(epochs=1, batch_size=64, lr=2e-3, pretrained_lr=1e-4),
+)
+
+on_mind = Experiment(
+    data=Augment(
+        MIND("data/mind", missing="drop"),
+        title=Rewrite("{title} — {abstract}", to="llm_title"),
+        profile=Profile("{title}", to="llm_topics"),
+        news=Imagine("({category}) {title}", gives=("title", "category"), cold=5, profile=("llm_topics",)),
+        missing="empty",
+    ),
+    model=experiment.model,
+    task=experiment.task,
+    training=Training(epochs=3, patience=1, batch_size=64, lr=1e-3, pretrained_lr=1e-4),
 )

@@ -3,7 +3,8 @@
     python examples/once_ablation.py                # three seeds of four models, on the embedded data
     python examples/once_ablation.py --mind data/mind --generator 'Replay("answers.jsonl")'
 
-Prints the table of `lego compare`. A run that is finished is read from its folder, so the command goes on where it was stopped.
+Prints the tables of `lego compare`: for all impressions, and for those of users who got new items. A run that is finished is
+read from its folder, so the command goes on where it was stopped. Answers about MIND are made before, as `once.py` says.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import attrs
 import typer
 from rich.console import Console
 
-from lego import MIND, Attention, Augment, Experiment, Profile, Rewrite, frozen, parse
+from lego import Attention, Augment, Experiment, Recommender
+from lego.errors import SpecError
 from lego.runtime.compare import compare
 from lego.runtime.script import load_experiment
 
@@ -23,60 +25,59 @@ HERE = Path(__file__).resolve().parent
 
 
 def main(
-    seeds: Annotated[int, typer.Option(help="Runs of each model.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each model.")] = 3,
     mind: Annotated[
         Path | None, typer.Option(help="The folder of MIND; the embedded data otherwise.")
     ] = None,
     generator: Annotated[
-        str, typer.Option(help="With --mind: who answered, as an expression.")
-    ] = "LocalModel()",
+        str | None, typer.Option(help="Who answered, as an expression; SmolLM2 unless given.")
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Replace a value of the augmented, joint one."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Where run folders go.")] = Path("runs/once_ablation"),
 ) -> None:
-    """Trains what is not trained yet, and prints the table."""
-    whole, _ = load_experiment(str(HERE / "once.py"))
-    if mind is not None:
-        whole = attrs.evolve(whole, data=news(mind, generator), model=reading(whole, {"llm_title": 30}))
-    assert isinstance(whole.data, Augment)
-    title = {"title" if name == "llm_title" else name: budget for name, budget in whole.model.reads.items()}
-    original = attrs.evolve(
-        reading(whole, title), behavior=Attention()
-    )  # neither generated titles nor profiles, on data without generated items
-    models = {
-        "original_joint": attrs.evolve(whole, data=whole.data.data, model=original),
-        "original_decoupled": attrs.evolve(whole, data=whole.data.data, model=decoupled(original)),
-        "augmented_joint": whole,
-        "augmented_decoupled": attrs.evolve(whole, model=decoupled(whole.model)),
-    }
+    """Trains what is not trained yet, and prints the tables."""
     console = Console()
     runs = []
-    for name, experiment in models.items():
+    for name, experiment in models(mind, generator, changes or []).items():
         for seed in range(seeds):
-            training = attrs.evolve(experiment.training, seed=seed)
             console.print(f"{name}, seed {seed}", highlight=False)
-            run = attrs.evolve(experiment, training=training).run(name=name, out=out, resume=True, reuse=True)
+            run = experiment.set(f"training.seed={seed}").run(name=name, out=out, resume=True, reuse=True)
             runs.append(run.path)
     compare(runs).print(console)
+    console.print("\nUsers who got new items:\n")
+    try:
+        compare(runs, augmented=True).print(console)
+    except SpecError as nobody:
+        console.print(str(nobody), highlight=False, markup=False)
 
 
-def reading(experiment: Experiment, reads: dict[str, int]) -> object:
-    """The model with other attributes to read."""
-    return attrs.evolve(experiment.model, reads=reads)
+def models(mind: Path | None, generator: str | None, changes: list[str]) -> dict[str, Experiment]:
+    """The four, by name."""
+    whole, _ = load_experiment(f"{HERE / 'once.py'}:{'experiment' if mind is None else 'on_mind'}")
+    if mind is not None:
+        whole = whole.set(f"data.data.path={str(mind)!r}")
+    if generator is not None:
+        whole = whole.set(f"data.generator={generator}")
+    whole = whole.set(*changes).rebased(Path.cwd())
+    assert isinstance(whole.data, Augment)
+    assert isinstance(whole.model, Recommender)
+    # Neither titles nor profiles that a model wrote, on data without the items that it invented.
+    plain = attrs.evolve(whole.model, reads={"title": whole.model.reads["llm_title"]}, behavior=Attention())
+    original = attrs.evolve(whole, data=whole.data.data, model=plain)
+    return {
+        "original_joint": original,
+        "original_decoupled": decoupled(original),
+        "augmented_joint": whole,
+        "augmented_decoupled": decoupled(whole),
+    }
 
 
-def decoupled(model: object) -> object:
+def decoupled(experiment: Experiment) -> Experiment:
     """The same, whose language model stays as it is."""
-    return attrs.evolve(model, content=attrs.evolve(model.content, layers=frozen()))
-
-
-def news(folder: Path, generator: str) -> Augment:
-    """MIND with titles and profiles; make the answers first, with `lego augment`, or name a file of them."""
-    return Augment(
-        MIND(str(folder), missing="drop"),
-        title=Rewrite("{title} — {abstract}", to="llm_title"),
-        profile=Profile("{title}", to="llm_topics"),
-        generator=parse(generator),
-        missing="empty",
-    )
+    return experiment.set("model.content.layers=frozen()")
 
 
 if __name__ == "__main__":

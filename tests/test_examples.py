@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +11,10 @@ import pytest
 
 from lego.compiler.check import check
 from lego.pretrained.packaged import MINILM
+from lego.runtime.folder import read_json
 from lego.runtime.script import load_experiment
 from lego.spec import choices
+from lego.testing.checkpoint import tiny_checkpoint
 
 PROGRAMS = ("once_ablation.py", "table2.py")
 """Examples that are run by themselves, not by `lego run`."""
@@ -43,7 +47,7 @@ def test_an_example_fits_together(path):
 def test_an_example_is_short(path):
     """One expression, not a program; that of a whole paper may be longer."""
     code = [line for line in path.read_text().splitlines() if line.strip()]
-    assert len(code) <= (60 if path.name == "once.py" else 34)
+    assert len(code) <= (64 if path.name == "once.py" else 34)
     assert "if __name__" not in path.read_text()
 
 
@@ -91,7 +95,8 @@ def test_table_2_goes_on_where_it_was_stopped(tmp_path):
         "--width",
         "8",
     ]
-    command += ["--tokens", "Words()", "--row", "NAML_ID", "--row", "PLM-NR", "--out", str(tmp_path / "runs")]
+    command += ["--tokens", "Words()", "--row", "NAML_ID", "--row", "PLM-NR", "--row", "NRMS + GPT"]
+    command += ["--out", str(tmp_path / "runs")]
     environment = {
         **os.environ,
         "COLUMNS": "160",
@@ -106,12 +111,74 @@ def test_table_2_goes_on_where_it_was_stopped(tmp_path):
     )
     assert (first.returncode, first.stderr) == (0, "")
     assert first.stdout == again.stdout
-    (folder,) = (tmp_path / "runs").iterdir()
-    assert len(list(folder.rglob("metrics.json"))) == 1
+    folders = sorted((tmp_path / "runs").iterdir())
+    assert [each.name for each in folders] == ["naml_id", "nrms_and_gpt"]
+    assert all(len(list(folder.rglob("metrics.json"))) == 1 for folder in folders)
+    (record,) = (json.loads(each.read_text()) for each in folders[1].rglob("experiment.json"))
+    assert "'llm_title': 30" in record["text"]
+    assert record["data"]["base"] != record["data"]["fingerprint"]
     lines = {line.split("│")[1].strip(): line for line in first.stdout.splitlines() if line.startswith("│")}
     assert len(lines) == 17 + 2
     assert "50.13" in lines["NAML_ID"]
-    assert lines["NAML_ID"].count("–") == 0
+    assert lines["NAML_ID"].count("–") == lines["NRMS + GPT"].count("–") == 0
     assert "--checkpoint" in lines["PLM-NR"]
     assert "not asked for" in lines["NRMS"]
     assert "a baseline" in lines["popularity"]
+
+
+@pytest.fixture
+def mind(tmp_path):
+    """A folder of MIND: twelve news, six users, a train and a dev folder."""
+    folder = tmp_path / "mind"
+    ids = [f"N{number}" for number in range(12)]
+    news = "".join(
+        f"{each}\t{('sports', 'finance')[place % 2]}\tx\tTitle {each}\tText {each}\t\t[]\t[]\n"
+        for place, each in enumerate(ids)
+    )
+    for part, day in (("train", 9), ("dev", 15)):
+        lines = [
+            f"{4 * user + time}\tU{user}\t11/{day}/2019 {time + 1}:00:0{user} AM\t{' '.join(ids[user : user + user])}\t"
+            f"{ids[user + 2]}-1 {ids[user + 4]}-0 {ids[user + 5]}-0\n"
+            for user in range(6)
+            for time in range(3)
+        ]
+        (folder / part).mkdir(parents=True)
+        (folder / part / "news.tsv").write_text(news)
+        (folder / part / "behaviors.tsv").write_text("".join(lines))
+    return folder
+
+
+def test_the_ablation_trains_four_models_on_mind_and_compares_them(mind, tmp_path, monkeypatch, capsys):
+    """Original and augmented, joint and decoupled; all impressions, and those of users who got news; and goes on."""
+    monkeypatch.setenv("LEGO_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+    answer = {"topics": ["golf"], "title": "Quite new", "category": ["sports"]}
+    lines = [{"id": f"N{number}", "answer": f"Better N{number}"} for number in range(12)]
+    lines += [{"id": f"U{user}", "answer": json.dumps(answer)} for user in range(6)]
+    (tmp_path / "answers.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    checkpoint = tiny_checkpoint(tmp_path / "bert", "bert", layers=2)
+    changes = [
+        f"model.content=BERT({str(checkpoint)!r}, layers=split(1) | lora(rank=2))",
+        "model.width=8",
+        "training.epochs=1",
+    ]
+    program = runpy.run_path(str(FOLDER / "once_ablation.py"))
+    told = []
+    for _ in range(2):
+        program["main"](1, Path("mind"), 'Replay("answers.jsonl")', changes, tmp_path / "runs")
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1]
+    names = ["augmented_decoupled", "augmented_joint", "original_decoupled", "original_joint"]
+    assert sorted(each.name for each in (tmp_path / "runs").iterdir()) == names
+    assert len(list((tmp_path / "runs").rglob("metrics.json"))) == 4
+    every, new = told[0].split("Users who got new items:")
+    for table in (every, new):
+        assert all(f"{one} - {other}" in table for one, other in ("AB", "AC", "BD", "CD"))
+    texts = {
+        each: read_json(next((tmp_path / "runs" / each).rglob("experiment.json")))["text"] for each in names
+    }
+    assert [each for each in names if "frozen()" in texts[each]] == [names[0], names[2]]
+    assert [each for each in names if "Augment" in texts[each]] == names[:2]
+    assert "llm_" not in texts["original_joint"]
+    assert "Only impressions whose history holds a generated item" in new

@@ -240,6 +240,7 @@ class Draft:
             dropped={**store.manifest["dropped"], **dropped},
             rules=store.manifest["rules"],
             origins=made if before is None else pa.concat_tables([before, made]),
+            base=store.base,
         )
 
 

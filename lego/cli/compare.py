@@ -23,6 +23,11 @@ def compare(
     test: Way = typer.Option(Way.permutation, help="How paired differences are tested."),
     resamples: int = typer.Option(9999, min=1, help="How many draws a test is made of."),
     seed: int = typer.Option(0, min=0, help="The seed of the draws."),
+    augmented: bool = typer.Option(
+        False,
+        "--augmented",
+        help="Only impressions whose history holds an item that a language model invented.",
+    ),
     markdown: bool = typer.Option(False, "--markdown", help="Print Markdown."),
     latex: bool = typer.Option(False, "--latex", help="Print LaTeX tables, for the package booktabs."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
@@ -36,7 +41,9 @@ def compare(
 
     if markdown + latex + as_json > 1:
         raise SpecError("lego compare: --markdown, --latex and --json are one of the three.")
-    found = compared(runs, metrics=metric, test=test.value, resamples=resamples, seed=seed)
+    found = compared(
+        runs, metrics=metric, test=test.value, resamples=resamples, seed=seed, augmented=augmented
+    )
     if as_json:
         print_json(found.record)
     elif markdown or latex:

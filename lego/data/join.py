@@ -157,6 +157,7 @@ def _write(store: Store, found: _Found, about: dict[str, Any], fingerprint: str,
         kinds: {**manifest[kinds], **about["attributes"]},
         "tables": {**manifest["tables"], name: (aside / name).stat().st_size},
         "fingerprint": fingerprint,
+        "base": store.base,
         "joined": [*manifest.get("joined", []), about],
     }
     write_durably(aside / MANIFEST, (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode())

@@ -142,6 +142,11 @@ class Store:
         return str(self.manifest["fingerprint"])
 
     @property
+    def base(self) -> str:
+        """The fingerprint of the data whose impressions and candidates these are: its own, unless it adds to other data."""
+        return str(self.manifest["base"] or self.fingerprint)
+
+    @property
     def attributes(self) -> dict[str, str]:
         """Attribute of the items → `text`, `category`, `list` or `number`."""
         return dict(self.manifest["attributes"])
@@ -312,6 +317,7 @@ def _upgraded(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
         "history_signals": [],
         "candidate_signals": [],
         "generated": {},
+        "base": None,
     }
     return {**added, **manifest, "schema": SCHEMA_VERSION}
 
@@ -542,6 +548,7 @@ def _manifest(
         "rules": dict(tables.rules),
         "tables": sizes,
         "fingerprint": fingerprint,
+        "base": tables.base,
     }
 
 

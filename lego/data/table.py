@@ -132,6 +132,8 @@ class Tables:
     """How the tables were made, where the raw files leave it open; goes into the manifest."""
     origins: pa.Table | None = None
     """Where generated values come from (`lego.data.origin.ORIGINS`); None where nothing is. Generated items stand last."""
+    base: str | None = None
+    """The fingerprint of the data that these only add to: parts, impressions and candidates are those; None for others."""
 
     @property
     def attributes(self) -> dict[str, str]:

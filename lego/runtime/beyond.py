@@ -110,7 +110,9 @@ def slices(scored: Scored, *, category: str | None = None) -> dict[str, dict[str
 
     `history`: impressions by the length of the history. `item`: clicks on items that were clicked in the train part (`warm`)
     or not (`cold`). `category`: clicks on items of a category. A slice of clicks is measured against all unclicked candidates
-    of the same impressions; impressions without a click of the slice are left out of it.
+    of the same impressions; impressions without a click of the slice are left out of it. `generated`, where a language model
+    wrote some of the data: impressions whose history holds a generated item (`items`), whose user has a generated attribute
+    (`profile`), and the others (`none`).
     """
     impressions, store = scored.impressions, scored.store
     rows = scored.rows
@@ -134,7 +136,28 @@ def slices(scored: Scored, *, category: str | None = None) -> dict[str, dict[str
         for code in np.argsort(-often, kind="stable")[:CATEGORIES]:
             if often[code]:
                 found["category"][names[code]] = _sliced(scored, rows, ~clicked | (codes[items] == code))
+    if store.origins is not None:
+        counts = impressions.candidates.lengths
+        found["generated"] = {
+            name: _sliced(scored, rows, np.repeat(inside, counts))
+            for name, inside in _generated(store, impressions).items()
+        }
     return found
+
+
+def _generated(store: Store, impressions: Impressions) -> dict[str, NDArray[np.bool_]]:
+    """What a language model wrote about each impression (n,)."""
+    assert store.origins is not None
+    of_users = store.origins.filter(pc.equal(store.origins["table"], "users"))
+    profile = np.isin(impressions.user, flat(of_users["row"]))
+    items = has_generated(store, impressions)
+    return {"items": items, "profile": profile, "none": ~(items | profile)}
+
+
+def has_generated(store: Store, impressions: Impressions) -> NDArray[np.bool_]:
+    """Whether the history of each impression holds a generated item (n,)."""
+    found = np.concatenate([[0], np.cumsum(store.users.history.values > store.real_items)])
+    return np.asarray(found[np.maximum(impressions.stop, impressions.start)] > found[impressions.start])
 
 
 def _sliced(scored: Scored, rows: Rows, inside: NDArray[np.bool_]) -> dict[str, float | None]:

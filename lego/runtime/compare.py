@@ -20,8 +20,9 @@ from lego.metric.protocol import Rows, protocol
 from lego.metric.ranking import Ranking
 from lego.metric.significance import TESTS, WITHOUT_SCIPY, Test, available, holm, paired
 from lego.report.comparison import Compared, Model, Pair
+from lego.runtime.beyond import has_generated
 from lego.runtime.folder import Folder, read_json
-from lego.runtime.load import recorded
+from lego.runtime.load import opened, recorded
 from lego.runtime.reading import scored
 from lego.runtime.repeat import spread
 from lego.runtime.scored import rows_of_table
@@ -38,6 +39,7 @@ class _One:
     folder: Folder
     experiment: Experiment
     fingerprint: str
+    base: str
     record: Mapping[str, Any]
 
     @property
@@ -50,7 +52,7 @@ class _One:
         """What must be the same in runs that are compared."""
         return {
             "protocol": self.record["protocol"],
-            "data fingerprint": self.fingerprint,
+            "data fingerprint": self.base,
             "part": self.record["part"],
             "impressions": self.record["groups"],
         }
@@ -64,13 +66,15 @@ def compare(
     resamples: int = 9999,
     confidence: float = 0.95,
     seed: int = 0,
+    augmented: bool = False,
 ) -> Compared:
-    """Finished runs, grouped by expression.
+    """Finished runs, grouped by expression. Runs on data that only adds to other data are compared with runs on that.
 
     Every two models are tested in each of `metrics`, impression by impression (or user by user, as the protocol groups): the
     values of an impression are averaged over a model's seeds, and the differences of two models tested. The p-values of all
     tests together are corrected by Holm's rule. A test speaks of impressions like these, for the seeds that were run; the spread
-    speaks of seeds.
+    speaks of seeds. `augmented` reads only impressions whose history holds a generated item in the data of one of the runs;
+    the tested metrics are then all that is shown.
 
     RunError where a folder is no finished run, or where protocol, data, part or candidates of two runs differ, with what
     differs. SpecError for unknown metrics and for those that are no mean over groups, which have no pairs. Without scipy there
@@ -89,16 +93,28 @@ def compare(
     for one in every:
         groups.setdefault(one.text, []).append(one)
     names = dict(zip(groups, _letters(), strict=False))
-    models = [_model(names[text], text, runs) for text, runs in groups.items()]
     first = every[0]
     notes = []
     pairs: list[Pair] = []
+    kept = _augmented(every) if augmented else None
+    testing = len(groups) > 1 and available()
+    values = _values(groups, chosen, kept) if testing or augmented else {}
+    models = [
+        _model(names[text], text, runs, values.get(text) if augmented else None)
+        for text, runs in groups.items()
+    ]
     if len(groups) > 1 and not available():
         notes.append(f"{WITHOUT_SCIPY}.")
     elif len(groups) > 1:
         pairs = _tests(
-            groups, names, chosen, test=test, resamples=resamples, confidence=confidence, seed=seed
+            values, names, chosen, test=test, resamples=resamples, confidence=confidence, seed=seed
         )
+    if len({one.fingerprint for one in every}) > 1:
+        notes.append(
+            "The runs read different additions to the same data: impressions and candidates are the same."
+        )
+    if kept is not None:
+        notes.append("Only impressions whose history holds a generated item in the data of one of the runs.")
     if any(len({one.experiment.training.seed for one in runs}) < len(runs) for runs in groups.values()):
         notes.append("Some runs of one model have the same seed: their spread is not one over seeds.")
     return Compared(
@@ -107,7 +123,7 @@ def compare(
         protocol=first.record["protocol"],
         part=first.record["part"],
         data=first.fingerprint,
-        groups=first.record["groups"],
+        groups=first.record["groups"] if kept is None else int(kept.sum()),
         test=test,
         resamples=resamples,
         confidence=confidence,
@@ -124,6 +140,7 @@ def _opened(path: Path) -> _One:
         folder=run.folder,
         experiment=run.experiment,
         fingerprint=run.kept["data"]["fingerprint"],
+        base=run.kept["data"].get("base") or run.kept["data"]["fingerprint"],
         record=record,
     )
 
@@ -161,8 +178,31 @@ def _tested(metrics: Sequence[str], every: Sequence[_One]) -> Iterator[GroupMetr
             yield metric
 
 
-def _model(name: str, text: str, runs: Sequence[_One]) -> Model:
-    found = spread(one.record["test"] for one in runs)
+def _augmented(every: Sequence[_One]) -> NDArray[np.bool_]:
+    """Which impressions of the part, in its order, have a generated item in their history in one of the runs' data."""
+    part = every[0].record["part"]
+    stores = {one.fingerprint: one for one in every}
+    found = [
+        has_generated(store, store.part(part))
+        for store in (opened(one.folder.path).store for one in stores.values())
+    ]
+    kept = np.logical_or.reduce(found)
+    if not kept.any():
+        raise SpecError(
+            "compare: no history of these impressions holds a generated item, in the data of none of the runs. "
+            "Name a run on data with Imagine(…), or leave --augmented away."
+        )
+    return kept
+
+
+def _model(name: str, text: str, runs: Sequence[_One], values: _OfRuns | None) -> Model:
+    """`values`: those of some impressions alone; else what was measured in all."""
+    measured: Sequence[Mapping[str, float]] = (
+        [one.record["test"] for one in runs]
+        if values is None
+        else [{metric: float(np.mean(found)) for metric, found in each.items()} for each in values]
+    )
+    found = spread(measured)
     return Model(
         name=name,
         text=text,
@@ -174,7 +214,7 @@ def _model(name: str, text: str, runs: Sequence[_One]) -> Model:
 
 
 def _tests(
-    groups: Mapping[str, Sequence[_One]],
+    groups: Mapping[str, _OfRuns],
     names: Mapping[str, str],
     metrics: Sequence[GroupMetric],
     *,
@@ -183,7 +223,10 @@ def _tests(
     confidence: float,
     seed: int,
 ) -> list[Pair]:
-    values = _values(groups, metrics)
+    values = {
+        text: {metric.name: np.mean([found[metric.name] for found in runs], axis=0) for metric in metrics}
+        for text, runs in groups.items()
+    }
     made = []
     for metric in metrics:
         for one, other in itertools.combinations(groups, 2):
@@ -214,16 +257,20 @@ def _tests(
     ]
 
 
+_OfRuns = Sequence[Mapping[str, NDArray[np.float64]]]
+"""For each run: metric → the value of each group."""
+
+
 def _values(
-    groups: Mapping[str, Sequence[_One]], metrics: Sequence[GroupMetric]
-) -> dict[str, dict[str, NDArray[np.float64]]]:
-    """Expression → metric → the value of each group, the mean over the runs. RunError where candidates or labels differ."""
+    groups: Mapping[str, Sequence[_One]], metrics: Sequence[GroupMetric], kept: NDArray[np.bool_] | None
+) -> dict[str, _OfRuns]:
+    """Expression → the values of its runs. RunError where candidates or labels differ."""
     same: tuple[Path, NDArray[Any], NDArray[Any]] | None = None
-    values = {}
+    values: dict[str, _OfRuns] = {}
     for text, runs in groups.items():
         of_runs = []
         for one in runs:
-            found, impression, label = _per_group(one, metrics)
+            found, impression, label = _per_group(one, metrics, kept)
             if same is None:
                 same = (one.folder.path, impression, label)
             elif not (np.array_equal(same[1], impression) and np.array_equal(same[2], label)):
@@ -231,16 +278,16 @@ def _values(
                     f"{one.folder.path} and {same[0]} were tested on other candidates or labels, so they cannot be compared."
                 )
             of_runs.append(found)
-        values[text] = {
-            metric.name: np.mean([found[metric.name] for found in of_runs], axis=0) for metric in metrics
-        }
+        values[text] = of_runs
     return values
 
 
 def _per_group(
-    one: _One, metrics: Sequence[GroupMetric]
+    one: _One, metrics: Sequence[GroupMetric], kept: NDArray[np.bool_] | None
 ) -> tuple[dict[str, NDArray[np.float64]], NDArray[Any], NDArray[Any]]:
     rows = _rows(one)
+    if kept is not None:
+        rows = _cut(rows, kept)
     evaluation = one.experiment.evaluation
     rule = protocol(one.record["protocol"].partition(",")[0])
     found = {}
@@ -261,6 +308,21 @@ def _rows(one: _One) -> Rows:
     if protocol(one.record["protocol"].partition(",")[0]).drops_empty:
         return scored(one.folder.path, part).rows
     return rows_of_table(pq.read_table(path))
+
+
+def _cut(rows: Rows, kept: NDArray[np.bool_]) -> Rows:
+    """The rows of some impressions, named by their places in the part."""
+    begins = np.flatnonzero(np.diff(rows.impression, prepend=rows.impression[:1] - 1))
+    if len(begins) != len(kept):
+        raise RunError("the scores of a run are not in the order of its part, so users cannot be told apart.")
+    inside = np.repeat(kept, np.diff(begins, append=len(rows.impression)))
+    columns = {name: getattr(rows, name) for name in ("user", "history", "tested")}
+    return Rows(
+        scores=rows.scores[inside],
+        labels=rows.labels[inside],
+        impression=rows.impression[inside],
+        **{name: None if column is None else column[inside] for name, column in columns.items()},
+    )
 
 
 def _letters() -> Iterator[str]:

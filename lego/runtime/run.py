@@ -231,7 +231,7 @@ def _record(folder: Folder, experiment: Experiment, record: Any, store: Store, s
     kept: dict[str, Any] = {
         "text": experiment.text(),
         "experiment": record,
-        "data": {"fingerprint": store.fingerprint},
+        "data": {"fingerprint": store.fingerprint, "base": store.base},
     }
     kept["data"]["path"] = str(store.path)
     if script is not None:

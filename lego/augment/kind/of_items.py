@@ -5,27 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Literal
 
+import attrs
 import numpy as np
 import pyarrow as pa
 
 from lego.augment.draft import Answer, Draft
-from lego.augment.kind.base import Kind, fields_for, lacking, scripts_of, taken
+from lego.augment.kind.base import Kind, fields_for, is_template, lacking, scripts_of, taken
 from lego.augment.prompt import Prompt, read
 from lego.errors import Problem
 from lego.generator.answer import Field, Shape, scripts_in
 from lego.generator.base import Question
 from lego.pretrained.template import as_text
+from lego.spec import PATH, Generator, ge, operator
 
 
+@operator
 class OfItems(Kind):
     """One text for each item, in a column of its own; where there is no answer, the original stands in it."""
 
     subject: ClassVar[Literal["item", "user"]] = "item"
-    template: str
-    to: str | None
-    words: int
-    language: str | None
-    most: int | None
+
+    template: str = attrs.field(kw_only=False, validator=is_template)
+    to: str | None = None
+    words: int = attrs.field(validator=ge(1))
+    """Each kind has its own default."""
+    language: str | None = None
+    most: int | None = attrs.field(default=None, validator=ge(1))
+    prompt: str | None = attrs.field(default=None, metadata=PATH)
+    attempts: int = attrs.field(default=3, validator=ge(1))
+    generator: Generator | None = None
 
     def makes(self, step: str) -> tuple[str, ...]:
         """The attribute of the answers."""

@@ -10,9 +10,8 @@ from typing import ClassVar, Self
 
 import attrs
 
-from lego.augment.kind.base import is_template
 from lego.augment.kind.of_items import OfItems
-from lego.spec import PATH, Generator, ge, operator
+from lego.spec import ge, operator
 
 
 @operator
@@ -27,14 +26,7 @@ class Rewrite(OfItems):
 
     packaged: ClassVar[str] = "rewrite"
 
-    template: str = attrs.field(kw_only=False, validator=is_template)
-    to: str | None = None
     words: int = attrs.field(default=25, validator=ge(1))
-    language: str | None = None
-    most: int | None = attrs.field(default=None, validator=ge(1))
-    prompt: str | None = attrs.field(default=None, metadata=PATH)
-    attempts: int = attrs.field(default=3, validator=ge(1))
-    generator: Generator | None = None
 
     @classmethod
     def examples(cls) -> Iterable[Self]:
