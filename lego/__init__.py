@@ -443,6 +443,11 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module(_HOME[name]), name)
     if name == "zoo":
         return importlib.import_module("lego.zoo")
+    if name[:1].isupper():  # modules are asked for in this way as well, and need no look at what is installed
+        catalog = importlib.import_module("lego.catalog")
+        was = catalog.renamed(name)
+        if was is not None and was.target in _HOME:
+            return getattr(importlib.import_module(_HOME[was.target]), catalog.find(name).name)
     from lego.errors import did_you_mean
 
     message = f"lego has no {name!r}. {did_you_mean(name, __all__)}See `lego catalog` for all operators."

@@ -12,6 +12,8 @@ import importlib.util
 import os
 import re
 import sys
+import tomllib
+import traceback
 import warnings
 from collections.abc import Iterable
 from functools import cache
@@ -43,6 +45,9 @@ SLOTS = (
 API = "1.0"
 """The version of what plugins lean on (docs/write_an_operator.md lists it), by the rules of semver.org: a plugin that declares
 `lego_api = ">=1,<2"` in its package works with every 1.x."""
+
+RENAMED = "renamed"
+"""The group that says what an operator was called before, without `lego.`: old name = new name, both of one distribution."""
 
 MISSING = "it needs what is not installed: "
 """How the reason begins where an optional dependency is all that is wrong."""
@@ -89,6 +94,7 @@ class _Found:
     entries: tuple[Entry, ...]
     switched_off: tuple[Entry, ...]
     broken: tuple[Broken, ...]
+    renamed: tuple[Entry, ...]
 
 
 _Groups = Iterable[tuple[str, list[tuple[str, str]]]]
@@ -97,13 +103,56 @@ _Groups = Iterable[tuple[str, list[tuple[str, str]]]]
 
 def _scan() -> _Found:
     """What one pass over the metadata gave, seen through the switch as it stands now."""
-    return _scan_once(os.environ.get("LEGO_PLUGINS", "").strip())
+    return _scan_once(switch().names)
+
+
+@attrs.frozen
+class Switch:
+    """Which plugins stand beside the built-in operators."""
+
+    names: str
+    """Empty for all, `off` for none, else names of distributions with commas between them."""
+    where: str
+    """Where it is set: `LEGO_PLUGINS`, or the file of the project."""
+
+
+def switch() -> Switch:
+    """The switch as it stands now: `LEGO_PLUGINS`, else `plugins` in `[tool.lego]` of the nearest pyproject.toml that has it.
+
+    CatalogError where the project's setting is neither "off" nor a list of distributions.
+    """
+    named = os.environ.get("LEGO_PLUGINS", "").strip()
+    return Switch(named, "LEGO_PLUGINS") if named else _switch_of_project(str(Path.cwd()))
+
+
+@cache
+def _switch_of_project(folder: str) -> Switch:
+    """Read once a process for each working directory."""
+    for each in (Path(folder), *Path(folder).parents):
+        file = each / "pyproject.toml"
+        try:
+            written = tomllib.loads(file.read_text(encoding="utf-8"))
+            asked = written["tool"]["lego"]["plugins"]
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+        ):  # no such file, not ours to complain about, or silent
+            continue
+        if asked in ("off", []):
+            return Switch("off", str(file))
+        if not isinstance(asked, list) or not all(isinstance(name, str) and name.strip() for name in asked):
+            raise CatalogError.wrong_switch(file, asked)
+        return Switch(",".join(asked), str(file))
+    return Switch("", "LEGO_PLUGINS")
 
 
 @cache
 def _scan_once(switch: str) -> _Found:
     """All entries of our groups, and the distributions whose metadata cannot be read. One pass a process for each switch."""
     found: dict[tuple[str, str, str], Entry] = {}
+    renamed: dict[tuple[str, str, str], Entry] = {}
     broken: list[Broken] = []
     try:
         files = [
@@ -115,8 +164,9 @@ def _scan_once(switch: str) -> _Found:
     for groups, distribution, version in files:
         for section, lines in groups:
             slot = section.removeprefix("lego.")
-            if section == slot or slot not in SLOTS:
+            if section == slot or slot not in (*SLOTS, RENAMED):
                 continue
+            kept = renamed if slot == RENAMED else found
             for name, target in lines:
                 entry = Entry(
                     slot=slot,
@@ -125,10 +175,11 @@ def _scan_once(switch: str) -> _Found:
                     version=version or _version(distribution),
                     target=target.strip(),
                 )
-                found.setdefault((slot, name, normal(distribution)), entry)
+                kept.setdefault((slot, name, normal(distribution)), entry)
     allowed = _allowed(found.values(), switch)
     off = (entry for entry in found.values() if entry not in allowed)
-    return _Found(tuple(sorted(allowed)), tuple(sorted(off)), tuple(broken))
+    names = _allowed(renamed.values(), switch)
+    return _Found(tuple(sorted(allowed)), tuple(sorted(off)), tuple(broken), tuple(sorted(names)))
 
 
 def _groups(config: configparser.ConfigParser) -> _Groups:
@@ -189,6 +240,7 @@ def _allowed(entries: Iterable[Entry], switch: str) -> list[Entry]:
 def forget() -> None:
     """Scan again at the next question: after something was installed in this process."""
     _scan_once.cache_clear()
+    _switch_of_project.cache_clear()
     _load.cache_clear()
 
 
@@ -203,7 +255,7 @@ def malformed() -> list[Broken]:
 
 
 def switched_off() -> list[Entry]:
-    """What is installed, but left out by `LEGO_PLUGINS`."""
+    """What is installed, but left out by the switch."""
     return list(_scan().switched_off)
 
 
@@ -222,8 +274,15 @@ def find(name: str, slot: str | Iterable[str] | None = None) -> Entry:
     within = [entry for entry in entries() if entry.slot in slots]
     matching = [entry for entry in within if name in (entry.name, entry.qualified)]
     if not matching:
+        was = renamed(name)
+        if was is not None:
+            told = (
+                f"{name} is called {was.target} now ({was.distribution} {was.version}): write {was.target}."
+            )
+            warnings.warn(told, FutureWarning, stacklevel=2)
+            return find(f"{normal(was.distribution)}.{was.target}", slot)
         kind = slot if isinstance(slot, str) else "operator"
-        raise CatalogError.unknown(kind, name, {entry.name for entry in within}, offered_by(name))
+        raise unknown(kind, name, {entry.name for entry in within})
     distributions = sorted({entry.distribution for entry in matching})
     if len(distributions) > 1:
         mine = [entry for entry in matching if normal(entry.distribution) == BUILTIN]
@@ -235,6 +294,18 @@ def find(name: str, slot: str | Iterable[str] | None = None) -> Entry:
         warnings.warn(f"{name} is the built-in one; write {others} for the other.", stacklevel=2)
         return mine[0]
     return matching[0]
+
+
+def unknown(kind: str, name: str, available: Iterable[str]) -> CatalogError:
+    """The error for a name that nothing has: the nearest one, and which installed distributions may be behind it."""
+    torn = [f"{each.distribution} {each.version}".rstrip() for each in malformed()]
+    return CatalogError.unknown(kind, name, available, offered_by(name), switch().where, torn)
+
+
+def renamed(name: str) -> Entry | None:
+    """The line that says what is called otherwise now (its `target`) than `name`; None where there is none, or several."""
+    was = [entry for entry in _scan().renamed if name in (entry.name, entry.qualified)]
+    return was[0] if len(was) == 1 and was[0].target != was[0].name else None
 
 
 def dotted(name: str) -> str:
@@ -255,38 +326,53 @@ def load(slot: str, name: str) -> Any:
 
 def load_entry(entry: Entry) -> Any:
     """The object behind an entry; CatalogError that names the distribution where it cannot be loaded."""
-    found, why = _load(entry)
-    if why is not None:
+    tried = _load(entry)
+    if tried.why is not None:
         raise CatalogError.broken(
-            entry.name, entry.distribution, entry.version, entry.target, why, file_of(entry)
+            entry.name, entry.distribution, entry.version, entry.target, tried.why, file_of(entry)
         )
-    return found
+    return tried.found
 
 
 def fault(entry: Entry) -> str | None:
     """Why an entry cannot be used, or None. This loads it."""
-    return _load(entry)[1]
+    return _load(entry).why
+
+
+def trace(entry: Entry) -> str | None:
+    """The traceback of what an entry raised when it was loaded, or None. This loads it."""
+    return _load(entry).trace
+
+
+@attrs.frozen(eq=False)
+class _Tried:
+    """What came of loading an entry: the object, or why there is none, and what was raised."""
+
+    found: Any = None
+    why: str | None = None
+    trace: str | None = None
 
 
 @cache
-def _load(entry: Entry) -> tuple[Any, str | None]:
-    """The object, or why there is none."""
+def _load(entry: Entry) -> _Tried:
+    """Loads an entry, whatever it does short of ending the process."""
     try:
         point = entrypoints.EntryPoint.from_string(entry.target, entry.name)
     except entrypoints.BadEntryPoint:
-        return None, f"{entry.target!r} is not of the form module:object"
+        return _Tried(why=f"{entry.target!r} is not of the form module:object")
     try:
         # The package first: it says which versions of lego it is for, which explains what may go wrong behind it.
         package = importlib.import_module(point.module_name.partition(".")[0])
         why = _unfit_version(getattr(package, "lego_api", None))
         if why is not None:
-            return None, why
+            return _Tried(why=why)
         found = point.load()
-    except ModuleNotFoundError as problem:
-        return None, _without(entry, problem) or f"{type(problem).__name__}: {problem}"
     except (Exception, SystemExit) as problem:  # noqa: BLE001 - a plugin may raise anything at import
-        return None, f"{type(problem).__name__}: {problem}"
-    return found, _misfit(entry, found)
+        extra = _without(entry, problem) if isinstance(problem, ModuleNotFoundError) else None
+        why = extra or f"{type(problem).__name__}: {problem}"
+        return _Tried(why=why, trace="".join(traceback.format_exception(problem)))
+    why = _misfit(entry, found)
+    return _Tried(found) if why is None else _Tried(why=why)
 
 
 def _unfit_version(wanted: object) -> str | None:

@@ -110,14 +110,32 @@ class CatalogError(LegoError, LookupError):
     wrong_use = True
 
     @classmethod
-    def unknown(cls, slot: str, name: str, available: Iterable[str], off: Iterable[str] = ()) -> CatalogError:
-        """Nothing has this name, or only what the distributions `off` offer, which `LEGO_PLUGINS` leaves out."""
+    def unknown(
+        cls,
+        slot: str,
+        name: str,
+        available: Iterable[str],
+        off: Iterable[str] = (),
+        switch: str = "LEGO_PLUGINS",
+        torn: Iterable[str] = (),
+    ) -> CatalogError:
+        """Nothing has this name, or only what the distributions `off` offer, which `switch` leaves out.
+
+        `torn` are installed distributions whose metadata cannot be read, so that nobody knows what they offer.
+        """
         names = sorted(available)
         listing = ", ".join(names) or "nothing (is lego installed? try: pip install -e .)"
-        left_out = "".join(f" {each} offers it, but LEGO_PLUGINS leaves {each} out." for each in sorted(off))
-        return cls(
-            f"No {slot} is called {name!r}. {did_you_mean(name, names)}Available: {listing}.{left_out}"
+        more = "".join(f" {each} offers it, but {switch} leaves {each} out." for each in sorted(off))
+        more += "".join(
+            f" {each} may offer it, but its metadata is malformed: see `lego plugins`." for each in torn
         )
+        return cls(f"No {slot} is called {name!r}. {did_you_mean(name, names)}Available: {listing}.{more}")
+
+    @classmethod
+    def wrong_switch(cls, file: object, value: object) -> CatalogError:
+        """The list of plugins of a project is no list."""
+        wanted = 'plugins = "off", or plugins = ["legorec-some", "legorec-other"]'
+        return cls(f"{file}: [tool.lego] plugins is {value!r}. Write {wanted}.")
 
     @classmethod
     def ambiguous(cls, name: str, distributions: Iterable[str]) -> CatalogError:

@@ -62,8 +62,8 @@ def resolve(name: str) -> Any:
         module, _, attribute = CORE[name].partition(":")
         return getattr(importlib.import_module(module), attribute)
     known = {each for entry in _entries() for each in (entry.name, entry.qualified)}
-    if name not in known:
-        raise CatalogError.unknown("operator", name, words(), catalog.offered_by(name))
+    if name not in known and catalog.renamed(name) is None:
+        raise catalog.unknown("operator", name, words())
     return catalog.load_entry(catalog.find(name, SPEAKING))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from typing import Any
 
@@ -125,8 +126,21 @@ def _version(value: bool) -> None:
         raise typer.Exit
 
 
+def _without_plugins(value: bool) -> None:
+    """Before the command is looked up; child processes inherit it."""
+    if value:
+        os.environ["LEGO_PLUGINS"] = "off"
+
+
 @app.callback()
 def root(
+    no_plugins: bool = typer.Option(
+        False,
+        "--no-plugins",
+        callback=_without_plugins,
+        is_eager=True,
+        help="Leave out what other distributions add, as LEGO_PLUGINS=off does.",
+    ),
     version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Show the version and stop."
     ),

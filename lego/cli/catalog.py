@@ -102,14 +102,18 @@ def _row(group: list[Entry]) -> dict[str, Any]:
 
 
 def _named(groups: list[list[Entry]], name: str) -> list[list[Entry]]:
-    from lego.catalog import SLOTS, dotted, offered_by
+    from lego.catalog import SLOTS, dotted, find, unknown
     from lego.errors import CatalogError
 
     name = dotted(name)
     found = [group for group in groups if name in (group[0].name, group[0].qualified)]
     if not found:
-        known = {*SLOTS, *(group[0].name for group in groups)}
-        raise CatalogError.unknown("slot or operator", name, known, offered_by(name))
+        try:
+            now = find(name).qualified  # of one that had another name before
+        except CatalogError:
+            known = {*SLOTS, *(group[0].name for group in groups)}
+            raise unknown("slot or operator", name, known) from None
+        found = [group for group in groups if now == group[0].qualified]
     return found
 
 

@@ -218,7 +218,7 @@ def _hub(problems: list[Problem]) -> dict[str, Any]:
 
 def _plugins(problems: list[Problem]) -> list[dict[str, Any]]:
     """What other distributions add; each broken one is a problem."""
-    from lego.catalog import entries, normal, switched_off
+    from lego.catalog import entries, normal, switch, switched_off
     from lego.cli.plugins import listing
     from lego.cli.probe import SECONDS
 
@@ -229,14 +229,14 @@ def _plugins(problems: list[Problem]) -> list[dict[str, Any]]:
             problems.append(
                 _problem(f"plugin {row['distribution']} {row['version']}".rstrip(), row["broken"], fix)
             )
-    switch = os.environ.get("LEGO_PLUGINS", "").strip()
-    if switch and switch.lower() != "off":
+    turned = switch()
+    if turned.names and turned.names.lower() != "off":
         installed = {normal(entry.distribution) for entry in (*entries(), *switched_off())}
-        for name in switch.split(","):
+        for name in turned.names.split(","):
             if name.strip() and normal(name.strip()) not in installed:
                 what = f"names {name.strip()}, which is not installed"
                 problems.append(
-                    _problem("LEGO_PLUGINS", what, f"pip install {name.strip()}, or take the name out")
+                    _problem(turned.where, what, f"pip install {name.strip()}, or take the name out")
                 )
     return rows
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import keyword
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 
 import attrs
 
-from lego.errors import SpecError
+from lego.errors import SpecError, did_you_mean
 
 
 @attrs.frozen
@@ -20,6 +21,75 @@ class Names:
     package: str
     module: str
     operator: str
+
+
+@attrs.frozen(kw_only=True)
+class Kind:
+    """What is said of the operator that the project begins with."""
+
+    slots: tuple[str, ...]
+    """The groups of entry points that list it."""
+    kind: str
+    does: str
+    cites: str
+    option: str
+    default: str
+    says: str
+    change: str
+    """A `--set` that runs it; `$call` stands for the operator."""
+
+
+KINDS: Mapping[str, Kind] = {
+    "behavior": Kind(
+        slots=("behavior",),
+        kind="a behavior operator",
+        does="the mean of the history in which what is older counts less",
+        cites="[Ding and Li 2005](https://doi.org/10.1145/1099554.1099689)",
+        option="decay",
+        default="0.9",
+        says="the weight of an item beside the one taken after it, from 0 up to, not including, 1",
+        change="model.behavior=$call",
+    ),
+    "sequence": Kind(
+        slots=("content", "behavior"),
+        kind="an operator for the content slot and the behavior slot",
+        does="a smooth maximum over the words of an item or the items of a history",
+        cites="[Pinheiro and Collobert 2015](https://arxiv.org/abs/1411.6228)",
+        option="sharpness",
+        default="4.0",
+        says="how near it is to the maximum, more than 0; near 0 it is the mean",
+        change="model.behavior=$call",
+    ),
+    "predictor": Kind(
+        slots=("predictor",),
+        kind="a predictor",
+        does="the nearer a candidate is to the user, the better it scores",
+        cites="[Hsieh et al. 2017](https://doi.org/10.1145/3038912.3052639)",
+        option="scale",
+        default="1.0",
+        says="what the squared distance is multiplied by, more than 0",
+        change="model.predictor=$call",
+    ),
+    "metric": Kind(
+        slots=("metric",),
+        kind="a metric",
+        does="precision as a reader has it who may stop after each row",
+        cites="[Moffat and Zobel 2008](https://doi.org/10.1145/1416950.1416952)",
+        option="persistence",
+        default="0.8",
+        says="the chance to go on to the next row, from 0 up to, not including, 1",
+        change='evaluation.metrics=("gauc", $call)',
+    ),
+}
+"""The slots that `--slot` names. One that fits both content and behavior is a `sequence`."""
+
+
+def kind_of(slot: str) -> Kind:
+    """What is begun for a slot; SpecError where there is none."""
+    if slot in KINDS:
+        return KINDS[slot]
+    hint = "An operator for it is a sequence. " if slot == "content" else did_you_mean(slot, KINDS)
+    raise SpecError(f"lego plugins new --slot {slot!r}: {hint}One of {', '.join(KINDS)} can be begun.")
 
 
 def names_of(name: str) -> Names:
@@ -47,12 +117,26 @@ def names_of(name: str) -> Names:
     )
 
 
-def files_of(names: Names) -> dict[str, str]:
+def change_of(names: Names, kind: Kind) -> str:
+    """The `--set` that runs the operator."""
+    return Template(kind.change).substitute(call=f"{names.operator}({kind.option}={kind.default})")
+
+
+def files_of(names: Names, slot: str) -> dict[str, str]:
     """Path → text of every file of the project."""
     import datetime as dt
     from importlib.resources import files
 
-    given = {**attrs.asdict(names), "year": str(dt.datetime.now(tz=dt.UTC).year)}
+    kind = kind_of(slot)
+    target = f'"{names.package}.{names.module}:{names.operator}"'
+    groups = [f'[project.entry-points."lego.{each}"]\n{names.operator} = {target}\n' for each in kind.slots]
+    given = {
+        **attrs.asdict(names),
+        **attrs.asdict(kind),
+        "change": change_of(names, kind),
+        "groups": "\n".join(groups).rstrip(),
+        "year": str(dt.datetime.now(tz=dt.UTC).year),
+    }
     package = f"src/{names.package}"
     here = files("lego.cli") / "plugin"
     placed = {
@@ -65,8 +149,8 @@ def files_of(names: Names) -> dict[str, str]:
         ".github/workflows/publish.yml": "publish.yml.txt",
         f"{package}/__init__.py": "init.py.txt",
         f"{package}/py.typed": "",
-        f"{package}/{names.module}.py": "operator.py.txt",
-        f"tests/test_{names.module}.py": "test_operator.py.txt",
+        f"{package}/{names.module}.py": f"{slot}.py.txt",
+        f"tests/test_{names.module}.py": f"test_{slot}.py.txt",
     }
     return {
         path: Template((here / source).read_text(encoding="utf-8")).substitute(given) if source else ""
@@ -74,13 +158,14 @@ def files_of(names: Names) -> dict[str, str]:
     }
 
 
-def write(name: str, out: Path) -> Path:
+def write(name: str, out: Path, slot: str = "behavior") -> Path:
     """Makes the project in a folder of its own within `out`, and gives the folder. SpecError where it is there already."""
     names = names_of(name)
+    texts = files_of(names, slot)
     folder = out / names.distribution
     if folder.exists():
         raise SpecError(f"lego plugins new: {folder} is there already. Name another folder with --out.")
-    for path, text in files_of(names).items():
+    for path, text in texts.items():
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")

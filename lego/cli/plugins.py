@@ -28,34 +28,42 @@ def list_(
         metavar="S",
         help="How long loading an entry may take before it counts as broken.",
     ),
+    traceback: bool = typer.Option(
+        False, "--traceback", help="Show what a broken entry raised, or where it hangs."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """List what other distributions add. Each entry is loaded in a process of its own, so a broken one is a row here."""
     if context.invoked_subcommand is not None:
         return
-    from lego.catalog import switched_off
+    from lego.catalog import switch, switched_off
     from lego.cli.output import print_json
 
-    rows = listing(seconds)
+    rows = listing(seconds, traceback=traceback)
     if as_json:
         print_json(rows)
     else:
         _show(rows)
     for distribution in sorted({entry.distribution for entry in switched_off()}):
-        typer.echo(f"{distribution} is left out by LEGO_PLUGINS.", err=True)
+        typer.echo(f"{distribution} is left out by {switch().where}.", err=True)
 
 
 @plugins.command()
 def new(
     name: str = typer.Argument(..., metavar="NAME", help="What it is about, as in recency-mean."),
+    slot: str = typer.Option(
+        "behavior",
+        "--slot",
+        help="What its operator is for: behavior, sequence (content and behavior), predictor, metric.",
+    ),
     out: Path = typer.Option(Path(), help="The folder that the project's folder is made in."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Begin a plugin: a project with one operator, its tests, README, licence, changelog and workflows."""
-    from lego.cli.new_plugin import names_of, write
+    from lego.cli.new_plugin import change_of, kind_of, names_of, write
     from lego.cli.output import print_json
 
-    names, folder = names_of(name), write(name, out)
+    kind, names, folder = kind_of(slot), names_of(name), write(name, out, slot)
     if as_json:
         files = sorted(str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file())
         print_json({"folder": str(folder), "operator": names.operator, "files": files})
@@ -64,15 +72,15 @@ def new(
         f"{folder} holds a plugin whose operator is {names.operator}. Next:",
         f"  pip install --editable '{folder}[dev]'",
         f"  pytest {folder}",
-        f"  lego run SCRIPT --set 'model.behavior={names.operator}()'",
+        f"  lego run SCRIPT --set '{change_of(names, kind)}'",
     ):
         typer.echo(line)
 
 
-def listing(seconds: float) -> list[dict[str, Any]]:
+def listing(seconds: float, *, traceback: bool = False) -> list[dict[str, Any]]:
     """A row for each distribution: its entries, and what is broken in a text, or None. The built-in entries are not tried."""
     from lego.catalog import BUILTIN, MISSING, entries, malformed, normal
-    from lego.cli.probe import faults
+    from lego.cli.probe import faults, trace
 
     owners: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries():
@@ -89,7 +97,8 @@ def listing(seconds: float) -> list[dict[str, Any]]:
                 MISSING
             )  # an extra that nobody asked for is no fault
             state = {"broken": None, "needs": said} if wants else {"broken": said, "needs": None}
-            listed.append({"slot": entry.slot, "name": entry.name, **state})
+            more = {"traceback": trace(entry, seconds) if said is not None else None} if traceback else {}
+            listed.append({"slot": entry.slot, "name": entry.name, **state, **more})
         why = [
             f"{each['slot']} {each['name']}: {each['broken']}"
             for each in listed
@@ -121,6 +130,10 @@ def _show(rows: list[dict[str, Any]]) -> None:
             lines = [[f"broken: {row['broken']}"]]
         for line in aligned(lines, indent="  "):
             typer.echo(line)
+        for each in row["entries"]:
+            if each.get("traceback"):
+                typer.echo(f"\n  {each['slot']} {each['name']}:")
+                typer.echo("\n".join(f"    {line}" for line in each["traceback"].rstrip().splitlines()))
     if all(normal(row["distribution"]) == BUILTIN for row in rows):
         typer.echo("\nNo other distribution adds anything. docs/write_an_operator.md says how one is made.")
 

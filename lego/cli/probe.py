@@ -19,13 +19,15 @@ SECONDS = 60.0
 """How long loading an entry may take: importing torch on a cold disk is slow, waiting longer helps nobody."""
 
 _CHILD = """
-import json, os, sys
-folders, entry, answer = (json.loads(each) for each in sys.argv[1:])
+import faulthandler, json, os, sys
+folders, entry, answer, seconds = (json.loads(each) for each in sys.argv[1:])
 sys.path[:] = folders
 from lego import catalog
-why = catalog.fault(catalog.Entry(**entry))
+faulthandler.dump_traceback_later(seconds, file=sys.stderr)
+tried = catalog.Entry(**entry)
+told = {"why": catalog.fault(tried), "trace": catalog.trace(tried)}
 with open(answer, "w", encoding="utf-8") as file:
-    json.dump({"why": why}, file)
+    json.dump(told, file)
 file.close()
 os._exit(0)
 """
@@ -43,12 +45,23 @@ def faults(entries: Iterable[catalog.Entry], seconds: float = SECONDS) -> dict[c
 
 def fault(entry: catalog.Entry, seconds: float = SECONDS) -> str | None:
     """Why an entry cannot be used, or None, as a new process finds out."""
+    return _tried(entry, seconds)[0]
+
+
+def trace(entry: catalog.Entry, seconds: float = SECONDS) -> str | None:
+    """The traceback of an entry that cannot be loaded, or where it hangs, as a new process finds out; None without one."""
+    return _tried(entry, seconds)[1]
+
+
+def _tried(entry: catalog.Entry, seconds: float) -> tuple[str | None, str | None]:
+    """Why an entry cannot be used, and the traceback."""
     fields = ("slot", "name", "distribution", "version", "target")
     told = {name: getattr(entry, name) for name in fields}
     # The folder may outlive the call where a grandchild still writes in it.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         answer, complaint = Path(folder) / "answer.json", Path(folder) / "complaint"
-        arguments = [json.dumps(each) for each in (sys.path, told, str(answer))]
+        asked = (sys.path, told, str(answer), max(0.05, 0.8 * seconds))
+        arguments = [json.dumps(each) for each in asked]
         with complaint.open("wb") as stderr:
             child = subprocess.Popen(  # noqa: S603 - this very interpreter, with a program of our own
                 [sys.executable, "-P", "-c", _CHILD, *arguments],
@@ -60,14 +73,16 @@ def fault(entry: catalog.Entry, seconds: float = SECONDS) -> str | None:
             try:
                 code = child.wait(timeout=seconds)
             except subprocess.TimeoutExpired:
-                return f"loading it took more than {seconds:g} seconds"
+                where = complaint.read_text(encoding="utf-8", errors="replace")
+                return f"loading it took more than {seconds:g} seconds", where or None
             finally:
                 _end(child)
         try:
-            why = json.loads(answer.read_text(encoding="utf-8"))["why"]
+            found = json.loads(answer.read_text(encoding="utf-8"))
+            return found["why"], found["trace"]
         except (OSError, ValueError):
-            return _death(code, complaint.read_text(encoding="utf-8", errors="replace"))
-        return None if why is None else str(why)
+            last_words = complaint.read_text(encoding="utf-8", errors="replace")
+            return _death(code, last_words), last_words or None
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

@@ -42,7 +42,7 @@ def _find(name: str) -> Any:
         each for each in known if _folded(each) == _folded(bare)
     ]
     if not matching:
-        raise CatalogError.unknown(Metric.slot, name, known)
+        raise catalog.unknown(Metric.slot, name, known)
     if len(matching) > 1:
         raise CatalogError(
             f"{name!r} may be any of these metrics: {', '.join(matching)}. Write the one meant exactly so."
