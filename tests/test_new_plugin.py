@@ -45,7 +45,7 @@ def within(scratch, tmp_path_factory):
     """Calls a command of the environment in a folder, and gives what it printed."""
     home = tmp_path_factory.mktemp("home")
 
-    def call(*command: object, cwd: Path) -> str:
+    def call(*command: object, cwd: Path, seconds: int = 300) -> str:
         environment = {
             key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")
         }
@@ -57,7 +57,7 @@ def within(scratch, tmp_path_factory):
             env=environment,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=seconds,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
@@ -128,6 +128,28 @@ def test_the_linter_and_the_formatter_are_content(project, within, command):
     subprocess.run(
         [sys.executable, "-m", "ruff", command[0], "--no-cache", *command[1:], "."], cwd=project, check=True
     )
+
+
+LIBRARIES = "torch.*,numpy.*,pyarrow.*,pytest.*,_pytest.*,safetensors.*,transformers.*,tokenizers.*"
+
+
+def test_the_type_checker_is_content(project, within, tmp_path):
+    """Untouched, strict, code and tests: what lego gives is typed in the wheel.
+
+    The libraries below lego are taken on trust, since reading them takes minutes; with LEGO_TEST_ALL=1 they are read, too.
+    """
+    pytest.importorskip("mypy", reason="mypy is not installed: pip install mypy")
+    cache = ("--cache-dir", tmp_path / "cache")
+    if os.environ.get("LEGO_TEST_ALL") == "1":
+        assert "Success" in within("python", "-m", "mypy", "--strict", *cache, cwd=project, seconds=1800)
+        return
+    settings = tmp_path / "mypy.ini"
+    settings.write_text(
+        "[mypy]\nfiles = src, tests\npython_version = 3.11\nstrict = True\nwarn_return_any = False\n"
+        "disable_error_code = type-abstract\nallow_subclassing_any = True\nallow_untyped_decorators = True\n"
+        f"[mypy-{LIBRARIES}]\nfollow_imports = skip\nignore_missing_imports = True\n"
+    )
+    assert "Success" in within("python", "-m", "mypy", "--config-file", settings, *cache, cwd=project)
 
 
 def test_it_is_listed_and_runs_by_name(project, within, tmp_path):

@@ -23,6 +23,11 @@ def catalog(
     matrix: bool = typer.Option(
         False, "--matrix", help="Count the models: which content, behavior and predictor go together."
     ),
+    markdown: bool = typer.Option(
+        False,
+        "--markdown",
+        help="Load what is listed, and print a page of tables with forms, needs and papers.",
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """List what can fill each slot, or describe one operator."""
@@ -33,14 +38,16 @@ def catalog(
         _matrix(as_json=as_json)
         return
     named = bool(what) and what not in SLOTS
-    groups = _grouped(entries())
+    groups = grouped(entries())
     chosen = (
         _named(groups, what) if named else [group for group in groups if not what or what in _slots(group)]
     )
     if what:
         chosen.sort(key=lambda group: (group[0].name, group[0].distribution))
     rows = [_row(group) for group in chosen]
-    if full or named:
+    if markdown:
+        typer.echo(page(chosen, what if what in SLOTS else ""))
+    elif full or named:
         loaded = _loaded(chosen)
         rows = [{**row, **facts} for row, (facts, _) in zip(rows, loaded, strict=True)]
         if not as_json:
@@ -75,7 +82,7 @@ def _matrix(*, as_json: bool) -> None:
 # --- from metadata ------------------------------------------------------------------------------------------------------------
 
 
-def _grouped(entries: list[Entry]) -> list[list[Entry]]:
+def grouped(entries: list[Entry]) -> list[list[Entry]]:
     """The entries of one name of one distribution together, in the order of the slots, then by name."""
     from lego.catalog import SLOTS
 
@@ -275,3 +282,61 @@ def _show_full(groups: list[list[Entry]], loaded: list[tuple[dict[str, Any], Any
             typer.echo(line)
         if words and len(groups) == 1:
             typer.echo("\n" + words)
+
+
+# --- as a page ----------------------------------------------------------------------------------------------------------------
+
+
+def page(groups: list[list[Entry]], only: str = "") -> str:
+    """A heading and a table for each slot, or for one; commands, which are no words of the language, are left out."""
+    from lego.catalog import SLOTS
+
+    facts = list(zip(groups, _loaded(groups), strict=True))
+    lines: list[str] = []
+    for slot in [only] if only else SLOTS:
+        inside = sorted(
+            ((group[0].name, group, *about) for group, about in facts if slot in _slots(group)),
+            key=lambda row: (row[0].lower(), row[1][0].distribution),
+        )
+        if slot == "command" or not inside:
+            continue
+        way = {"content": "gives", "behavior": "gives", "predictor": "takes"}.get(slot, "")
+        head = ["name", *([way, "needs"] if way else []), "does", "written", "paper"]
+        lines += [f"## {slot}", "", _table_row(head), _table_row(["---"] * len(head))]
+        for _, group, told, found in inside:
+            lines.append(_table_row(_cells(group, told, found, way)))
+        lines.append("")
+    return "\n".join(lines).rstrip()
+
+
+def _cells(group: list[Entry], told: dict[str, Any], found: Any, way: str) -> list[str]:
+    import inspect
+
+    from lego.catalog import BUILTIN, normal
+
+    first = group[0]
+    ours = normal(first.distribution) == BUILTIN
+    name = f"`{first.name}`" if ours else f"`{first.qualified}` ({first.distribution} {first.version})"
+    forms = told.get(way) or told.get("gives") or told.get("takes") or "–"
+    named = ", ".join(forms) if isinstance(forms, list) else forms
+    written = inspect.getdoc(found) or "" if found is not None else f"broken: {told.get('broken')}"
+    said = " ".join(written.partition("\n\n")[0].split())
+    text = f"`{told['text']}`" if told.get("text") else "–"
+    needs = ", ".join(told["needs"]) or "–"
+    return [name, *([named, needs] if way else []), said or "–", text, _linked(told.get("paper"))]
+
+
+def _linked(paper: str | None) -> str:
+    """`Who 2019, https://…; …` as links."""
+    links = []
+    for each in (paper or "").split("; "):
+        who, _, where = each.rpartition(", ")
+        address = where if where.startswith("http") else each if each.startswith("http") else ""
+        label = who if address and who else address.partition("//")[2] or each
+        links.append(f"[{label}]({address})" if address else label)
+    return ", ".join(filter(None, links)) or "–"
+
+
+def _table_row(cells: list[str]) -> str:
+    """A line of a table; a bar inside a cell is no border."""
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

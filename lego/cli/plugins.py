@@ -77,6 +77,68 @@ def new(
         typer.echo(line)
 
 
+@plugins.command()
+def bench(
+    name: str = typer.Argument(..., metavar="NAME", help="An operator, as in GRU or 'GRU(hidden=32)'."),
+    slot: str = typer.Option("", help="content or behavior, where it fits both; behavior unless given."),
+    against: list[str] = typer.Option(
+        [], metavar="NAME", help="A built-in to compare with; may be given several times. All unless given."
+    ),
+    width: int = typer.Option(64, min=1, metavar="N", help="The width of items and users."),
+    batch_size: int = typer.Option(64, min=1, metavar="N", help="Users, or items, in a step."),
+    length: int = typer.Option(50, min=1, metavar="N", help="The longest history, or item in tokens."),
+    candidates: int = typer.Option(5, min=1, metavar="N", help="Candidates of a user."),
+    rounds: int = typer.Option(15, min=1, metavar="N", help="Steps of each operator that are measured."),
+    device: str = typer.Option("cpu", help="cpu, cuda, mps, or auto."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+) -> None:
+    """Measure an operator beside the built-in ones of its slot: time of a training step, users a second, weights, memory."""
+    from lego.cli.output import aligned, print_json
+    from lego.errors import LegoError
+    from lego.runtime.device import choose_device
+
+    try:
+        from lego.testing import bench as measuring
+    except ModuleNotFoundError as problem:
+        raise LegoError(f"lego plugins bench needs {problem.name}: pip install {problem.name}") from None
+    found = measuring.bench(
+        name,
+        slot=slot or None,
+        sizes=measuring.Sizes(width=width, batch_size=batch_size, length=length, candidates=candidates),
+        rounds=rounds,
+        against=against or None,
+        device=choose_device(device),
+    )
+    if as_json:
+        print_json(found.record())
+        return
+    unit = "items" if found.slot == "content" else "users"
+    threads = f"{found.threads} thread{'' if found.threads == 1 else 's'}"
+    typer.echo(
+        f"{found.slot}, a step forward and backward: {batch_size} {unit}, length {length}, width {width}, on {found.device}, "
+        f"{threads}, {rounds} turns each"
+    )
+    head = ["operator", "ms", "quartiles", f"{unit}/s", "weights", "memory", "ratio"]
+    for line, row in zip(aligned([head, *map(_measured, found.rows)]), (None, *found.rows), strict=True):
+        typer.echo(typer.style(line, bold=True) if row is None or row.asked else line)
+    typer.echo("ratio: how many times as long as this row the one that was asked for takes")
+    for operator, why in found.left_out:
+        typer.echo(f"not measured: {operator}: {why}", err=True)
+
+
+def _measured(row: Any) -> list[str]:
+    """The cells of an operator."""
+    return [
+        row.operator,
+        f"{row.ms:.3f}",
+        f"{row.low:.3f}-{row.high:.3f}",
+        f"{row.per_second:,.0f}",
+        f"{row.parameters:,}",
+        f"{row.peak / 2**20:.2f} MiB",
+        f"{row.ratio:.2f}",
+    ]
+
+
 def listing(seconds: float, *, traceback: bool = False) -> list[dict[str, Any]]:
     """A row for each distribution: its entries, and what is broken in a text, or None. The built-in entries are not tried."""
     from lego.catalog import BUILTIN, MISSING, entries, malformed, normal
