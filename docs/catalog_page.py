@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 HEAD = """# Catalog
 
-What comes with lego, slot by slot, made from its metadata and its code. `lego catalog --markdown` prints the same with what is installed
-beside; [Operators](operators.md) says how to choose. The letters are those of [Concepts](concepts.md).
+What comes with lego, slot by slot, made from its metadata and its code. `lego catalog --markdown` prints the same with
+what is installed beside; [Operators](operators.md) says how to choose. The letters are those of [Concepts](concepts.md).
 """
 
 

@@ -325,12 +325,12 @@ def _of_predictor(spec: Any, context: Context, sizes: Sizes) -> tuple[Any, ...]:
 # --- memory and time ----------------------------------------------------------------------------------------------------------
 
 
-class _Held(TorchDispatchMode):
+class _Held(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of the tensors that are alive after each operation, forward and backward, but for those given."""
 
     def __init__(self, given: Iterable[Tensor]) -> None:
-        super().__init__()
-        self.given = {StorageWeakRef(each.untyped_storage()).cdata for each in given}
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.given = {StorageWeakRef(each.untyped_storage()).cdata for each in given}  # type: ignore[no-untyped-call]
         self.alive: dict[int, tuple[StorageWeakRef, int]] = {}
         self.peak = 0
 
@@ -338,10 +338,10 @@ class _Held(TorchDispatchMode):
         out = func(*args, **(kwargs or {}))
         for each in tree_leaves(out):
             if isinstance(each, Tensor):
-                storage = StorageWeakRef(each.untyped_storage())
+                storage = StorageWeakRef(each.untyped_storage())  # type: ignore[no-untyped-call]
                 if storage.cdata not in self.given:
                     self.alive.setdefault(storage.cdata, (storage, each.untyped_storage().nbytes()))
-        self.alive = {key: held for key, held in self.alive.items() if not held[0].expired()}
+        self.alive = {key: held for key, held in self.alive.items() if not held[0].expired()}  # type: ignore[no-untyped-call]
         self.peak = max(self.peak, sum(size for _, size in self.alive.values()))
         return out
 
