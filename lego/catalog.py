@@ -459,6 +459,9 @@ def _misfit(entry: Entry, found: object) -> str | None:
         "source": spec.Source,
         "tokens": spec.Tokens,
         "scorer": spec.Scorer,
+        "rerank": spec.Rerank,
+        "generator": spec.Generator,
+        "tracker": spec.Tracker,
     }.get(entry.slot)
     if base is None or not isinstance(found, type):
         return None if base is None or callable(found) else f"it is {found!r}, not a class"

@@ -28,7 +28,13 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import attrs
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
+
+    from lego.ragged import Ragged
 
 
 class Form(enum.Flag):
@@ -242,4 +248,60 @@ class TaskModule(Protocol):
 
     def __call__(self, scores: Tensor, labels: Tensor, candidate_mask: Tensor) -> Tensor:
         """scores (B, C), labels (B, C), candidate_mask (B, C) -> loss, a scalar."""
+        ...
+
+
+# --- around a model -----------------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Lists:
+    """What a re-ranker reads: a ranked list of items for each of B impressions or users. Items are numbered; 0 is no item."""
+
+    items: Ragged
+    """The items of each list, best first."""
+    scores: NDArray[np.float32]
+    """One for each value of `items`, as the model gave them: falling within a list."""
+    histories: Ragged
+    """What the user of each list read before, oldest first; it may be empty."""
+    vectors: NDArray[np.float32] | None = None
+    """(items + 1, D), where the re-ranker `reads_vectors`; that of item 0 is zero."""
+    categories: NDArray[np.int64] | None = None
+    """(items + 1,), where the re-ranker `reads_categories`: whole numbers from 0, and -1 where an item has none."""
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Tracked:
+    """What a tracker is told of a run when it begins."""
+
+    name: str
+    """What the run is called; runs of one name belong together."""
+    id: str
+    """The name of its folder, which no other run of that name has."""
+    folder: Path
+    """Its folder, in which a tracker may keep files of its own."""
+    text: str
+    """The experiment, as the expression that makes it."""
+    options: Mapping[str, str | float | bool | None]
+    """Every option by its path (`training.lr`); what is no plain value as its expression."""
+    resumed: bool = False
+    """Whether it goes on with what was begun before, so that an epoch may be told again."""
+
+
+class Tracking(Protocol):
+    """A tracker at work on one run. Names of values are `train/loss`, `dev/ndcg@5`, `test/auc`; every value is finite."""
+
+    def step(self, step: int, values: Mapping[str, float]) -> None:
+        """While an epoch goes on, now and then: batches since the first epoch, and what they gave."""
+        ...
+
+    def epoch(self, epoch: int, values: Mapping[str, float]) -> None:
+        """Behind an epoch, counted from 1."""
+        ...
+
+    def close(self, state: Literal["finished", "stopped", "failed"], values: Mapping[str, float]) -> None:
+        """At the end, however it came: the numbers of the test part where the run was finished, else none."""
         ...

@@ -17,6 +17,7 @@ from lego.spec import (
     Source,
     Spec,
     Task,
+    Tracker,
     between,
     field_names,
     ge,
@@ -89,13 +90,20 @@ class Evaluation(Spec):
 
 @operator
 class Experiment(Spec):
-    """What `lego run` runs."""
+    """What `lego run` runs. `trackers` are told of it while it goes on, and are no part of what it is known by."""
 
     data: Source
     model: Scorer
     task: Task = attrs.field(factory=Matching)
     training: Training = attrs.field(factory=Training)
     evaluation: Evaluation = attrs.field(factory=Evaluation)
+    trackers: tuple[Tracker, ...] = ()
+
+    @property
+    def untracked(self) -> Experiment:
+        """The same without trackers: what decides the numbers."""
+        made: Experiment = _evolved(self, {"trackers": ()})
+        return made
 
     def set(self, *changes: str, names: Any = None) -> Experiment:
         """Another experiment, with `model.behavior=GRU()` or `training.lr=3e-4` replaced; SpecError where no such path is."""

@@ -39,7 +39,7 @@ CORE: Mapping[str, str] = {
 }
 """The words of the language that are not operators."""
 
-SPEAKING = tuple(slot for slot in catalog.SLOTS if slot not in ("command", "checkpoint", "tracker"))
+SPEAKING = tuple(slot for slot in catalog.SLOTS if slot not in ("command", "checkpoint"))
 """The slots whose entries are words of the language."""
 
 Resolve = Callable[[str], Any]

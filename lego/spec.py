@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, datacla
 
 import attrs
 
-from lego.contract import Candidates, Form, Need, Reads
+from lego.contract import Candidates, Form, Lists, Need, Reads, Tracked, Tracking
 from lego.errors import Problem, SpecError
 
 if TYPE_CHECKING:
@@ -815,6 +815,34 @@ class Generator(Spec):
 
     def open(self) -> Writer:
         """What answers; GeneratorError or CheckpointError where it cannot."""
+        raise NotImplementedError
+
+
+class Rerank(Spec):
+    """Ranked lists → the same items in another order, by what a score alone does not say: variety, taste, fairness."""
+
+    slot: ClassVar[str] = "rerank"
+    reads_vectors: ClassVar[bool] = False
+    """Whether it compares items by their vectors."""
+    reads_categories: ClassVar[bool] = False
+    """Whether it reads the category of an item."""
+
+    def pool(self, k: int) -> int:
+        """How many of the best items it chooses k from, where it is free to choose from all."""
+        return 10 * k
+
+    def rerank(self, lists: Lists, k: int) -> Ragged:
+        """The places in each list of its new first k, best first (all of a shorter list); the others follow as they were."""
+        raise NotImplementedError
+
+
+class Tracker(Spec):
+    """Where the numbers of a run go while it is made, beside its folder. It changes nothing of the run."""
+
+    slot: ClassVar[str] = "tracker"
+
+    def open(self, run: Tracked) -> Tracking:
+        """Begins; an error here ends the run before any work, one later is told once and ends the tracking alone."""
         raise NotImplementedError
 
 

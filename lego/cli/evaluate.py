@@ -6,10 +6,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import typer
 
 if TYPE_CHECKING:
-    from lego.runtime.reading import Readings
+    from lego.runtime.reading import Readings, Scored
+    from lego.spec import Rerank
 
 
 class Part(StrEnum):
@@ -18,6 +20,37 @@ class Part(StrEnum):
     train = "train"
     dev = "dev"
     test = "test"
+
+
+@attrs.frozen
+class _Again:
+    """What `--rerank` asked for, if anything."""
+
+    rerank: Rerank | None
+    category: str | None
+    vectors: str
+
+    @property
+    def told(self) -> dict[str, str]:
+        """For JSON."""
+        return {} if self.rerank is None else {"rerank": repr(self.rerank)}
+
+    @property
+    def title(self) -> str:
+        """For a table's title."""
+        return "" if self.rerank is None else f", re-ranked by {self.rerank!r}"
+
+    def of(self, scored: Scored, device: str, screen: Any) -> Scored:
+        """The scores, re-ranked where that was asked for."""
+        if self.rerank is None:
+            return scored
+        from lego.runtime.beyond import vectors_of
+        from lego.runtime.rerank import reranked
+
+        compared = None
+        if self.rerank.reads_vectors:
+            compared = vectors_of(scored, self.vectors, device=device, screen=screen)
+        return reranked(scored, self.rerank, category=self.category, vectors=compared)
 
 
 def evaluate(
@@ -59,6 +92,11 @@ def evaluate(
     retrieval: bool = typer.Option(
         False, "--retrieval", help="Rank all items of the data for each impression, and look for its clicks."
     ),
+    rerank: str = typer.Option(
+        "",
+        metavar="RERANKER",
+        help="Rank the candidates again by more than the score first, as in 'MMR(0.7)' (see `lego catalog rerank`).",
+    ),
     k: list[int] = typer.Option(
         [],
         "-k",
@@ -66,12 +104,12 @@ def evaluate(
         help="How many items are best: 10 for --beyond; for --retrieval 10, 50 and 100. May be given several times.",
     ),
     category: str = typer.Option(
-        "", metavar="NAME", help="The attribute that --slices and --beyond call a category."
+        "", metavar="NAME", help="The attribute that --slices, --beyond and --rerank call a category."
     ),
     vectors: str = typer.Option(
         "",
         metavar="FILE",
-        help="Item vectors for --beyond, or a checkpoint that makes them; the model's own unless given.",
+        help="Item vectors for --beyond and --rerank, or a checkpoint that makes them; the model's own unless given.",
     ),
     device: str = typer.Option("auto", help="cpu, cuda, mps, or auto."),
     no_cache: bool = typer.Option(
@@ -92,6 +130,7 @@ def evaluate(
             beyond=beyond,
             per_user=per_user,
             retrieval=retrieval,
+            rerank=rerank,
             k=k,
         )
         _of_file(scores, protocol, metric, logits=logits, as_json=as_json)
@@ -99,6 +138,7 @@ def evaluate(
     assert run is not None
     if metric or logits:
         raise SpecError("lego evaluate: --metric and --logits go with --scores; a run knows its own.")
+    from lego.cli.rerank import read
     from lego.metric.protocol import PROTOCOLS
     from lego.metric.protocol import protocol as named
     from lego.runtime.reading import ALL
@@ -107,6 +147,9 @@ def evaluate(
         named(protocol)  # the error that lists them
     if per_user is not None and not beyond:
         raise SpecError("lego evaluate: --per-user goes with --beyond.")
+    again = _Again(read(rerank), category or None, vectors)
+    if rerank and retrieval:
+        raise SpecError("lego evaluate: --retrieval goes without --rerank.")
     if slices or beyond or retrieval:
         if protocol or submission or export:
             raise SpecError(
@@ -122,11 +165,14 @@ def evaluate(
             cuts=k,
             category=category or None,
             vectors=vectors,
+            again=again,
             device=device,
             as_json=as_json,
         )
-    elif protocol == ALL or submission or export:
-        _of_run(run, part, protocol, submission, export, device=device, cache=not no_cache, as_json=as_json)
+    elif protocol == ALL or submission or export or rerank:
+        _of_run(
+            run, part, protocol, submission, export, again, device=device, cache=not no_cache, as_json=as_json
+        )
     else:
         _again(run, part, protocol, device=device, cache=not no_cache, as_json=as_json)
 
@@ -157,6 +203,7 @@ def _of_run(
     protocol: str,
     submission: Path | None,
     export: Path | None,
+    again: _Again,
     *,
     device: str,
     cache: bool,
@@ -168,8 +215,9 @@ def _of_run(
     from lego.runtime.reading import scored
     from lego.runtime.scored import scores_table, write_submission, write_table
 
-    found = scored(run, part.value, device=device, cache=cache, screen=Screen(errors()))
-    told: dict[str, Any] = {"run": str(run), "part": part.value}
+    screen = Screen(errors())
+    found = again.of(scored(run, part.value, device=device, cache=cache, screen=screen), device, screen)
+    told: dict[str, Any] = {"run": str(run), "part": part.value, **again.told}
     if submission is not None:
         write_submission(submission, found.impressions, found.scores)
         told["submission"] = str(submission)
@@ -181,7 +229,7 @@ def _of_run(
     if as_json:
         print_json({**read.record, **told})
         return
-    _show(read, f"{part.value} ({len(found.impressions):,} impressions)")
+    _show(read, f"{part.value} ({len(found.impressions):,} impressions){again.title}")
     for name in ("submission", "export"):
         if name in told:
             console(as_json=False).print(f"{name}: {told[name]}", markup=False, soft_wrap=True)
@@ -209,6 +257,7 @@ def _more(
     cuts: list[int],
     category: str | None,
     vectors: str,
+    again: _Again,
     device: str,
     as_json: bool,
 ) -> None:
@@ -224,13 +273,13 @@ def _more(
     from lego.runtime.scored import write_table
 
     screen = Screen(errors())
-    told: dict[str, Any] = {"run": str(run), "part": part}
+    told: dict[str, Any] = {"run": str(run), "part": part, **again.told}
     tables: list[tuple[str, dict[str, dict[str, float | None]]]] = []
     if slices or beyond:
-        found = scored(run, part, device=device, screen=screen)
+        found = again.of(scored(run, part, device=device, screen=screen), device, screen)
         if slices:
             told["slices"] = more.slices(found, category=category)
-            tables.append(("by slice", dict(more.told(told["slices"]))))
+            tables.append((f"by slice{again.title}", dict(more.told(told["slices"]))))
         if beyond:
             compared = more.vectors_of(found, vectors, device=device, screen=screen)
             told["beyond"] = {
@@ -240,7 +289,9 @@ def _more(
                     found, best, category=category, vectors=compared
                 ).items()
             }
-            tables.append(("beyond accuracy, the mean over users", {"this model": told["beyond"]}))
+            tables.append(
+                (f"beyond accuracy, the mean over users{again.title}", {"this model": told["beyond"]})
+            )
             if per_user is not None:
                 table = None
                 for best in cuts or [10]:

@@ -9,15 +9,21 @@ if TYPE_CHECKING:
     from lego.experiment import Experiment
 
 
-def read(script: str, changes: list[str], seed: int | None = None) -> tuple[Experiment, Path]:
-    """The experiment of a script with its changes. Paths in it are relative to it, those of `--set` to the working directory."""
+def read(
+    script: str, changes: list[str], seed: int | None = None, track: list[str] | None = None
+) -> tuple[Experiment, Path]:
+    """The experiment of a script with its changes, and with further trackers.
+
+    Paths in it are relative to it, those of `--set` and `--track` to the working directory.
+    """
     from lego.errors import CatalogError, ExpressionError
     from lego.runtime.script import load_experiment, load_module, names_with
 
     experiment, path = load_experiment(script)
     names = names_with(load_module(path))
     seeded = [] if seed is None else [f"training.seed={seed}"]
-    for change in [*changes, *seeded]:
+    tracked = [] if not track else [f"trackers=({', '.join([*map(repr, experiment.trackers), *track])},)"]
+    for change in [*changes, *seeded, *tracked]:
         try:
             experiment = experiment.set(change, names=names)
         except (ExpressionError, CatalogError) as error:

@@ -27,19 +27,38 @@ def recommend(
     ),
     k: int = typer.Option(10, "-k", min=1, help="How many items."),
     seen: bool = typer.Option(False, "--seen", help="Items of the history may be recommended again."),
+    rerank: str = typer.Option(
+        "",
+        metavar="RERANKER",
+        help="Choose from a pool of the best by more than the score, as in 'MMR(0.7)' (see `lego catalog rerank`).",
+    ),
+    category: str = typer.Option(
+        "", metavar="NAME", help="The attribute that --rerank calls a category; the first one unless given."
+    ),
     device: str = typer.Option("auto", help="cpu, cuda, cuda:1, mps, or auto."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Recommend items to a user, or to anybody by what was read; items and users may be new."""
     from lego.cli.output import console, errors, print_json
+    from lego.cli.rerank import read
     from lego.runtime.load import load
     from lego.runtime.progress import Screen
     from lego.runtime.recommend import notes_of
     from lego.runtime.recommend import recommend as best
 
+    chosen = read(rerank)
     who = _who(user, history, more or [])
     loaded = load(run, device=device, screen=Screen(errors()))
-    table = best(loaded, **who, items=items, k=k, exclude_seen=not seen, screen=loaded.screen)
+    table = best(
+        loaded,
+        **who,
+        items=items,
+        k=k,
+        exclude_seen=not seen,
+        rerank=chosen,
+        category=category or None,
+        screen=loaded.screen,
+    )
     notes = notes_of(table)
     if as_json:
         print_json({"run": str(loaded.path), "items": table.to_pylist(), "notes": notes})

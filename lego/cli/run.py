@@ -37,6 +37,12 @@ def run(
         "--resume",
         help="Go on with the unfinished run of the same experiment; with --seeds, keep the finished ones.",
     ),
+    track: list[str] = typer.Option(
+        [],
+        "--track",
+        metavar="TRACKER",
+        help="Tell a tracker of the run, as in 'CSV()' (see `lego catalog tracker`); may be given several times.",
+    ),
     no_cache: bool = typer.Option(False, "--no-cache", help="Test without caches: slower, the same numbers."),
     profile: bool = typer.Option(
         False, "--profile", help="Also tell where the time went, and what would save some of it."
@@ -56,7 +62,7 @@ def run(
 
     if profile and seeds is not None:
         raise SpecError("lego run: --profile looks at one run; leave out --seeds.")
-    experiment, path = read(script, changes, seed)
+    experiment, path = read(script, changes, seed, track)
     try:
         made = experiment.run(
             seeds=seeds,

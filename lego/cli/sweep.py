@@ -36,6 +36,12 @@ def sweep(
     resume: bool = typer.Option(
         True, "--resume", help="Go on where it was stopped: what a sweep always does.", show_default=False
     ),
+    track: list[str] = typer.Option(
+        [],
+        "--track",
+        metavar="TRACKER",
+        help="Tell a tracker of every run, as in 'CSV()' (see `lego catalog tracker`); may be given several times.",
+    ),
     as_json: bool = typer.Option(
         False, "--json", help="Print one JSON document as the last line of standard output."
     ),
@@ -47,7 +53,7 @@ def sweep(
     from lego.runtime.fit import Stopped
     from lego.runtime.progress import Screen
 
-    experiment, path = read(script, changes)
+    experiment, path = read(script, changes, None, track)
     try:
         made = experiment.sweep(
             name=name or None,

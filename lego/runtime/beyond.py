@@ -77,7 +77,7 @@ def _of_lists(
     rows = impressions.candidates.values.astype(np.int64)
     lists = Ragged(rows[places.values], places.offsets)
     labels = impressions.labels[places.values] == 1
-    histories = _histories(store, impressions)
+    histories = histories_of(store, impressions)
     clicks = clicks_of(store)
     values = {
         f"novelty@{k}": beyond.novelty(lists, clicks),
@@ -225,24 +225,28 @@ def category_of(store: Store, name: str | None = None) -> tuple[NDArray[np.int64
 
     Of a list the first value. None where no attribute is named and items have no category.
     """
-    kinds = store.attributes
-    known = [each for each, kind in kinds.items() if kind in ("category", "list")]
-    if name is not None and name not in known:
-        fix = f"Items have the categories: {', '.join(known) or 'none'}."
-        raise SpecError(f"Items have no category {name!r}. {did_you_mean(name, known)}{fix}")
-    if name is None:
-        name = next(iter(sorted(known, key=lambda each: kinds[each] != "category")), None)
+    name = category_named(store, name)
     if name is None:
         return None
     column = store.items[name]
-    column = pa.chunked_array([_first(chunk) for chunk in column.chunks], pa.string())
+    column = pa.chunked_array([first_values(chunk) for chunk in column.chunks], pa.string())
     names = pc.drop_null(pc.unique(column))
     codes = np.full(store.item_count + 1, -1, np.int64)
     codes[1:] = flat(pc.fill_null(pc.index_in(column, names, skip_nulls=True), -1))
     return codes, names.to_pylist()
 
 
-def _first(chunk: pa.Array) -> pa.Array:
+def category_named(store: Store, name: str | None = None) -> str | None:
+    """The attribute that is the category of an item: the named one, else the first of the kind `category`, or `list`."""
+    kinds = store.attributes
+    known = [each for each, kind in kinds.items() if kind in ("category", "list")]
+    if name is not None and name not in known:
+        fix = f"Items have the categories: {', '.join(known) or 'none'}."
+        raise SpecError(f"Items have no category {name!r}. {did_you_mean(name, known)}{fix}")
+    return name or next(iter(sorted(known, key=lambda each: kinds[each] != "category")), None)
+
+
+def first_values(chunk: pa.Array) -> pa.Array:
     """The value of each row as text, the first where it is a list."""
     if pa.types.is_dictionary(chunk.type):
         chunk = chunk.dictionary_decode()
@@ -254,7 +258,7 @@ def _first(chunk: pa.Array) -> pa.Array:
     return chunk.cast(pa.string())
 
 
-def _histories(store: Store, impressions: Impressions) -> Ragged:
+def histories_of(store: Store, impressions: Impressions) -> Ragged:
     """The item rows of each impression's history."""
     lengths = np.maximum(impressions.stop - impressions.start, 0)
     values = store.users.history.values[flat_positions(impressions.start, lengths)]

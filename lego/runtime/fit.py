@@ -24,6 +24,7 @@ from lego.runtime.finite import FiniteLoss
 from lego.runtime.optimizer import clip_gradients, make_optimizer, rate_factor
 from lego.runtime.prefetch import prefetched
 from lego.runtime.profile import saw, stage, waited
+from lego.runtime.tracking import Trackers
 from lego.seed import lent, numpy_generator, torch_seed
 from lego.spec import Context
 
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 
 SAVE_SECONDS = 300.0
 """How often the position is saved within an epoch: what a killed run loses at most."""
+
+TOLD_STEPS = 50
+"""How many batches there are between two lines to the trackers."""
 
 Measure = Callable[[], Mapping[str, float | None]]
 """Scores the dev part and measures it."""
@@ -87,6 +91,7 @@ class Fit:
     folder: Folder
     screen: Screen
     measure: Measure
+    trackers: Trackers = attrs.field(factory=Trackers)
     position: Position = attrs.field(factory=Position)
     _finite: FiniteLoss = attrs.field(init=False)
     _earlier: float = attrs.field(default=0.0, init=False)
@@ -153,6 +158,8 @@ class Fit:
                 position.step += 1
                 seen.add(losses, batch)
                 seen.seconds = time.monotonic() - begun
+                if self.trackers and position.step % TOLD_STEPS == 0:
+                    self._tell_step(position.epoch * len(batches) + position.step, seen, optimizer)
                 bar.advance(1, f"loss {seen.recent:.4f}, {seen.speed:,.0f} items/s")
                 # Between steps of the optimiser, since gathered gradients are not saved; the last step closes the epoch first.
                 if position.step % training.accumulate == 0 and position.step < len(batches):
@@ -167,6 +174,12 @@ class Fit:
         self._close_epoch(optimizer, seen)
         if stop.is_set() and not position.done:
             self._leave(optimizer)
+
+    def _tell_step(self, step: int, seen: Running, optimizer: torch.optim.Optimizer) -> None:
+        """What the epoch gave so far, for the trackers."""
+        losses = {f"train/{name}": value for name, value in seen.means().items()}
+        rate = float(optimizer.param_groups[0]["lr"])
+        self.trackers.step(step, {**losses, "train/lr": rate, "train/items_per_second": seen.speed})
 
     def _step(
         self, batch: Batch, loss_module: torch.nn.Module, optimizer: torch.optim.Optimizer, batches: Batches
@@ -262,6 +275,14 @@ class Fit:
             position.done = position.waited >= training.patience
         # Told before the position moves behind it: a run killed between the two tells an epoch twice, and loses none.
         self.folder.log("epoch", **record, seconds=round(seen.seconds, 3), **seen.counts())
+        self.trackers.epoch(
+            position.epoch,
+            {
+                **{f"train/{name}": number for name, number in seen.means().items()},
+                **{f"dev/{name}": number for name, number in measured.items()},
+                "train/seconds": seen.seconds,
+            },
+        )
         self._save(optimizer)
         losses = " ".join(f"{name} {number:.4f}" for name, number in seen.means().items())
         mark = " (best)" if better else ""

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from lego.spec import Rerank
+
 
 @attrs.frozen(eq=False, kw_only=True, repr=False)
 class Loaded:
@@ -97,6 +99,8 @@ class Loaded:
         items: Any = None,
         k: int = 10,
         exclude_seen: bool = True,
+        rerank: Rerank | None = None,
+        category: str | None = None,
     ) -> pa.Table:
         """The k best items for somebody, best first: an Arrow table of rank, item, score, new, and the texts of the items.
 
@@ -104,7 +108,8 @@ class Loaded:
         ids, oldest first. Of all items of the data, or of `items`: a path (CSV, JSON lines, Parquet), an Arrow table, a data
         frame or a list of dicts, with an `item_id` and the attributes that the run reads. Items and users need not have been
         in the data; what their scores then mean is told as a warning, and under `notes` in the metadata of the schema.
-        `exclude_seen` leaves out the items of the history. Equal scores are in the order of the items.
+        `exclude_seen` leaves out the items of the history. Equal scores are in the order of the items. `rerank` chooses the k
+        from a pool of the best; `category` is the attribute that it calls an item's category, the first one unless given.
 
         SpecError where not exactly one of `user`, `users`, `history` is given; DataError for unknown ids and for a table that
         lacks something; RunError where the model knows items by row alone and all `items` are new.
@@ -119,6 +124,8 @@ class Loaded:
             items=items,
             k=k,
             exclude_seen=exclude_seen,
+            rerank=rerank,
+            category=category,
             screen=self.screen,
         )
         for note in notes_of(found):

@@ -50,7 +50,8 @@ def outside(experiment: Experiment) -> dict[str, str]:
 
 
 def run_id(experiment: Experiment, fingerprint: str) -> str:
-    """The name of the folder of a run of this experiment, on data of this fingerprint."""
+    """The name of the folder of a run of this experiment, on data of this fingerprint, whoever tracks it."""
+    experiment = experiment.untracked
     return identity([to_json(experiment), outside(experiment)], fingerprint)
 
 

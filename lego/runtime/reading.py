@@ -40,11 +40,17 @@ class Scored:
     part: str
     impressions: Impressions
     scores: NDArray[np.float32]
+    reranked: bool = False
+    """Whether the scores tell an order that a re-ranker gave."""
 
     @property
     def logits(self) -> bool:
         """Whether a score is the logit of a click."""
-        return isinstance(self.experiment.model, Recommender) and self.experiment.task.logits
+        return (
+            not self.reranked
+            and isinstance(self.experiment.model, Recommender)
+            and self.experiment.task.logits
+        )
 
     @property
     def rows(self) -> Rows:

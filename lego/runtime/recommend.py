@@ -6,7 +6,7 @@ A score is that which an evaluation gives: the same stages, the same vocabulary,
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from lego.data.store import Store
     from lego.runtime.load import Loaded
     from lego.scorer.base import Scores
+    from lego.spec import Rerank
 
 ITEM_PAGE = 4096
 """Items encoded and scored in one call."""
@@ -96,6 +97,8 @@ def recommend(
     items: Any = None,
     k: int = 10,
     exclude_seen: bool = True,
+    rerank: Rerank | None = None,
+    category: str | None = None,
     screen: Screen | None = None,
 ) -> pa.Table:
     """What `Loaded.recommend` gives; the notes stand in the metadata of the schema, under `NOTES`."""
@@ -109,7 +112,15 @@ def recommend(
     else:
         askers = _with_history(candidates.rows_of([str(each) for each in history]))
     notes = [*_notes_on_users(loaded, askers), *_notes_on_items(loaded, candidates)]
-    scores, rows = best_of(loaded, askers, candidates, k, screen or Screen(), exclude_seen=exclude_seen)
+    pool = k if rerank is None else max(k, rerank.pool(k))
+    scores, rows = best_of(loaded, askers, candidates, pool, screen or Screen(), exclude_seen=exclude_seen)
+    if rerank is not None:
+        from lego.runtime.rerank import best_reranked
+
+        encode = None if loaded.compiled is None else _vectors_by(loaded.compiled, candidates)
+        scores, rows = best_reranked(
+            rerank, scores, rows, askers.history, candidates, k, category=category, encode=encode
+        )
     return _table(candidates, askers, scores, rows, notes)
 
 
@@ -132,6 +143,17 @@ def best_of(
         score = against(block.recent(loaded.history).history, candidates.new)
         found.append(best(score, candidates.rows, _seen(block, exclude_seen=exclude_seen), k, screen))
     return np.concatenate([scores for scores, _ in found]), np.concatenate([rows for _, rows in found])
+
+
+def _vectors_by(compiled: Compiled, candidates: Asked) -> Callable[[NDArray[np.int64]], NDArray[np.float32]]:
+    """Rows (n,), new ones too -> their vectors (n, D), the mean where an item has several."""
+
+    def encode(rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            made = _Scoring(compiled, candidates, keep=False, screen=Screen()).encode(rows)
+            return (made.mean(1) if made.ndim == 3 else made).cpu().numpy()
+
+    return encode
 
 
 def notes_of(table: pa.Table) -> list[str]:

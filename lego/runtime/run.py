@@ -41,6 +41,7 @@ from lego.runtime.outside import fetch, run_id, specs_in
 from lego.runtime.profile import Profile, attached, profiling
 from lego.runtime.progress import Screen
 from lego.runtime.script import hash_of
+from lego.runtime.tracking import Trackers, told_of
 from lego.scorer.base import Fitted
 
 PROFILE = "profile.json"
@@ -120,6 +121,7 @@ def run_experiment(
     if (left_out := dropped_line(store.manifest)) is not None:
         screen.say(left_out)
     _require_parts(experiment, store)
+    trackers, experiment = experiment.trackers, experiment.untracked
     record = to_json(experiment)
     name = name or (script.stem if script else "run")
     with timed(seconds, "compile"):
@@ -131,28 +133,36 @@ def run_experiment(
     folder = create(Path(out), name, name_of_folder, resume=resume, tell=None if reuse else screen.say)
     with held(folder):
         screen.say(f"run folder: {folder.path}")
-        if (told := ignored(experiment)) is not None:
-            screen.say(told)
+        if (idle := ignored(experiment)) is not None:
+            screen.say(idle)
+        going_on = resume and (folder.path / "experiment.json").exists()
         _record(folder, experiment, record, store, script)
+        told = Trackers()
         try:
-            return _run_in(
+            told = Trackers.open(trackers, told_of(experiment, folder, going_on=going_on), screen)
+            made = _run_in(
                 folder,
                 experiment,
                 store,
                 device,
                 seconds,
                 screen,
+                told,
                 cache=cache,
                 resume=resume,
                 profile=Profile() if profile else None,
             )
         except (Stopped, KeyboardInterrupt):
             folder.log("stopped")
+            told.close("stopped")
             raise
         except Exception as error:
             with contextlib.suppress(RunError):  # a full disk does not take this line either
                 folder.log("failed", error=f"{type(error).__name__}: {error}")
+            told.close("failed")
             raise
+        told.close("finished", {f"{made.record['part']}/{key}": value for key, value in made.metrics.items()})
+        return made
 
 
 def numbers(value: Any) -> Any:
@@ -182,6 +192,7 @@ def _run_in(
     device: str,
     seconds: dict[str, float],
     screen: Screen,
+    trackers: Trackers,
     *,
     cache: bool,
     resume: bool,
@@ -207,6 +218,7 @@ def _run_in(
                 folder=folder,
                 screen=screen,
                 measure=lambda: evaluate_part(experiment, CompiledScorer(compiled), dev).metrics,
+                trackers=trackers,
             ).run(resume=resume)
             seconds["fit"] = measured.seconds
             fitted = {"epochs": measured.epoch, "best_epoch": measured.best_epoch, "dev": measured.best}
