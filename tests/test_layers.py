@@ -95,7 +95,7 @@ def test_entry_points_are_read_in_one_place():
     assert not others
 
 
-AUTHORING = {"contract", "spec", "errors", "ragged", "nn", "pretrained", "testing", "catalog"}
+AUTHORING = {"contract", "spec", "errors", "ragged", "nn", "metric", "pretrained", "testing", "catalog"}
 """What plugin authors may lean on, as `docs/write_an_operator.md` says."""
 
 
