@@ -118,7 +118,7 @@ def test_the_text_of_every_operator_can_be_read_again(lego):
 
     rows = lego("catalog", "--full", "--json").json
     assert len(rows) == len(lego("catalog", "--json").json)
-    texts = [row["text"] for row in rows if row["slots"][0] in SPEAKING]
+    texts = [row["text"] for row in rows if row["slots"][0] in SPEAKING and row["broken"] is None]
     assert all(texts)
     complete = [text for text in texts if "…" not in text]
     assert len(complete) > 20
