@@ -45,7 +45,7 @@ def test_the_warm_up_does_not_count(made, monkeypatch):
         found = latency(made, sizes=(2,), repeats=4, warmup=3)["batches"][0]["ms"]
         assert len(calls) == 7
         assert found["whole"]["p99"] == pytest.approx(4.0)
-    monkeypatch.setattr(module, "_wait", waits.append)
+    monkeypatch.setattr(module, "wait_for", waits.append)
     latency(made, sizes=(2,), repeats=1, warmup=0)
     assert len(waits) == 2 * len(STAGES)
 
