@@ -2,6 +2,8 @@
 
     python tests/bench --only language_models
     python tests/bench --only language_models --quick --page -
+    python tests/bench --only step --json tests/bench/releases/0.1.0.json
+    python tests/bench --only step --page - --against tests/bench/releases/0.1.0.json
 
 Rows of one table take turns, so that what else the machine does hits all alike; each has a process of its own.
 """
@@ -13,20 +15,30 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
+import evaluation
+import factors
+import growth
 import language_models
 import metrics
 import preparing
 import retrieval
+import start
+import step
 import typer
-from measure import machine
+from measure import machine, regressions
 from rich.console import Console
 
 ROOT = Path(__file__).resolve().parents[2]
 SUITES: dict[str, Any] = {
+    "evaluation": evaluation,
+    "factors": factors,
+    "growth": growth,
     "language_models": language_models,
     "metrics": metrics,
     "preparing": preparing,
     "retrieval": retrieval,
+    "start": start,
+    "step": step,
 }
 
 
@@ -35,7 +47,14 @@ def main(
     quick: Annotated[bool, typer.Option(help="Tiny sizes: whether it works, not what it costs.")] = False,
     seconds: Annotated[float, typer.Option(help="How long a row works in each round.")] = 2.0,
     rounds: Annotated[int, typer.Option(help="How often the rows take turns.")] = 3,
-    as_json: Annotated[Path | None, typer.Option("--json", help="Also write the numbers there.")] = None,
+    as_json: Annotated[
+        Path | None,
+        typer.Option("--json", help="Also write the numbers there, beside those of other suites."),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="Numbers of another time, to compare ratios with; exit 1 where one is worse."),
+    ] = None,
     page: Annotated[str, typer.Option(help="Where the table goes; - for the terminal.")] = "",
 ) -> None:
     """Measures and writes."""
@@ -56,7 +75,12 @@ def main(
             else:
                 Path(place).write_text(text, encoding="utf-8")
     if as_json:
-        as_json.write_text(json.dumps(numbers, indent=1), encoding="utf-8")
+        before = json.loads(as_json.read_text(encoding="utf-8")) if as_json.exists() else {}
+        as_json.write_text(json.dumps({**before, **numbers}, indent=1) + "\n", encoding="utf-8")
+    if against:
+        lines = regressions(json.loads(against.read_text(encoding="utf-8")), numbers)
+        console.print("\n".join(lines) or f"no ratio is worse than in {against}")
+        raise typer.Exit(1 if lines else 0)
 
 
 if __name__ == "__main__":

@@ -7,14 +7,14 @@ import importlib
 import json
 import os
 import platform
+import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Self
 
 import attrs
 
@@ -70,20 +70,58 @@ def interleave(
     say: Callable[[str], None],
 ) -> dict[str, Row]:
     """Starts a process for each job (`suite.prepare(**job)` gives its step), warms it up, and lets all take turns."""
-    rows = {}
-    with _workers(suite, jobs, threads) as workers:
+    with Pool(suite, threads=threads) as pool:
+        return pool.interleave(jobs, rounds=rounds, seconds=seconds, say=say)
+
+
+class Pool:
+    """Processes that one group of jobs after the other is given to: a job of a group each, and what was before is forgotten.
+
+    `together` gives all jobs of a group to one process: where there are many, and their memory is not asked for.
+    """
+
+    def __init__(self, suite: str, *, threads: int = 1, together: bool = False) -> None:
+        self.suite = suite
+        self.threads = threads
+        self.together = together
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._workers:
+            worker.process.kill()
+            worker.process.communicate()
+
+    def interleave(
+        self,
+        jobs: Mapping[str, Mapping[str, Any]],
+        *,
+        rounds: int,
+        seconds: float,
+        say: Callable[[str], None],
+    ) -> dict[str, Row]:
+        """Prepares the step of each job, warms it up, and lets all take turns."""
+        while len(self._workers) < (1 if self.together else len(jobs)):
+            self._workers.append(_Worker(self.suite, self.threads))
+        for worker in self._workers:
+            worker.asked({"do": "forget"})
+        workers = dict(zip(jobs, self._workers * (len(jobs) if self.together else 1), strict=False))
+        rows = {}
         for name, worker in workers.items():
             begun = time.monotonic()
-            rows[name] = Row(name=name, about=worker.asked({"do": "prepare", "job": dict(jobs[name])}))
-            say(f"{suite}: {name} is ready after {time.monotonic() - begun:.0f} s")
+            asked = {"do": "prepare", "name": name, "job": dict(jobs[name])}
+            rows[name] = Row(name=name, about=worker.asked(asked))
+            say(f"{self.suite}: {name} is ready after {time.monotonic() - begun:.0f} s")
         for number in range(rounds):
             for name, worker in workers.items():
-                turn = Turn(**worker.asked({"do": "work", "seconds": seconds}))
+                turn = Turn(**worker.asked({"do": "work", "name": name, "seconds": seconds}))
                 rows[name].turns.append(turn)
-                say(f"{suite}: round {number + 1}, {name}: {1e3 * turn.cpu / turn.work:.3f} ms each")
+                say(f"{self.suite}: round {number + 1}, {name}: {1e3 * turn.cpu / turn.work:.3f} ms each")
         for name, worker in workers.items():
             rows[name].peak = worker.asked({"do": "peak"})["bytes"]
-    return rows
+        return rows
 
 
 class _Worker:
@@ -115,19 +153,34 @@ class _Worker:
         raise RuntimeError(f"a row ended with code {self.process.wait()}; what it said stands above")
 
 
-@contextmanager
-def _workers(
-    suite: str, jobs: Sequence[str] | Mapping[str, Any], threads: int
-) -> Iterator[dict[str, _Worker]]:
-    made: dict[str, _Worker] = {}
-    try:
-        for name in jobs:
-            made[name] = _Worker(suite, threads)
-        yield made
-    finally:
-        for worker in made.values():
-            worker.process.kill()
-            worker.process.communicate()
+def ratios(numbers: Any, path: tuple[str, ...] = ()) -> dict[str, tuple[float, float, float]]:
+    """Every `ratio` (median, least, most) in what suites gave, by where it stands."""
+    found: dict[str, tuple[float, float, float]] = {}
+    if isinstance(numbers, Mapping):
+        for key, value in numbers.items():
+            if key == "ratio" or str(key).startswith("over "):
+                found[" / ".join((*path, str(key)))] = tuple(value)
+            else:
+                found |= ratios(value, (*path, str(key)))
+    elif isinstance(numbers, list):
+        for number, value in enumerate(numbers):
+            name = value.get("name", number) if isinstance(value, Mapping) else number
+            found |= ratios(value, (*path, str(name)))
+    return found
+
+
+def regressions(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What `lego` gains less of than before, in lines: where even the best round of now is below the worst of then.
+
+    Ratios are compared, not seconds, so that the two may be of different machines, if of one kind.
+    """
+    then = ratios(before)
+    return [
+        f"{place}: {ratio[0]:.2f} ({ratio[1]:.2f} to {ratio[2]:.2f}), was {then[place][0]:.2f} "
+        f"({then[place][1]:.2f} to {then[place][2]:.2f})"
+        for place, ratio in ratios(now).items()
+        if place in then and ratio[2] < then[place][1]
+    ]
 
 
 def machine() -> dict[str, Any]:
@@ -151,16 +204,19 @@ def _processor() -> str:
 
 
 def _peak() -> float:
-    """Billions of operations a second of one thread in a product of matrices, float32."""
+    """Billions of operations a second of one thread in a product of large matrices, float32, by torch's own library or oneDNN."""
     import torch
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     left, right = torch.rand(1024, 1024), torch.rand(1024, 1024)
     best = 0.0
-    for _ in range(8):
+    ways = [lambda: left @ right]
+    if torch.backends.mkldnn.is_available():
+        ways.append(lambda: torch.ops.mkldnn._linear_pointwise(left, right, None, "none", [], ""))
+    for number in range(32):
         begun = time.process_time()
-        left @ right
+        ways[number % len(ways)]()
         best = max(best, 2 * 1024**3 / max(1e-9, time.process_time() - begun) / 1e9)
     torch.set_num_threads(threads)
     return round(best, 1)
@@ -188,24 +244,32 @@ def _peak_bytes() -> int:
     return 0
 
 
+def _cpu() -> float:
+    """Seconds of this process and of the ones it started and waited for."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
 def _serve(suite: str) -> None:
     module = importlib.import_module(suite)
-    step: Callable[[int], int] = lambda number: 0  # noqa: E731 - replaced by the first line
-    done = 0
+    steps: dict[str, Callable[[int], int]] = {}
+    done: dict[str, int] = {}
     for line in sys.stdin:
         asked = json.loads(line)
-        answer: dict[str, Any] = {}
-        if asked["do"] == "prepare":
-            step, answer = module.prepare(**asked["job"])
+        name, answer = asked.get("name", ""), {}
+        if asked["do"] == "forget":
+            steps.clear()
+        elif asked["do"] == "prepare":
+            steps[name], answer = module.prepare(**asked["job"])
             _forget_peak()
-            step(0)
-            done = 1
+            steps[name](0)
+            done[name] = 1
         elif asked["do"] == "work":
-            work, cpu, wall = 0, time.process_time(), time.perf_counter()
+            work, cpu, wall = 0, _cpu(), time.perf_counter()
             while not work or time.perf_counter() - wall < asked["seconds"]:
-                work += step(done)
-                done += 1
-            answer = {"work": work, "cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}
+                work += steps[name](done[name])
+                done[name] += 1
+            answer = {"work": work, "cpu": _cpu() - cpu, "wall": time.perf_counter() - wall}
         else:
             answer = {"bytes": _peak_bytes()}
         print(json.dumps(answer), flush=True)  # noqa: T201 - the other process reads it

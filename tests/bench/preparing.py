@@ -96,7 +96,8 @@ def measure(*, quick: bool, seconds: float, rounds: int, say: Callable[[str], No
     jobs = {name: {"how": name, **size} for name in (OURS, LOOP, OPENED)}
     rows = interleave("preparing", jobs, rounds=rounds, seconds=seconds, say=say)
     times = {name: rows[OURS].ratio(row) for name, row in rows.items()}
-    return {"rows": {name: row.record() for name, row in rows.items()}, "times": times, "share": share} | {
+    records = {name: {**row.record(), "ratio": times[name]} for name, row in rows.items()}
+    return {"rows": records, "times": times, "share": share} | {
         "cost": {name: row.cost for name, row in rows.items()}
     }
 

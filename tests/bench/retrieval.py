@@ -80,7 +80,8 @@ def measure(*, quick: bool, seconds: float, rounds: int, say: Callable[[str], No
                 ratio,
             ]
         )
-    return {"rows": {name: row.record() for name, row in rows.items()}, "table": table}
+    records = {name: {**row.record(), "ratio": ours.ratio(row)} for name, row in rows.items()}
+    return {"rows": records, "table": table}
 
 
 def page(numbers: Mapping[str, Any], machine: Mapping[str, Any]) -> str:

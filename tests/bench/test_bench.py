@@ -23,7 +23,10 @@ def suite():
     """The modules of this folder, which are scripts."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(HERE))
-        names = ("measure", "news", "language_models", "metrics", "mind_format", "preparing", "retrieval")
+        names = (
+            *("measure", "mind_format", "news", "plain", "language_models", "step"),
+            *("evaluation", "factors", "growth", "metrics", "preparing", "retrieval", "start"),
+        )
         yield {name: importlib.import_module(name) for name in names}
         for name in names:
             del sys.modules[name]
@@ -210,3 +213,101 @@ def test_a_plain_preparer_says_the_same(suite, tmp_path):
         labels = train.labels[train.candidates.offsets[place] : train.candidates.offsets[place + 1]]
         assert (row["labels"], row["time"]) == (labels.tolist(), int(train.time[place]))
         assert len(histories[row["user"]]) == row["stop"] == train.stop[place] - train.start[place]
+
+
+SIZE = (60, 40, 12)
+"""News and impressions of train and dev, of the suites that train on a prepared few."""
+
+
+@pytest.fixture
+def few(tmp_path, monkeypatch):
+    """Where what the suites write goes."""
+    monkeypatch.setenv("LEGO_HOME", str(tmp_path))
+
+
+@pytest.mark.parametrize("model", ["NAML, four views", "DIN, text"])
+def test_the_plain_step_is_the_same_step(suite, few, model):
+    """Without dropout, padded and repeated items, and pairs as rows, give the loss and the gradients of `lego`'s own step."""
+    module = suite["step"]
+    found = []
+    for plain in (False, True):
+        made = module.compiled_of(module.experiment_of(model, 8, 6, SIZE, deduplicate=not plain))
+        pipeline = made.pipeline.eval()
+        batch = module.batches(made, plain=plain)(0)
+        if plain:
+            assert batch.slots == len(batch.items) == batch.history.numel() + batch.candidates.numel()
+            assert batch.history.shape[1] == module.HISTORY
+            pipeline.feed = suite["plain"].padded(pipeline.feed)
+        else:
+            assert len(batch.items) == batch.distinct < batch.real
+        out = pipeline(batch)
+        loss = made.experiment.task.build(module.task_context(made))(
+            out.tensor, batch.labels, batch.candidate_mask
+        )
+        loss.backward()
+        found.append((loss, {name: each.grad for name, each in pipeline.named_parameters()}))
+    (ours, gradients), (theirs, others) = found
+    torch.testing.assert_close(theirs, ours)
+    for name, gradient in gradients.items():
+        if gradient is not None:
+            torch.testing.assert_close(others[name], gradient, rtol=1e-3, atol=1e-6)
+
+
+def test_a_step_counts_its_products_and_its_impressions(suite, few):
+    """What is divided by the peak is counted, and the plain way's step is of as many impressions."""
+    module = suite["step"]
+    for how in (module.OURS, module.PLAIN):
+        step, about = module.prepare(model="NRMS", width=16, batch=4, how=how, size=SIZE)
+        assert step(1) == 4
+        if how == module.OURS:
+            assert about["operations"] > 1e6
+        assert about["distinct"] <= about["real"] <= about["slots"]
+
+
+def test_every_lever_makes_a_step(suite, few):
+    """From the plain way to rows of tables."""
+    module = suite["factors"]
+    for lever in (module.PADDED, module.ONCE, module.TRIMMED, module.ROWS):
+        step, _ = module.prepare(model="NRMS", width=8, batch=4, lever=lever, size=SIZE)
+        assert step(0) == 4
+
+
+def test_fewer_users_and_items_come_again_more_often(suite, few):
+    """Folding changes who and what comes again, and no number of candidates; all three ways score what they say."""
+    module = suite["evaluation"]
+    abouts = []
+    for users, items in ((1, 1), (4, 1), (1, 8)):
+        _, about = module.prepare(
+            model="Dot", how=module.CACHED, size=SIZE, users=users, items=items, limit=8
+        )
+        abouts.append(about)
+    assert abouts[1]["of a user"] > abouts[0]["of a user"]
+    assert abouts[2]["of an item"] > abouts[0]["of an item"]
+    assert len({about["pairs"] for about in abouts}) == 1
+    for how, count in ((module.CACHED, abouts[0]["pairs"]), (module.BY_PAIR, min(256, abouts[0]["pairs"]))):
+        step, _ = module.prepare(model="Dot", how=how, size=SIZE, limit=8)
+        assert step(0) == count
+
+
+def test_the_best_of_all_items_are_asked_for(suite, few):
+    """One user or several, from a run that is made once."""
+    module = suite["start"]
+    for users in (1, 3):
+        step, about = module.prepare(how=module.OURS, items=60, users=users)
+        assert step(0) == 1
+        assert about["users"] == users
+
+
+def test_a_regression_is_a_ratio_below_all_of_before(suite):
+    """Spreads that overlap are no regression; what is new is compared with nothing; where it stands is told."""
+    measure = suite["measure"]
+
+    def numbers(*ratio, name="a"):
+        return {"step": {"models": {"NRMS": [{"name": name, "ratio": list(ratio), "cpu": 3}]}}}
+
+    before = numbers(5.0, 4.5, 5.5)
+    assert measure.regressions(before, numbers(4.0, 3.5, 4.6)) == []
+    assert measure.regressions(before, numbers(4.0, 3.5, 4.4)) == [
+        "step / models / NRMS / a / ratio: 4.00 (3.50 to 4.40), was 5.00 (4.50 to 5.50)"
+    ]
+    assert measure.regressions(before, numbers(1.0, 1.0, 1.0, name="b")) == []
