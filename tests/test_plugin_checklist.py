@@ -144,7 +144,8 @@ def test_5_the_traceback_is_one_flag_away(distribution, lego, monkeypatch):
         odd_five="def inner():\n    raise KeyError('deep')\ninner()",
     )
     distribution("slow_ones", "[lego.task]\nSlow = slow_five:Slow\n", slow_five=HANGING)
-    rows = json.loads(lego("plugins", "--traceback", "--seconds", "4", "--json")[1])
+    monkeypatch.setenv("LEGO_PLUGINS", "odd_ones,slow_ones")
+    rows = json.loads(lego("plugins", "--traceback", "--seconds", "8", "--json")[1])
     traces = {row["distribution"]: [each["traceback"] for each in row["entries"]] for row in rows}
     assert traces["odd_ones"][0].endswith("KeyError: 'deep'\n")
     assert 'slow_five.py", line 2' in traces["slow_ones"][0]

@@ -87,8 +87,10 @@ class Toy(Behavior):
 
 @cache
 def classes() -> tuple[type[Spec], ...]:
-    """Every spec class of the catalog."""
-    found = {catalog.load_entry(entry) for entry in catalog.entries() if entry.slot in SPEAKING}
+    """Every spec class of the catalog, but those whose optional dependency is not installed."""
+    there = [each for each in catalog.entries() if each.slot in SPEAKING]
+    there = [each for each in there if not (catalog.fault(each) or "").startswith(catalog.MISSING)]
+    found = {catalog.load_entry(entry) for entry in there}
     return tuple(sorted((each for each in found if isinstance(each, type)), key=lambda each: each.__name__))
 
 

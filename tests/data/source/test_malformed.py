@@ -19,10 +19,8 @@ from tests.data.source.raw_files import FACTORIES
 
 NOT_RAW = {"Prepared", "Augment"}
 """Sources whose files this library writes, or that stand on another source."""
-SOURCES = (
-    sorted(set(catalog.names("source")) - NOT_RAW)
-    if hasattr(catalog, "names")
-    else sorted({entry.name for entry in catalog.entries("source")} - NOT_RAW)
+SOURCES = sorted(
+    {entry.name for entry in catalog.entries("source") if entry.distribution == catalog.BUILTIN} - NOT_RAW
 )
 Change = Callable[[bytes, np.random.Generator], bytes]
 
