@@ -67,7 +67,9 @@ def evaluate(
         help="Read the scores by this protocol, or by `all`; by the run's own unless given, a file by all.",
     ),
     metric: list[str] = typer.Option(
-        [], metavar="NAME", help="Metrics for --scores, as in ndcg@20; may be given several times."
+        [],
+        metavar="NAME",
+        help="Measure this too, as in ndcg@20: of a file, or of the kept scores of a run. May be given several times.",
     ),
     logits: bool = typer.Option(False, "--logits", help="The scores of the file are logits of a click."),
     submission: Path | None = typer.Option(
@@ -136,8 +138,8 @@ def evaluate(
         _of_file(scores, protocol, metric, logits=logits, as_json=as_json)
         return
     assert run is not None
-    if metric or logits:
-        raise SpecError("lego evaluate: --metric and --logits go with --scores; a run knows its own.")
+    if logits:
+        raise SpecError("lego evaluate: --logits goes with --scores; a run knows what its scores are.")
     from lego.cli.rerank import read
     from lego.metric.protocol import PROTOCOLS
     from lego.metric.protocol import protocol as named
@@ -151,9 +153,9 @@ def evaluate(
     if rerank and retrieval:
         raise SpecError("lego evaluate: --retrieval goes without --rerank.")
     if slices or beyond or retrieval:
-        if protocol or submission or export:
+        if protocol or metric or submission or export:
             raise SpecError(
-                "lego evaluate: --slices, --beyond and --retrieval go without --protocol and files."
+                "lego evaluate: --slices, --beyond and --retrieval go without --protocol, --metric and files."
             )
         _more(
             run,
@@ -169,9 +171,18 @@ def evaluate(
             device=device,
             as_json=as_json,
         )
-    elif protocol == ALL or submission or export or rerank:
+    elif protocol == ALL or metric or submission or export or rerank:
         _of_run(
-            run, part, protocol, submission, export, again, device=device, cache=not no_cache, as_json=as_json
+            run,
+            part,
+            protocol,
+            metric,
+            submission,
+            export,
+            again,
+            device=device,
+            cache=not no_cache,
+            as_json=as_json,
         )
     else:
         _again(run, part, protocol, device=device, cache=not no_cache, as_json=as_json)
@@ -201,6 +212,7 @@ def _of_run(
     run: Path,
     part: Part,
     protocol: str,
+    metrics: list[str],
     submission: Path | None,
     export: Path | None,
     again: _Again,
@@ -217,6 +229,7 @@ def _of_run(
 
     screen = Screen(errors())
     found = again.of(scored(run, part.value, device=device, cache=cache, screen=screen), device, screen)
+    read = found.read(protocol, metrics)
     told: dict[str, Any] = {"run": str(run), "part": part.value, **again.told}
     if submission is not None:
         write_submission(submission, found.impressions, found.scores)
@@ -224,8 +237,6 @@ def _of_run(
     if export is not None:
         write_table(export, scores_table(found.store, found.impressions, found.scores, full=True))
         told["export"] = str(export)
-    own = found.experiment.evaluation.protocol or found.experiment.data.protocol
-    read = found.read(protocol or own)
     if as_json:
         print_json({**read.record, **told})
         return
@@ -353,7 +364,7 @@ def _show(read: Readings, title: str) -> None:
         parts = [
             f"per {each.protocol.group}",
             f"{int(each.counts['groups']):,} groups ({one:,} of one class)",
-            f"ties {each.protocol.ties} ({each.counts['tie_rate']:.1%} have one)",
+            f"ties {each.rule} ({each.counts['tie_rate']:.1%} have one)",
             *out,
             *(f"not applied: {rule}" for rule in each.not_applied),
         ]

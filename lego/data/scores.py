@@ -34,8 +34,8 @@ def read_scores(path: str | Path, required: Sequence[str] = REQUIRED) -> pa.Tabl
 
     Columns `impression`, `item` (any ids), `label` (0 or 1) and `score` (a finite number), one row for each candidate; `user`,
     `history` (a number of items, or a list of them) and `part` where they are known. DataError with all that is wrong: columns
-    that are missing, rows without a value, labels and scores that are none, items that stand twice in an impression, impressions
-    with two users or histories.
+    that are missing or there twice, rows without a value, labels, scores and histories that are none, items that stand twice in
+    an impression, impressions with two users, histories or parts.
     """
     file = Path(path)
     table, row_name = _pieces(file) if file.is_dir() else (_opened(file), _row_name)
@@ -44,7 +44,12 @@ def read_scores(path: str | Path, required: Sequence[str] = REQUIRED) -> pa.Tabl
         what = f"there is no column {' and no '.join(missing)}; there are {', '.join(table.column_names)}"
         fix = f"give the columns {', '.join(required)}, and where known {', '.join(OPTIONAL)}"
         raise DataError([Problem(str(file), what, fix)], headline=_HEADLINE)
-    table = table.select([name for name in (*REQUIRED, *OPTIONAL) if name in table.column_names])
+    names = [name for name in (*REQUIRED, *OPTIONAL) if name in table.column_names]
+    twice = [name for name in names if table.column_names.count(name) > 1]
+    if twice:
+        what = f"the column {' and '.join(twice)} is there more than once"
+        raise DataError([Problem(str(file), what, "keep one of them")], headline=_HEADLINE)
+    table = pa.table({name: _plain(table[name]) for name in names})
     if not table.num_rows:
         raise DataError(
             [Problem(str(file), "has no rows", "score at least one candidate")], headline=_HEADLINE
@@ -61,7 +66,7 @@ def _row_name(row: int) -> str:
 
 def _pieces(folder: Path) -> tuple[pa.Table, Callable[[int], str]]:
     """The tables of a folder's files as one, and what a row is called: by its file, and its place in it."""
-    files = sorted(each for each in folder.iterdir() if each.suffix in _READERS)
+    files = sorted(each for each in folder.iterdir() if each.suffix.lower() in _READERS)
     if not files:
         what = f"has no file that is {', '.join(_READERS)}"
         raise DataError([Problem(str(folder), what, "name a folder of score files")], headline=_HEADLINE)
@@ -87,12 +92,12 @@ def _pieces(folder: Path) -> tuple[pa.Table, Callable[[int], str]]:
 
 
 def _opened(file: Path) -> pa.Table:
-    readers = _READERS
-    if file.suffix not in readers:
+    readers, kind = _READERS, file.suffix.lower()
+    if kind not in readers:
         what = f"is no {', '.join(readers)}"
         raise DataError([Problem(str(file), what, "write the scores as Parquet or CSV")], headline=_HEADLINE)
     try:
-        return readers[file.suffix](file)
+        return readers[kind](file)
     except FileNotFoundError:
         fix = "name a file with the columns impression, user, item, label, score"
         raise DataError([Problem(str(file), "there is no such file", fix)], headline=_HEADLINE) from None
@@ -128,6 +133,11 @@ def _problems(file: Path, table: pa.Table, row_name: Callable[[int], str]) -> It
             yield refused(name, "have no value", table[name], empty, "give every row a value")
         elif name in ("label", "score") and not _numeric(table[name].type):
             yield Problem(f"{file}, {name}", f"is of type {table[name].type}", "give numbers")
+        elif name == "history" and not (_numeric(table[name].type) or _listed(table[name].type)):
+            fix = "give the number of items, or in Parquet the list of them"
+            yield Problem(f"{file}, {name}", f"is of type {table[name].type}", fix)
+        elif name not in ("label", "score", "history") and pa.types.is_nested(table[name].type):
+            yield Problem(f"{file}, {name}", f"is of type {table[name].type}", "give one value in each row")
         else:
             sound.add(name)
     if "score" in sound:
@@ -141,6 +151,14 @@ def _problems(file: Path, table: pa.Table, row_name: Callable[[int], str]) -> It
         if wrong.any():
             fix = "give 1 for a click and 0 for none"
             yield refused("label", "are neither 0 nor 1", table["label"], wrong, fix)
+    if "history" in sound and not _listed(table["history"].type):
+        counts = numbers(table["history"])
+        # Not a number compares as unequal to its floor as well.
+        wrong = (counts < 0) | (counts != np.floor(counts))
+        if wrong.any():
+            sound.remove("history")
+            fix = "give the number of items, or in Parquet the list of them"
+            yield refused("history", "are no number of items", table["history"], wrong, fix)
     if "impression" not in sound:
         return
     impression = codes(table["impression"])
@@ -157,9 +175,9 @@ def _problems(file: Path, table: pa.Table, row_name: Callable[[int], str]) -> It
             ]
             what = f"{again.sum()} rows repeat an item of their impression ({'; '.join(shown)})"
             yield Problem(str(file), what, "give each candidate of an impression one row")
-    for name in ("user", "history"):
+    for name in OPTIONAL:
         if name in sound:
-            values = codes(table[name]) if name == "user" else lengths(table[name])
+            values = lengths(table[name]) if name == "history" else codes(table[name])
             first = np.full(int(impression.max()) + 1, -1, np.int64)
             first[impression[::-1]] = values[::-1]
             other = values != first[impression]
@@ -171,6 +189,19 @@ def _problems(file: Path, table: pa.Table, row_name: Callable[[int], str]) -> It
 
 def _numeric(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
+
+
+def _listed(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The same values where they are coded as categories, or held as views, which few functions of Arrow read."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_string_view(column.type):
+        column = column.cast(pa.string())
+    return column
 
 
 def numbers(column: pa.ChunkedArray) -> NDArray[Any]:
@@ -186,7 +217,6 @@ def codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
 
 def lengths(column: pa.ChunkedArray) -> NDArray[np.int64]:
     """Whole numbers, or how long each list is."""
-    kind = column.type
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+    if _listed(column.type):
         return flat(pc.list_value_length(column)).astype(np.int64)
     return flat(column).astype(np.int64)

@@ -63,6 +63,8 @@ class Reading:
     """Scores as one protocol reads them."""
 
     protocol: Protocol
+    rule: Ties
+    """The tie rule of the metrics that the protocol has none of their own for."""
     values: dict[str, float | None]
     """By the name of the metric; None where it does not apply to such scores."""
     counted: dict[str, int]
@@ -129,12 +131,18 @@ class Protocol:
     notes: tuple[str, ...] = ()
 
     def read(
-        self, metrics: Iterable[Metric], rows: Rows, *, ties: Ties | None = None, logits: bool = True
+        self,
+        metrics: Iterable[Metric],
+        rows: Rows,
+        *,
+        ties: Ties | None = None,
+        logits: bool = True,
+        whole: bool = True,
     ) -> Reading:
         """The metrics of the rows. `ties` takes the place of the protocol's rule; without `logits` the scores are none.
 
         DataError where users are not known and the protocol groups by them, where nothing is left, and where a metric is defined
-        for no group.
+        for no group; unless `whole`, such a metric is None, counted over 0 groups, as long as some other one is defined.
         """
         if self.group == "user" and rows.user is None:
             what = "it groups by user, and the scores have no column user"
@@ -145,6 +153,7 @@ class Protocol:
         main = rows.ranking(self.group, ties or self.ties, kept, key)
         values: dict[str, float | None] = {}
         counted, rules, formulas = {}, {}, {}
+        undefined: list[Problem] = []
         for metric in metrics:
             formulas[metric.name] = _first_paragraph(metric)
             rule = self._ties(metric, ties)
@@ -153,7 +162,15 @@ class Protocol:
                 values[metric.name], counted[metric.name] = None, 0
                 continue
             ranking = main if rule == main.ties else rows.ranking(self.group, rule, kept, key)
-            values[metric.name], counted[metric.name] = self._value(metric, ranking)
+            try:
+                values[metric.name], counted[metric.name] = self._value(metric, ranking)
+            except DataError as problem:
+                if whole:
+                    raise
+                values[metric.name], counted[metric.name] = None, 0
+                undefined.extend(problem.problems)
+        if undefined and all(value is None for value in values.values()):
+            raise DataError(undefined[:1])
         counts = {
             "pairs": main.pairs,
             "groups": main.groups,
@@ -163,6 +180,7 @@ class Protocol:
         }
         return Reading(
             protocol=self,
+            rule=main.ties,
             values=values,
             counted=counted,
             counts=counts,
@@ -234,9 +252,9 @@ def _first_paragraph(metric: Metric) -> str:
 
 def _squashed(ranking: Ranking) -> Ranking:
     """The same rows by their sigmoid in float32, where some score is no probability: large ones then tie."""
-    scores = ranking.scores.astype(np.float32)
-    if ((scores < 0) | (scores > 1)).any():
-        with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"):  # what is too large for float32 has the sigmoid 0 or 1 all the same
+        scores = ranking.scores.astype(np.float32)
+        if ((scores < 0) | (scores > 1)).any():
             scores = (1 / (1 + np.exp(-scores, dtype=np.float32))).astype(np.float32)
     return Ranking(scores, ranking.labels, np.zeros(len(scores), np.int64), ties=ranking.ties)
 

@@ -74,10 +74,11 @@ class Compared:
         if any(len(model.runs) > 1 for model in self.models):
             told += " Mean ± standard deviation (n - 1) over runs."
         if self.tests:
+            tests = "1 test" if len(self.tests) == 1 else f"{len(self.tests)} tests"
             told += (
                 f" Tests are paired per group, by {self.test} with {self.resamples:,} resamples, on values averaged over the "
                 f"runs of a model; difference is first minus second, with its {self.confidence:.0%} interval; effect is "
-                f"Cohen's d for pairs; p is two-sided, and corrected by Holm for {len(self.tests)} tests."
+                f"Cohen's d for pairs; p is two-sided, and corrected by Holm for {tests}."
             )
         return told
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import attrs
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lego.errors import LegoError, Problem, RunError, SpecError
@@ -25,7 +24,7 @@ from lego.runtime.folder import Folder, read_json
 from lego.runtime.load import opened, recorded
 from lego.runtime.reading import scored
 from lego.runtime.repeat import spread
-from lego.runtime.scored import rows_of_table
+from lego.runtime.scored import kept_table, rows_of_table
 from lego.seed import numpy_generator
 
 TESTED = ("gauc", "mrr", "mrr_all", "ndcg@5", "ndcg@10")
@@ -209,7 +208,7 @@ def _model(name: str, text: str, runs: Sequence[_One], values: _OfRuns | None) -
         runs=[str(one.folder.path) for one in runs],
         seeds=[one.experiment.training.seed for one in runs],
         mean={metric: mean for metric, (mean, _) in found.items() if mean is not None},
-        std={metric: std for metric, (_, std) in found.items()},
+        std={metric: std for metric, (mean, std) in found.items() if mean is not None},
     )
 
 
@@ -307,7 +306,7 @@ def _rows(one: _One) -> Rows:
         )
     if protocol(one.record["protocol"].partition(",")[0]).drops_empty:
         return scored(one.folder.path, part).rows
-    return rows_of_table(pq.read_table(path))
+    return rows_of_table(kept_table(path))
 
 
 def _cut(rows: Rows, kept: NDArray[np.bool_]) -> Rows:

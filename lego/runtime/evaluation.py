@@ -208,7 +208,11 @@ def evaluation_record(
     kept = folder.scores / f"{part}.parquet"
     # The run's own scores are those of its final weights; looking again adds other parts, once the run is over.
     if own or (folder.finished and not kept.exists()):
-        write_table(kept, scores_table(store, impressions, evaluated.scores))
+        try:
+            write_table(kept, scores_table(store, impressions, evaluated.scores))
+        except RunError:
+            if own:
+                raise  # Looking again needs no writing: a run folder may be read-only.
     seconds["evaluate"] = evaluated.seconds
     baselines = {}
     with stage("beside"):

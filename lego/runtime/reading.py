@@ -13,6 +13,7 @@ from lego.errors import DataError
 from lego.experiment import Evaluation, Experiment
 from lego.metric.parse import parse_metric
 from lego.metric.protocol import PROTOCOLS, Reading, Rows, headline, protocol
+from lego.metric.ranking import Ties
 from lego.recommender import Recommender
 from lego.runtime.evaluation import metrics_of, rows_of
 from lego.runtime.load import load, opened
@@ -57,9 +58,12 @@ class Scored:
         """As protocols read them."""
         return rows_of(self.impressions, self.scores, self.store.users)
 
-    def read(self, name: str) -> Readings:
-        """In one protocol, or in all."""
-        return readings(name, metrics_of(self.experiment), self.rows, logits=self.logits)
+    def read(self, name: str = "", metrics: Iterable[str | Metric] = ()) -> Readings:
+        """In the run's own protocol and tie rule, or in the protocol of a name, or in all; in the run's metrics and these."""
+        wanted = self.experiment.evaluation
+        every = (*metrics_of(self.experiment), *map(_made, metrics))
+        own = name or wanted.protocol or self.experiment.data.protocol
+        return readings(own, every, self.rows, logits=self.logits, ties=None if name else wanted.ties)
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -114,22 +118,30 @@ def read_file(
 ) -> Readings:
     """A file of scores (see `read_scores`) in one protocol or in all; in the usual metrics unless some are named."""
     asked = tuple(metrics) or Evaluation().metrics
-    made = [each if isinstance(each, Metric) else parse_metric(each) for each in asked]
+    made = [_made(each) for each in asked]
     return readings(name, made, rows_of_table(read_scores(path)), logits=logits)
 
 
-def readings(name: str, metrics: Iterable[Metric], rows: Rows, *, logits: bool) -> Readings:
+def _made(metric: str | Metric) -> Metric:
+    return metric if isinstance(metric, Metric) else parse_metric(metric)
+
+
+def readings(
+    name: str, metrics: Iterable[Metric], rows: Rows, *, logits: bool, ties: Ties | None = None
+) -> Readings:
     """Rows in the protocol of a name, or in all; what the sources of the protocols print is always among the metrics.
 
+    A metric that is defined for no group is None, counted over 0 groups. `ties` takes the place of the protocol's rule.
     DataError where the one protocol cannot read them; where all are asked for, `refused` says so.
     """
     every = list({metric.name: metric for metric in (*metrics, *headline())}.values())
     if name != ALL:
-        return Readings(found={name: protocol(name).read(every, rows, logits=logits)}, refused={})
+        read = protocol(name).read(every, rows, ties=ties, logits=logits, whole=False)
+        return Readings(found={name: read}, refused={})
     found, refused = {}, {}
     for each in PROTOCOLS.values():
         try:
-            found[each.name] = each.read(every, rows, logits=logits)
+            found[each.name] = each.read(every, rows, ties=ties, logits=logits, whole=False)
         except DataError as problem:
             refused[each.name] = "; ".join(f"{each.where}: {each.what}" for each in problem.problems) or str(
                 problem

@@ -12,7 +12,6 @@ from typing import Any
 
 import attrs
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lego.compiler.assemble import Compiled, checked, compile  # noqa: A004
 from lego.data.describe import dropped_line
@@ -40,6 +39,7 @@ from lego.runtime.folder import (
 from lego.runtime.outside import fetch, run_id, specs_in
 from lego.runtime.profile import Profile, attached, profiling
 from lego.runtime.progress import Screen
+from lego.runtime.scored import kept_table
 from lego.runtime.script import hash_of
 from lego.runtime.tracking import Trackers, told_of
 from lego.scorer.base import Fitted
@@ -63,7 +63,7 @@ class Run:
     @property
     def scores(self) -> pa.Table:
         """An Arrow table of the test part: impression, user, item, label, score."""
-        return pq.read_table(Folder(self.path).scores / "test.parquet")
+        return kept_table(Folder(self.path).scores / "test.parquet")
 
     @property
     def profile(self) -> dict[str, Any] | None:

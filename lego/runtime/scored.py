@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from lego.data.scores import codes, lengths, numbers
 from lego.data.table import flat
+from lego.errors import RunError
 from lego.metric.protocol import Rows
 from lego.runtime.folder import written_aside
 
@@ -37,11 +38,23 @@ def rows_of_table(table: pa.Table) -> Rows:
     )
 
 
+def kept_table(path: Path) -> pa.Table:
+    """The scores that a run kept; RunError that names the file where it is damaged."""
+    try:
+        return pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as problem:
+        fix = "Remove it; `lego evaluate RUN` makes it again."
+        raise RunError(f"{path} cannot be read: {problem}. {fix}") from None
+
+
 def kept_scores(path: Path, impressions: Impressions) -> NDArray[np.float32] | None:
-    """The scores of a part that a run kept, in the order of the part; None where there are none, or others."""
+    """The scores of a part that a run kept, in the order of the part; None where there are none, or others.
+
+    RunError where the file is damaged.
+    """
     if not path.exists():
         return None
-    table = pq.read_table(path)
+    table = kept_table(path)
     counts = impressions.candidates.lengths
     same = table.num_rows == len(impressions.labels) and np.array_equal(
         flat(table["impression"]), np.repeat(impressions.impression, counts)

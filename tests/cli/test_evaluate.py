@@ -66,6 +66,15 @@ def test_scores_of_another_system(lego, run, tmp_path):
     assert "neither 0 nor 1" in json.loads(answer.out)["problems"][0]["what"]
 
 
+def test_other_metrics_of_a_run(lego, run):
+    """From its kept scores, beside its own."""
+    found = lego("evaluate", run.path, "--metric", "ndcg@20", "--metric", "map", "--json").json
+    assert list(found["protocols"]) == ["mind"]
+    numbers = found["protocols"]["mind"]
+    assert {"ndcg@20", "map"} <= numbers.keys()
+    assert {name: numbers[name] for name in run.metrics} == run.metrics
+
+
 def test_files_are_written(lego, run, tmp_path):
     """A submission and an export, beside the numbers."""
     ranks, export = tmp_path / "prediction.txt", tmp_path / "all.csv"
@@ -84,7 +93,8 @@ def test_files_are_written(lego, run, tmp_path):
     [
         ((), "one of the two"),
         (("RUN", "--scores", "x.csv"), "one of the two"),
-        (("RUN", "--metric", "mrr"), "go with --scores"),
+        (("RUN", "--logits"), "goes with --scores"),
+        (("RUN", "--slices", "--metric", "mrr"), "go without --protocol, --metric"),
         (("--scores", "x.csv", "--submission", "y"), "--submission is for a run"),
         (("RUN", "--protocol", "mnd"), "Did you mean 'mind'"),
         (("--scores", "x.csv", "--protocol", "mnd"), "x.csv"),

@@ -34,6 +34,7 @@ def test_runs_of_one_expression_are_one_model(runs):
     assert first.mean["gauc"] == pytest.approx(np.mean(values))
     assert first.std["gauc"] == pytest.approx(np.std(values, ddof=1))
     assert second.std["gauc"] is None
+    assert first.std.keys() == first.mean.keys()
     assert "Popularity()" in second.text
     assert [model.name for model in found.models] == ["A", "B"]
 

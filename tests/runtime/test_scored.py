@@ -10,7 +10,7 @@ import pytest
 
 from lego import ItemID, load
 from lego.data.scores import read_scores
-from lego.errors import DataError
+from lego.errors import DataError, RunError
 from lego.metric.protocol import PROTOCOLS
 from lego.runtime.reading import read_file, scored
 from lego.runtime.scored import (
@@ -159,6 +159,14 @@ def test_a_folder_of_scores_is_checked_as_one(write, tmp_path):
         ),
         ({"user": ["a", "b", "a", "b", "b"]}, r"user: 1 of 5 differ from the user .* \(row 1: b\)"),
         ({"history": [2, 2, 1, 0, 0]}, r"history: 1 of 5 differ from the history"),
+        ({"history": [2, 2, 2, -1, -1]}, r"history: 2 of 5 are no number of items \(row 3: -1"),
+        ({"history": [0.5, 0.5, 0.5, 0, 0]}, r"history: 3 of 5 are no number of items \(row 0: 0\.5"),
+        ({"history": ["x y", "x y", "x y", "", ""]}, "history: is of type string"),
+        (
+            {"part": ["test", "dev", "test", "dev", "dev"]},
+            r"part: 1 of 5 differ from the part .* \(row 1: dev\)",
+        ),
+        ({"item": [["x"], ["y"], ["z"], ["x"], ["y"]]}, "item: is of type list"),
         ({"score": ["a", "b", "c", "d", "e"]}, "score: is of type string"),
         ({"label": [1, None, 0, 0, 1]}, r"label: 1 of 5 have no value \(row 1: None\)"),
         ({"score": pa.array([0.5, None, 0.1, 0.2, 0.3])}, r"score: 1 of 5 have no value"),
@@ -169,6 +177,53 @@ def test_bad_files_are_refused_with_the_first_rows(write, columns, words):
     """Before anything is measured."""
     with pytest.raises(DataError, match=words):
         read_scores(write(**columns))
+
+
+def test_a_column_that_is_there_twice_is_refused(tmp_path):
+    """Which of the two is meant cannot be known."""
+    (tmp_path / "twice.csv").write_text("impression,item,label,score,score\n1,x,1,2,3\n")
+    with pytest.raises(DataError, match="the column score is there more than once"):
+        read_scores(tmp_path / "twice.csv")
+
+
+def test_ids_may_be_categories_or_views(write, tmp_path):
+    """As data frames write them; the name of a file may end in capitals."""
+    plain = read_file(write()).record
+    ids = {"impression": pa.array(list("pppqq")).dictionary_encode(), "item": pa.array(GOOD["item"])}
+    file = write(**{**ids, "item": ids["item"].cast(pa.string_view())})
+    assert read_file(file.rename(tmp_path / "SCORES.PARQUET")).record == plain
+
+
+def test_numbers_that_no_group_defines_stay_out(write):
+    """Where each impression has one candidate only the numbers of all rows exist; the others are told as missing, not as 0."""
+    rows = {"impression": [1, 2, 3, 4, 5], "item": list("vwxyz"), "score": [2.0, 1.0, -3.0, -1.0, 0.5]}
+    read = read_file(write(**rows, user=list("abcde")), "mind", ["auc", "gauc", "logloss"], logits=True)
+    found = read.found["mind"]
+    assert found.values["gauc"] is None
+    assert found.counted["gauc"] == 0
+    assert found.values["auc"] == 5 / 6
+    assert found.values["mrr"] == 1  # over the two impressions with a click
+    assert found.counted["mrr"] == 2
+    assert found.record["one_class"] == 5
+    with pytest.raises(DataError, match="none of the 5 groups can be counted: 5 have no positive"):
+        read_file(write(**rows, user=list("abcde"), label=[0] * 5), "mind")
+
+
+def test_numbers_too_large_for_float32_are_read(write):
+    """Their sigmoid is 0 or 1, without a warning."""
+    read = read_file(write(score=[1e300, -1e300, 0.0, 1e308, -1e308]), "newsreclib")
+    assert read.found["newsreclib"].values["auc"] == 1
+
+
+def test_a_runs_own_tie_rule_stays_with_its_scores(small, tmp_path):
+    """Reading the kept scores again gives the numbers of the run; a protocol that is named brings its own rule."""
+    experiment = small(content=ItemID()).set("model=Popularity()", "evaluation.ties='pessimistic'")
+    run = experiment.run(out=tmp_path)
+    again = scored(run.path).read(metrics=["ndcg@20"])
+    assert {name: again.found["mind"].values[name] for name in run.metrics} == run.metrics
+    assert "ndcg@20" in again.found["mind"].values
+    assert again.found["mind"].rule == "pessimistic"
+    assert scored(run.path).read("mind").found["mind"].rule == "average"
 
 
 def test_all_that_is_wrong_is_told_at_once(write):
@@ -211,6 +266,35 @@ def test_kept_scores_answer_for_the_run(made):
     other = found.store.part("dev")
     assert kept_scores(made.path / "scores" / "test.parquet", other) is None
     assert kept_scores(made.path / "scores" / "no.parquet", other) is None
+
+
+def test_kept_scores_that_are_damaged_are_named(small, tmp_path):
+    """With the way out, by every reader of them; once they are gone they are made again."""
+    run = small(content=ItemID()).set("model=Popularity()").run(out=tmp_path)
+    file = run.path / "scores" / "test.parquet"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:100])
+    for read in (lambda: scored(run.path), lambda: run.scores):
+        with pytest.raises(RunError, match=r"test\.parquet cannot be read: .* Remove it"):
+            read()
+    file.unlink()
+    load(run.path).evaluate("test")
+    assert file.read_bytes() == whole
+
+
+def test_a_run_that_cannot_be_written_can_be_looked_at(small, tmp_path, monkeypatch):
+    """Scores of another part are then not kept; those of the run itself must be."""
+    experiment = small(content=ItemID()).set("model=Popularity()")
+    run = experiment.run(out=tmp_path)
+
+    def refuse(path, table):
+        raise RunError(f"{path} cannot be written")
+
+    monkeypatch.setattr("lego.runtime.evaluation.write_table", refuse)
+    assert load(run.path).evaluate("dev")["test"]["gauc"] is not None
+    assert not (run.path / "scores" / "dev.parquet").exists()
+    with pytest.raises(RunError, match="cannot be written"):
+        experiment.set("training.seed=5", "model=Random()").run(out=tmp_path)
 
 
 def test_an_export_says_what_protocols_need(made, tmp_path):
