@@ -55,8 +55,9 @@ class FiniteLoss:
         seen, self._seen = self._seen, []
         if self._bad is None or not bool(self._bad):
             return None
-        return next(
+        broken = (
             (step, losses)
             for step, losses in seen
             if not all(bool(torch.isfinite(loss).all()) for loss in losses.values())
         )
+        return next(broken, seen[-1] if seen else None)  # each may be finite and their sum not

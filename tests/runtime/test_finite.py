@@ -49,6 +49,17 @@ def test_a_device_is_asked_seldom_and_no_weight_moves_meanwhile(at):
     assert at == 0 or not torch.equal(kept[0], torch.ones(2))
 
 
+def test_a_sum_that_is_not_finite_is_told_though_its_parts_are():
+    """Two losses near the largest number overflow together: the last batch is told, not nothing."""
+    weight = nn.Parameter(torch.ones(1))
+    finite = FiniteLoss(torch.optim.Adam([weight], fused=True), torch.device("cpu"))
+    finite.at_once = False
+    large = torch.tensor(3e38)
+    assert finite.watch(large + large, {"loss": large, "other": large}, 4) is None
+    step, _ = finite.look()
+    assert step == 4
+
+
 class Waits(TorchDispatchMode):
     """Notes what would make the host wait for a device: a number read, or a shape that depends on values."""
 
