@@ -15,7 +15,8 @@ SHAPE = {"path", "items", "users", "impressions", "dropped", "seconds"}
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory):
     """Ten films that thirty users like, in the files of MovieLens."""
-    folder = tmp_path_factory.mktemp("raw")
+    folder = tmp_path_factory.mktemp("data") / "raw"
+    folder.mkdir()
     films = (
         "storm",
         "garden",
