@@ -45,11 +45,9 @@ class Draft:
     """Items, users and impressions of prepared data, changed step by step."""
 
     def __init__(self, store: Store) -> None:
-        import pyarrow.parquet as pq
-
         self.items: pa.Table = store.items
-        self.users: pa.Table = pq.read_table(store.path / "users.parquet")
-        self.impressions = {part: pq.read_table(store.path / f"{part}.parquet") for part in store.parts}
+        self.users: pa.Table = store.table("users")
+        self.impressions = {part: store.table(part) for part in store.parts}
         self.real_items = self.items.num_rows
         """Items that are not generated; those that are stand behind them."""
         self.provenance: list[dict[str, Any]] = []

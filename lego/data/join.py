@@ -13,22 +13,16 @@ from typing import Any
 import attrs
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from filelock import FileLock
 
+from lego.data import table_file
+from lego.data.durable import replace_folder, sync, write_durably
+from lego.data.hashes import sha256_of
 from lego.data.problems import Problems
 from lego.data.raw.frame import read_frame
 from lego.data.raw.guess import kind_by_values, roles
 from lego.data.raw.values import attribute_of, ids_of, unique_ids
-from lego.data.store import (
-    MANIFEST,
-    Store,
-    refuse_occupied,
-    replace_folder,
-    sha256_of,
-    sync,
-    write_durably,
-)
+from lego.data.store import MANIFEST, SCHEMA_VERSION, Store, refuse_occupied
 from lego.data.table import USERS, kind_of
 from lego.errors import DataError, Problem
 from lego.home import written
@@ -141,21 +135,20 @@ def _attributes(store: Store, table: Path, of: str, columns: Mapping[str, str]) 
 
 
 def _write(store: Store, found: _Found, about: dict[str, Any], fingerprint: str, aside: Path) -> None:
-    name = f"{about['of']}.parquet"
-    manifest = dict(store.manifest)
-    for each in manifest["tables"]:
-        if each != name:
-            shutil.copyfile(store.path / each, aside / each)
-            sync(aside / each)
-    table = pq.read_table(store.path / name)
-    for column, values in found.columns.items():
-        table = table.append_column(column, values)
-    pq.write_table(table, aside / name, compression="zstd")
-    sync(aside / name)
+    manifest, sizes = dict(store.manifest), {}
+    for name in (Path(each).stem for each in manifest["tables"]):
+        table, path = store.table(name), aside / f"{name}{table_file.SUFFIX}"
+        if name == about["of"]:
+            for column, values in found.columns.items():
+                table = table.append_column(column, values)
+        table_file.write(table, path)
+        sync(path)
+        sizes[path.name] = path.stat().st_size
     kinds = "attributes" if about["of"] == "items" else "user_attributes"
     manifest |= {
         kinds: {**manifest[kinds], **about["attributes"]},
-        "tables": {**manifest["tables"], name: (aside / name).stat().st_size},
+        "schema": SCHEMA_VERSION,
+        "tables": sizes,
         "fingerprint": fingerprint,
         "base": store.base,
         "joined": [*manifest.get("joined", []), about],

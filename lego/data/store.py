@@ -1,6 +1,6 @@
-"""A prepared folder: the tables of a source as Parquet, with a manifest that says what they were made from.
+"""A prepared folder: the tables of a source as Arrow files, with a manifest that says what they were made from.
 
-    items.parquet  users.parquet  train.parquet  dev.parquet  test.parquet  manifest.json
+    items.arrow  users.arrow  train.arrow  dev.arrow  test.arrow  manifest.json
 
 A folder is written aside and renamed, so it is whole or it is not there. Its name holds the fingerprint: a hash of the source's
 options, of its raw files and of the schema version. Other options or other files make another folder; nothing is ever overwritten
@@ -16,7 +16,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -26,28 +25,29 @@ import attrs
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from lego.data import table_file
+from lego.data.durable import replace_folder, sync, write_durably
+from lego.data.hashes import describe_files, refuse_changed
 from lego.data.origin import generated
 from lego.data.progress import watched
 from lego.data.table import IMPRESSIONS, PARTS, Tables, flat, ragged
+from lego.data.upgrade import upgrade
 from lego.errors import DataError, Problem, did_you_mean
 from lego.home import written
 from lego.ragged import Ragged, flat_positions
 from lego.spec import Source
 
-SCHEMA_VERSION = 2
-"""What is written. Version 2 adds attributes of impressions, and signals; folders of version 1 are read as having none."""
+SCHEMA_VERSION = 3
+"""What is written. Version 2 added attributes of impressions, and signals; folders of version 1 are read as having none.
+Version 3 writes Arrow files, which are mapped; the Parquet of older folders is read, and `prepare` puts Arrow in its place."""
 _RULES_VERSION = 1
 """Counts changes that make prepared tables other ones; part of every fingerprint."""
 MANIFEST = "manifest.json"
 _TOLD = ("source", "counts", "attributes", "reads", "protocol", "dropped", "rules", "tables", "fingerprint")
 """What the manifest of any version says."""
-
-_RECENT = 2 * 10**9
-"""Nanoseconds. A file changed this shortly before it was hashed may change again without its times moving."""
 
 Progress = Callable[[str], None]
 
@@ -194,13 +194,13 @@ class Store:
     @cached_property
     def origins(self) -> pa.Table | None:
         """Where generated values come from; None where nothing is generated."""
-        path = self.path / "origins.parquet"
-        return pq.read_table(path, memory_map=True) if path.name in self.manifest["tables"] else None
+        there = any(Path(name).stem == "origins" for name in self.manifest["tables"])
+        return self._mapped("origins") if there else None
 
     @cached_property
     def items(self) -> pa.Table:
         """item_id and the attributes; line r, counted from 1, is item row r."""
-        return pq.read_table(self.path / "items.parquet", memory_map=True)
+        return self._mapped("items")
 
     @cached_property
     def item_ids(self) -> pa.Array:
@@ -215,7 +215,7 @@ class Store:
     @cached_property
     def users(self) -> Users:
         """The users with their histories."""
-        table = pq.read_table(self.path / "users.parquet", memory_map=True)
+        table = self._mapped("users")
         times = ragged(table["times"]) if "times" in table.column_names else None
         names = list(self.user_attributes)
         return Users(
@@ -233,12 +233,22 @@ class Store:
             raise DataError([Problem(str(self.path), what, f"the parts are {', '.join(self.parts)}")])
         if name not in self._parts:
             self._parts[name] = _impressions(
-                pq.read_table(self.path / f"{name}.parquet", memory_map=True),
+                self._mapped(name),
                 self.users,
                 list(self.impression_attributes),
                 self.candidate_signals,
             )
         return self._parts[name]
+
+    def table(self, name: str) -> pa.Table:
+        """`items`, `users`, a part or `origins`, just as the source gave it (`lego.data.table`)."""
+        return table_file.as_given(self._mapped(name))
+
+    def _mapped(self, name: str) -> pa.Table:
+        old = f"{name}{table_file.OLD_SUFFIX}"
+        return table_file.mapped(
+            self.path / (old if old in self.manifest["tables"] else f"{name}{table_file.SUFFIX}")
+        )
 
     @cached_property
     def _parts(self) -> dict[str, Impressions]:
@@ -259,12 +269,16 @@ def _impressions(
         user=user,
         start=base + flat(table["start"]),
         stop=base + flat(table["stop"]),
-        time=flat(pc.fill_null(table["time"], -1)) if "time" in table.column_names else None,
+        time=_times(table["time"]) if "time" in table.column_names else None,
         candidates=ragged(table["candidates"]),
         labels=ragged(table["labels"]).values,
         attributes=table.select(attributes) if attributes else None,
         signals={name: ragged(table[name]).values for name in signals},
     )
+
+
+def _times(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    return flat(pc.fill_null(column, -1) if column.null_count else column)
 
 
 def _not_prepared(folder: Path, inside: list[Path]) -> Problem:
@@ -310,7 +324,7 @@ def _read_manifest(folder: Path) -> Mapping[str, Any]:
 
 
 def _upgraded(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A manifest of any version as this one writes it; the folder stays as it is."""
+    """A manifest of any version with all that this one says; `schema` stays that of the folder."""
     added: Mapping[str, Any] = {
         "user_attributes": {},
         "impression_attributes": {},
@@ -319,7 +333,7 @@ def _upgraded(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
         "generated": {},
         "base": None,
     }
-    return {**added, **manifest, "schema": SCHEMA_VERSION}
+    return {**added, **manifest}
 
 
 # --- what is written ----------------------------------------------------------------------------------------------------------
@@ -345,12 +359,12 @@ def prepare(
         if to is not None:
             what = f"is prepared already, so nothing is written to {to}"
             raise DataError([Problem(str(ready), what, "copy the folder, or leave --out away")])
-        return Store.open(ready)
+        return _renewed(Store.open(ready), tell)
     root = Path(root).expanduser().resolve()
     refused = _unwritable(root)
     began = time.perf_counter()
     tell("looking at the raw files")
-    files = _describe_files(list(source.files()), root, keep=refused is None)
+    files = describe_files(list(source.files()), root, keep=refused is None)
     options = dict(source.fingerprint())
     fingerprint = _fingerprint(source, options, files)
     target = root / f"{type(source).__name__.lower()}-{fingerprint[:12]}"
@@ -371,6 +385,7 @@ def prepare(
             raise refused
     with FileLock(lock):
         if not force and (store := _reusable(target, fingerprint)) is not None:
+            store = _renewed(store, tell)
             tell(f"found {target}")
             return store
         if to is not None:
@@ -385,7 +400,7 @@ def prepare(
             tell("reading")
             with watched(tell, [file["path"] for file in files]):
                 tables = source.tables().check()
-            _refuse_changed(files)
+            refuse_changed(files)
             with written(target):
                 sizes = _write_tables(tables, aside, tell)
                 manifest = _manifest(source, tables, options, files, fingerprint, sizes)
@@ -463,8 +478,20 @@ def _reusable(target: Path, fingerprint: str) -> Store | None:
     return store if store.fingerprint == fingerprint else None
 
 
+def _renewed(store: Store, tell: Progress) -> Store:
+    """The same data in the layout of this version; as it is where nothing can be written there."""
+    if store.manifest["schema"] == SCHEMA_VERSION or _unwritable(store.path.parent):
+        return store
+    tell(f"upgrading {store.path} from schema version {store.manifest['schema']} to {SCHEMA_VERSION}")
+    try:
+        upgrade(store.path, store.manifest, SCHEMA_VERSION, MANIFEST)
+    except OSError:  # the folder itself may be another's
+        return store
+    return Store.open(store.path)
+
+
 def _write_tables(tables: Tables, folder: Path, tell: Progress) -> dict[str, int]:
-    """Writes the Parquet files; their sizes in bytes."""
+    """Writes the files; their sizes in bytes."""
     every = {"items": tables.items, "users": tables.users}
     for part in PARTS:
         every[part] = tables.impressions.get(part, _like(tables.impressions))
@@ -473,31 +500,11 @@ def _write_tables(tables: Tables, folder: Path, tell: Progress) -> dict[str, int
     sizes = {}
     for name, table in every.items():
         tell(f"writing {name}: {table.num_rows:,} rows")
-        path = folder / f"{name}.parquet"
-        _write_table(table, path)
+        path = folder / f"{name}{table_file.SUFFIX}"
+        table_file.write(table, path)
         sync(path)
         sizes[path.name] = path.stat().st_size
     return sizes
-
-
-def _write_table(table: pa.Table, path: Path) -> None:
-    """Numbers gain little from a dictionary, statistics and a slow compression, and these cost most of the time there is."""
-    texts = [leaf for field in table.schema for leaf in _texts(field)]
-    pq.write_table(
-        table,
-        path,
-        compression="zstd" if len(texts) == table.num_columns else "lz4",
-        use_dictionary=texts,
-        write_statistics=texts,
-    )
-
-
-def _texts(field: pa.Field) -> list[str]:
-    """The column, as Parquet calls it, where it holds something else than numbers."""
-    inside = getattr(field.type, "value_type", field.type) if pa.types.is_list(field.type) else field.type
-    if pa.types.is_integer(inside) or pa.types.is_floating(inside):
-        return []
-    return [f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name]
 
 
 def _like(impressions: Mapping[str, pa.Table]) -> pa.Table:
@@ -550,97 +557,3 @@ def _manifest(
         "fingerprint": fingerprint,
         "base": tables.base,
     }
-
-
-# --- raw files and their hashes -----------------------------------------------------------------------------------------------
-
-
-def _describe_files(paths: list[Path], root: Path, *, keep: bool = True) -> list[dict[str, Any]]:
-    """Name, size and hash of each file. A file whose times and size have not moved since it was hashed is not hashed again.
-
-    Hashes are remembered below `root`, unless nothing is to be kept.
-    """
-    memory_path = root / ".hashes.json"
-    with FileLock(root / ".hashes.lock") if keep else nullcontext():
-        memory = _read_memory(memory_path)
-        described = []
-        for path in paths:
-            where, state = str(path.resolve()), _state(path)
-            remembered = memory.get(where)
-            if isinstance(remembered, dict) and remembered.get("state") == state:
-                digest = remembered["sha256"]
-            else:
-                digest = sha256_of(path)
-                memory.pop(where, None)
-                if _state(path) == state and time.time_ns() - max(state[1:3]) > _RECENT:
-                    memory[where] = {"state": state, "sha256": digest}
-            described.append(
-                {"name": path.name, "size": state[0], "sha256": digest, "path": path, "state": state}
-            )
-        if keep:
-            write_durably(memory_path, json.dumps(memory, indent=1).encode())
-    return described
-
-
-def _read_memory(path: Path) -> dict[str, Any]:
-    try:
-        memory = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # a memory can be lost: files are hashed again
-        return {}
-    return memory if isinstance(memory, dict) else {}
-
-
-def _state(path: Path) -> list[int]:
-    """Size, and what moves with every change: the content's time, and the inode's, which nobody can set."""
-    stat = path.stat()
-    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
-
-
-def sha256_of(path: Path) -> str:
-    """The hash of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _refuse_changed(files: list[dict[str, Any]]) -> None:
-    changed = [
-        file["path"] for file in files if not file["path"].is_file() or _state(file["path"]) != file["state"]
-    ]
-    if changed:
-        fix = "prepare again when nobody writes to it"
-        raise DataError([Problem(str(path), "changed while it was read", fix) for path in changed])
-
-
-# --- writing that a crash cannot halve ----------------------------------------------------------------------------------------
-
-
-def sync(path: Path) -> None:
-    """Waits until a file or, where the system can, a folder is on disk."""
-    if path.is_dir() and os.name == "nt":
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def write_durably(path: Path, content: bytes) -> None:
-    """Writes a file whole, or not at all."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with aside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
-
-
-def replace_folder(aside: Path, target: Path) -> None:
-    """Puts a finished folder in its place. One that stands there is moved out of the way first, and then removed."""
-    sync(aside)
-    old = aside.with_name(f".{target.name}.old.partial")
-    if target.exists():
-        target.rename(old)
-    aside.rename(target)
-    sync(target.parent)
-    shutil.rmtree(old, ignore_errors=True)

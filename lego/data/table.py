@@ -69,15 +69,30 @@ _REPAIR = "this is an error of the source that made the table: repair it there"
 
 
 def flat(column: pa.ChunkedArray | pa.Array) -> NDArray[Any]:
-    """A column without nulls as numpy."""
+    """A column without nulls as numpy; numbers in one piece are not copied."""
+    if isinstance(column, pa.ChunkedArray) and column.num_chunks == 1:
+        column = column.chunk(0)
+    kind = column.type
+    if isinstance(column, pa.Array) and not column.null_count and len(column):
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+            # pyarrow's own way does the same, and reads pandas for it the first time, where that is installed.
+            dtype = np.dtype(kind.to_pandas_dtype())
+            data = column.buffers()[1]
+            found: NDArray[Any] = np.frombuffer(data, dtype, len(column), column.offset * dtype.itemsize)
+            found.flags.writeable = False
+            return found
     return np.asarray(
         column.to_numpy() if isinstance(column, pa.ChunkedArray) else column.to_numpy(zero_copy_only=False)
     )
 
 
 def ragged(column: pa.ChunkedArray | pa.Array) -> Ragged:
-    """A column of lists; a null is an empty row."""
+    """A column of lists; a null is an empty row. One piece with 64-bit offsets is not copied."""
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    if len(chunks) == 1 and pa.types.is_large_list(column.type) and not column.null_count:
+        offsets = flat(chunks[0].offsets)
+        if len(offsets) and offsets[0] == 0:
+            return Ragged(flat(chunks[0].values)[: offsets[-1]], offsets)
     dtype = column.type.value_type.to_pandas_dtype()
     values = [flat(chunk.flatten()) for chunk in chunks]
     lengths = [flat(pc.fill_null(pc.list_value_length(chunk), 0)) for chunk in chunks]

@@ -6,7 +6,6 @@ from pathlib import Path
 import attrs
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from lego import Augment, Describe, Imagine, MovieLens, Profile, Replay, Rewrite
@@ -16,7 +15,7 @@ from lego.augment.source import side_tables
 from lego.data.describe import describe
 from lego.data.source.prepared import Prepared
 from lego.data.store import Store, prepare
-from lego.data.table import ragged
+from lego.data.table_file import write
 from lego.errors import DataError, SpecError
 
 
@@ -75,7 +74,7 @@ def test_answers_stand_beside_the_original(movies_source, tmp_path):
     count = before.item_count
     assert after.items.slice(0, count).select(before.items.column_names).equals(before.items)
     assert after.items["llm_title"].slice(0, count).to_pylist() == [f"New {place}" for place in range(count)]
-    users = pq.read_table(after.path / "users.parquet")
+    users = after.table("users")
     assert users["llm_topics"][0].as_py() == ["topics0", "more"]
     assert users["llm_region"][3].as_py() == ["region3", "more"]
     assert after.item_count > after.real_items == count
@@ -179,7 +178,7 @@ def test_nothing_of_the_test_part_reaches_a_prompt(movies_source, tmp_path, unti
         (other / file.name).write_bytes(file.read_bytes())
     chance = np.random.default_rng(0)
     first = Draft(before).lengths("train")
-    users = pq.read_table(before.path / "users.parquet")
+    users = before.table("users")
     histories = users["history"].to_pylist()
     changed = 0
     for user, history in enumerate(histories):
@@ -188,9 +187,9 @@ def test_nothing_of_the_test_part_reaches_a_prompt(movies_source, tmp_path, unti
             changed += 1
     assert changed
     users = users.set_column(1, users.schema.field("history"), pa.array(histories, pa.list_(pa.int32())))
-    pq.write_table(users, other / "users.parquet")
+    write(users, other / "users.arrow")
     for part in ("dev", "test"):
-        table = pq.read_table(before.path / f"{part}.parquet")
+        table = before.table(part)
         shown = [
             list(chance.integers(1, before.item_count + 1, len(row)))
             for row in table["candidates"].to_pylist()
@@ -201,13 +200,11 @@ def test_nothing_of_the_test_part_reaches_a_prompt(movies_source, tmp_path, unti
             table = table.set_column(
                 place, table.schema.field(name), pa.array(column, table.schema.field(name).type)
             )
-        pq.write_table(table, other / f"{part}.parquet")
+        write(table, other / f"{part}.arrow")
     manifest = json.loads((other / "manifest.json").read_text())
     manifest["tables"] = {name: (other / name).stat().st_size for name in manifest["tables"]}
     (other / "manifest.json").write_text(json.dumps(manifest))
-    assert not np.array_equal(
-        ragged(pq.read_table(other / "users.parquet")["history"]).values, before.users.history.values
-    )
+    assert not np.array_equal(Store.open(other).users.history.values, before.users.history.values)
     assert prompts(other) == prompts(before.path)
 
 

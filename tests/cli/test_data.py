@@ -82,11 +82,11 @@ def test_out_is_the_very_folder(prepared, raw, tmp_path):
     assert prepared["path"] == str(tmp_path / "films")
     assert {each.name for each in (tmp_path / "films").iterdir()} == {
         "manifest.json",
-        "items.parquet",
-        "users.parquet",
-        "train.parquet",
-        "dev.parquet",
-        "test.parquet",
+        "items.arrow",
+        "users.arrow",
+        "train.arrow",
+        "dev.arrow",
+        "test.arrow",
     }
     assert (prepared["items"], prepared["users"]) == (10, 30)
     assert prepared["impressions"] == {"train": 180, "dev": 30, "test": 30}
@@ -254,7 +254,7 @@ def test_a_damaged_folder_is_made_again_with_force(lego, raw, prepared):
     """A table that was cut is noticed, and replaced when asked."""
     from pathlib import Path
 
-    table = Path(prepared["path"]) / "items.parquet"
+    table = Path(prepared["path"]) / "items.arrow"
     table.write_bytes(table.read_bytes()[:100])
     arguments = ("data", "prepare", "MovieLens", raw, "--out", prepared["path"], "--json")
     assert lego(*arguments).code == 1

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,8 +14,10 @@ from typing import Any, ClassVar
 import attrs
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from lego.data import hashes
 from lego.data import store as module
 from lego.data.describe import describe
 from lego.data.source.movielens import MovieLens
@@ -24,7 +27,7 @@ from lego.data.table import IMPRESSIONS, SIGNAL, USERS, Tables
 from lego.errors import DataError
 from lego.spec import Source, operator
 
-TABLES = ("items.parquet", "users.parquet", "train.parquet", "dev.parquet", "test.parquet")
+TABLES = ("items.arrow", "users.arrow", "train.arrow", "dev.arrow", "test.arrow")
 
 
 @operator
@@ -179,7 +182,7 @@ def test_ids_become_rows(raw, root):
 def test_the_manifest_says_where_the_tables_come_from(raw, root):
     """Source, options, files with size and hash, counts, what was dropped, rules, versions, seconds."""
     manifest = json.loads((prepare(Tiny(str(raw), flavor="odd"), root).path / "manifest.json").read_text())
-    assert manifest["schema"] == 2
+    assert manifest["schema"] == 3
     assert manifest["source"]["text"] == f"Tiny({str(raw)!r}, flavor='odd')"
     assert manifest["source"]["class"].endswith(":Tiny")
     assert manifest["options"] == {"flavor": "odd"}
@@ -210,7 +213,7 @@ def test_the_folder_is_named_by_source_and_fingerprint(raw, root):
 def made(monkeypatch):
     """Counts how often tables are made and files hashed."""
     counts = {"tables": 0, "hashed": 0}
-    tables, sha256 = Tiny.tables, module.sha256_of
+    tables, sha256 = Tiny.tables, hashes.sha256_of
 
     def count_tables(self):
         counts["tables"] += 1
@@ -221,7 +224,7 @@ def made(monkeypatch):
         return sha256(path)
 
     monkeypatch.setattr(Tiny, "tables", count_tables)
-    monkeypatch.setattr(module, "sha256_of", count_hashed)
+    monkeypatch.setattr(hashes, "sha256_of", count_hashed)
     return counts
 
 
@@ -238,7 +241,7 @@ def test_a_prepared_folder_is_reused(raw, root, monkeypatch):
 
 def test_an_unchanged_file_is_not_hashed_again(raw, root, monkeypatch):
     """Size and times are remembered beside the hash."""
-    monkeypatch.setattr(module, "_RECENT", -1)
+    monkeypatch.setattr(hashes, "_RECENT", -1)
     counts = made(monkeypatch)
     for _ in range(3):
         prepare(Tiny(str(raw)), root)
@@ -256,7 +259,7 @@ def test_a_file_changed_a_moment_ago_is_hashed_again(raw, root, monkeypatch):
 @pytest.mark.skipif(sys.platform == "win32", reason="a change of the inode leaves no time there")
 def test_a_changed_file_is_always_seen(raw, root, monkeypatch):
     """Other content of the same size makes another folder, even where the file's time was set back."""
-    monkeypatch.setattr(module, "_RECENT", -1)
+    monkeypatch.setattr(hashes, "_RECENT", -1)
     first, stat = prepare(Tiny(str(raw)), root), raw.stat()
     time.sleep(0.02)
     raw.write_text("Z")
@@ -360,11 +363,13 @@ def test_two_preparations_at_once_make_one_folder(movielens, root):
 def test_opening_reads_only_the_manifest(raw, root):
     """A table that is damaged inside is found when it is asked for, not before; one that is cut short is found at once."""
     store = prepare(Tiny(str(raw)), root)
-    size = (store.path / "test.parquet").stat().st_size
-    (store.path / "test.parquet").write_bytes(b"x" * size)
+    size = (store.path / "test.arrow").stat().st_size
+    (store.path / "test.arrow").write_bytes(b"x" * size)
     again = Store.open(store.path)
     assert len(again.part("train")) == 2
-    (store.path / "test.parquet").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"test\.arrow: cannot be read: .*\n    fix: prepare it again"):
+        again.part("test")
+    (store.path / "test.arrow").write_bytes(b"x")
     with pytest.raises(DataError, match=f"has 1 bytes, {size} were written"):
         Store.open(store.path)
 
@@ -372,7 +377,7 @@ def test_opening_reads_only_the_manifest(raw, root):
 def test_a_damaged_folder_is_made_again(raw, root):
     """prepare does not trust a folder because of its name."""
     store = prepare(Tiny(str(raw)), root)
-    (store.path / "users.parquet").unlink()
+    (store.path / "users.arrow").unlink()
     assert len(prepare(Tiny(str(raw)), root).users) == 3
 
 
@@ -382,25 +387,97 @@ def test_a_newer_schema_is_refused(raw, root):
     manifest = json.loads(path.read_text())
     path.write_text(json.dumps({**manifest, "schema": 99, "lego": "9.9"}))
     with pytest.raises(
-        DataError, match=r"schema version 99, and this lego reads 1 to 2[^:]*\n.*newer lego \(9\.9\)"
+        DataError, match=r"schema version 99, and this lego reads 1 to 3[^:]*\n.*newer lego \(9\.9\)"
     ):
         Store.open(path.parent)
 
 
-def test_an_older_schema_is_read(raw, root):
-    """A folder of version 1 knows nothing of what version 2 added; it is read as having none, and is not made again."""
+def as_older(store, schema, folder):
+    """The folder as a lego of that version wrote it: Parquet, and in version 1 neither attributes of impressions nor signals."""
+    added = ("user_attributes", "impression_attributes", "history_signals", "candidate_signals", "generated")
+    manifest = {name: value for name, value in store.manifest.items() if schema > 1 or name not in added}
+    sizes = {}
+    folder.mkdir()
+    for name in manifest["tables"]:
+        path = folder / f"{Path(name).stem}.parquet"
+        pq.write_table(store.table(path.stem), path)
+        sizes[path.name] = path.stat().st_size
+    told = {**manifest, "schema": schema, "lego": "0.0.1", "tables": sizes}
+    (folder / "manifest.json").write_text(json.dumps(told))
+
+
+def content(store):
+    """All that is read of a store, in plain lists."""
+    parts = {name: store.part(name) for name in store.parts}
+    fields = ("impression", "user", "start", "stop", "time", "labels")
+    return {
+        "items": store.items.to_pydict(),
+        "users": store.users.user_ids.to_pylist(),
+        "history": [row.tolist() for row in store.users.history.padded()],
+        "times": store.users.times.values.tolist(),
+        **{
+            part: [getattr(read, name).tolist() for name in fields] + [read.candidates.values.tolist()]
+            for part, read in parts.items()
+        },
+    }
+
+
+@pytest.mark.parametrize("schema", [1, 2])
+def test_an_older_folder_is_upgraded(schema, raw, root, tmp_path):
+    """Opened it is read as it is; where it is asked for again its Parquet files become Arrow files, and nothing is made anew."""
     store = prepare(Tiny(str(raw)), root)
-    path = store.path / "manifest.json"
-    added = {"schema", "user_attributes", "impression_attributes", "history_signals", "candidate_signals"}
-    old = {name: value for name, value in json.loads(path.read_text()).items() if name not in added}
-    path.write_text(json.dumps({**old, "schema": 1}))
-    before = path.stat().st_mtime_ns
-    opened = prepare(Tiny(str(raw)), root)
-    assert opened.path == store.path
-    assert path.stat().st_mtime_ns == before
-    assert opened.impression_attributes == {}
-    assert opened.history_signals == opened.candidate_signals == ()
-    assert opened.part("train").attributes is None
+    whole = content(store)
+    as_older(store, schema, tmp_path / "old")
+    shutil.rmtree(store.path)
+    shutil.move(tmp_path / "old", store.path)
+    opened = Store.open(store.path)
+    assert content(opened) == whole
+    assert opened.manifest["schema"] == schema
+    steps = []
+    again = prepare(Tiny(str(raw)), root, progress=steps.append)
+    assert again.path == store.path
+    assert steps[-2:] == [
+        f"upgrading {again.path} from schema version {schema} to 3",
+        f"found {again.path}",
+    ]
+    assert visible(again.path) == sorted([*TABLES, "manifest.json"])
+    assert content(again) == whole == content(opened)
+    assert (again.manifest["schema"], again.manifest["lego"]) == (3, "0.0.1")
+    assert again.fingerprint == store.fingerprint
+    assert again.impression_attributes == {}
+    assert again.history_signals == again.candidate_signals == ()
+    assert again.part("train").attributes is None
+    steps.clear()
+    prepare(Tiny(str(raw)), root, progress=steps.append)
+    assert steps[-1] == f"found {again.path}"
+    assert not any("upgrading" in step for step in steps)
+
+
+def test_an_older_prepared_folder_is_upgraded_where_it_is(raw, root, tmp_path, monkeypatch):
+    """`Prepared` does so, too; where nothing can be written the folder is read as it is."""
+    store = prepare(Tiny(str(raw)), root)
+    as_older(store, 2, tmp_path / "old")
+    source = Prepared(str(tmp_path / "old"))
+    assert source.tables().check().users.num_rows == 3
+    assert all(path.is_file() for path in source.files())
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_unwritable", lambda *_: DataError("no"))
+        kept = prepare(source, root)
+    assert kept.manifest["schema"] == 2
+    assert content(kept) == content(store)
+    assert content(prepare(source, root)) == content(store)
+    assert visible(tmp_path / "old") == sorted([*TABLES, "manifest.json"])
+
+
+def test_numbers_are_views_of_the_files(raw, root):
+    """Nothing is decoded or copied: histories, candidates and labels lie in mapped memory, of which Arrow holds none."""
+    path = prepare(Tiny(str(raw)), root).path
+    before = pa.total_allocated_bytes()
+    store = Store.open(path)
+    held = (store.users.history, store.part("train").candidates, store.part("train").labels)
+    assert all(not part.values.flags.owndata and not part.offsets.flags.owndata for part in held[:2])
+    assert not held[2].flags.owndata
+    assert pa.total_allocated_bytes() - before < 1024
 
 
 def test_what_is_known_of_impressions_is_kept(raw, root, monkeypatch):

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import attrs
-import pyarrow.parquet as pq
 
 from lego.data.store import Store
 from lego.data.table import Tables
@@ -30,11 +29,11 @@ class Prepared(Source):
     language: ClassVar[str] = "any"
     official_files: ClassVar[tuple[str, ...]] = (
         "manifest.json",
-        "items.parquet",
-        "users.parquet",
-        "train.parquet",
-        "dev.parquet",
-        "test.parquet",
+        "items.arrow",
+        "users.arrow",
+        "train.arrow",
+        "dev.arrow",
+        "test.arrow",
     )
     licence: ClassVar[str] = "that of the data it was made from"
     task: ClassVar[str] = "any"
@@ -62,15 +61,16 @@ class Prepared(Source):
 
     def files(self) -> Iterable[Path]:
         """The files of the folder."""
-        return [self._store().path / name for name in self.official_files]
+        store = self._store()
+        return [store.path / name for name in ("manifest.json", *store.manifest["tables"])]
 
     def tables(self) -> Tables:
         """The tables in the folder."""
         store = self._store()
         return Tables(
             items=store.items,
-            users=pq.read_table(store.path / "users.parquet"),
-            impressions={part: pq.read_table(store.path / f"{part}.parquet") for part in store.parts},
+            users=store.table("users"),
+            impressions={part: store.table(part) for part in store.parts},
             dropped=store.manifest["dropped"],
             rules=store.manifest["rules"],
         )

@@ -241,7 +241,7 @@ def test_a_share_of_nothing_makes_no_part(raw):
 
 
 def files(folder):
-    return {path.name: path.read_bytes() for path in folder.glob("*.parquet")}
+    return {path.name: path.read_bytes() for path in folder.glob("*.arrow")}
 
 
 def test_the_same_seed_gives_the_same_bytes(raw, tmp_path):
@@ -261,8 +261,8 @@ def test_another_seed_gives_other_negatives_and_nothing_else(raw, tmp_path):
     first, second = (prepare(MovieLens(path, seed=seed, negatives=4), tmp_path) for seed in (0, 1))
     assert first.path != second.path
     left, right = files(first.path), files(second.path)
-    assert left["users.parquet"] == right["users.parquet"]
-    assert left["items.parquet"] == right["items.parquet"]
+    assert left["users.arrow"] == right["users.arrow"]
+    assert left["items.arrow"] == right["items.arrow"]
     a, b = first.part("train"), second.part("train")
     assert (a.stop == b.stop).all()
     assert (a.candidates.values[a.labels == 1] == b.candidates.values[b.labels == 1]).all()
