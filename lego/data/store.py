@@ -33,6 +33,7 @@ from lego.data.durable import replace_folder, sync, write_durably
 from lego.data.hashes import describe_files, refuse_changed
 from lego.data.origin import generated
 from lego.data.progress import watched
+from lego.data.raw.growing import growing_in
 from lego.data.table import IMPRESSIONS, PARTS, Tables, flat, ragged
 from lego.data.upgrade import upgrade
 from lego.errors import DataError, Problem, did_you_mean
@@ -398,7 +399,7 @@ def prepare(
         aside.mkdir()
         try:
             tell("reading")
-            with watched(tell, [file["path"] for file in files]):
+            with watched(tell, [file["path"] for file in files]), growing_in(aside):
                 tables = source.tables().check()
             refuse_changed(files)
             with written(target):

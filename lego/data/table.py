@@ -28,6 +28,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lego.data.problems import LIMIT, Problems
+from lego.data.raw.growing import blocks
 from lego.errors import did_you_mean
 from lego.ragged import Ragged
 
@@ -65,6 +66,8 @@ IMPRESSIONS = pa.schema(
     ]
 )
 
+_MANY = 1 << 20
+"""Values that are looked at at a time."""
 _REPAIR = "this is an error of the source that made the table: repair it there"
 
 
@@ -73,14 +76,14 @@ def flat(column: pa.ChunkedArray | pa.Array) -> NDArray[Any]:
     if isinstance(column, pa.ChunkedArray) and column.num_chunks == 1:
         column = column.chunk(0)
     kind = column.type
-    if isinstance(column, pa.Array) and not column.null_count and len(column):
-        if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-            # pyarrow's own way does the same, and reads pandas for it the first time, where that is installed.
-            dtype = np.dtype(kind.to_pandas_dtype())
-            data = column.buffers()[1]
-            found: NDArray[Any] = np.frombuffer(data, dtype, len(column), column.offset * dtype.itemsize)
-            found.flags.writeable = False
-            return found
+    number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    if number and isinstance(column, pa.Array) and not column.null_count and len(column):
+        # pyarrow's own way does the same, and reads pandas for it the first time, where that is installed.
+        dtype = np.dtype(kind.to_pandas_dtype())
+        data = column.buffers()[1]
+        found: NDArray[Any] = np.frombuffer(data, dtype, len(column), column.offset * dtype.itemsize)
+        found.flags.writeable = False
+        return found
     return np.asarray(
         column.to_numpy() if isinstance(column, pa.ChunkedArray) else column.to_numpy(zero_copy_only=False)
     )
@@ -370,7 +373,7 @@ def _check_items(items: pa.Table, problems: Problems) -> None:
 
 def _rows_exist(where: str, column: str, rows: Ragged, items: int, problems: Problems) -> None:
     """Every value of the lists is an item row, 1 … items."""
-    wrong = np.flatnonzero((rows.values < 1) | (rows.values > items))
+    wrong = _outside(rows.values, 1, items)
     if not len(wrong):
         return
     owner = np.searchsorted(rows.offsets, wrong, "right") - 1
@@ -382,6 +385,16 @@ def _rows_exist(where: str, column: str, rows: Ragged, items: int, problems: Pro
         return f"{column} holds item row {value}, but the rows of items are 1 … {items}"
 
     _each(np.arange(len(wrong)), problems, lambda p: f"{where} {owner[p]}", what)
+
+
+def _outside(values: NDArray[Any], low: int, high: int) -> NDArray[np.int64]:
+    """Where whole numbers are below or above these."""
+    found = [np.empty(0, np.int64)]
+    for begin, end in blocks(len(values), _MANY):
+        piece = values[begin:end]
+        if piece.min() < low or piece.max() > high:
+            found.append(np.flatnonzero((piece < low) | (piece > high)) + begin)
+    return np.concatenate(found)
 
 
 def _check_signal(
@@ -444,10 +457,7 @@ def _check_impressions(
     _rows_exist(f"{part} row", "candidates", candidates, items, problems)
     for name in signals_in(table.schema):
         _check_signal(part, name, table[name], candidates, "candidates", problems)
-    odd = np.unique(
-        np.searchsorted(labels.offsets, np.flatnonzero((labels.values != 0) & (labels.values != 1)), "right")
-        - 1
-    )
+    odd = np.unique(np.searchsorted(labels.offsets, _outside(labels.values, 0, 1), "right") - 1)
     _each(
         odd,
         problems,

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from lego.data.raw.growing import forget
 from lego.data.table import SIGNAL, flat, lists, ragged, signal
 from lego.errors import DataError, Problem
 
@@ -34,6 +35,7 @@ def write(table: pa.Table, path: Path) -> None:
     options = pa.ipc.IpcWriteOptions(unify_dictionaries=True)
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, stored.schema, options=options) as file:
         file.write_table(stored)
+    forget()
 
 
 def mapped(path: Path) -> pa.Table:

@@ -10,11 +10,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from lego.data.raw.growing import Growing, blocks
 from lego.data.table import flat, lists, signal
 from lego.ragged import Ragged, flat_positions, offsets_of
 
 _FEW = 1 << 13
 """Rows."""
+_MANY = 1 << 20
+"""Values."""
+_PENDING = 1 << 26
+"""Bytes of histories that are looked at before those that were there before are left out."""
 
 
 @attrs.define(eq=False)
@@ -109,11 +114,11 @@ def drop_missing(
     )
     result = []
     for log in logs:
-        inside = log.history.values <= items
+        inside = _inside(log.history.values, items)
         history = _keep(log.history, inside)
         beside_history = {name: values[inside] for name, values in log.history_signals.items()}
         counts["history_clicks"] += int((~inside).sum())
-        inside = log.candidates.values <= items
+        inside = _inside(log.candidates.values, items)
         candidates = _keep(log.candidates, inside)
         counts["candidates"] += int((~inside).sum())
         counts["clicked_candidates"] += int(log.labels[~inside].sum())
@@ -124,8 +129,10 @@ def drop_missing(
                 impression=log.impression[rows],
                 user=log.user.take(pa.array(rows)),
                 time=log.time[rows],
-                history=history.take(rows),
-                candidates=candidates.take(rows),
+                history=history if len(rows) == len(history) else history.take(rows),
+                candidates=Ragged.from_lengths(
+                    candidates.values, candidates.lengths[rows]
+                ),  # others have none
                 labels=log.labels[inside],  # a row without candidates has no labels either
                 attributes=None if log.attributes is None else log.attributes.take(pa.array(rows)),
                 signals={name: values[inside] for name, values in log.signals.items()},
@@ -145,8 +152,23 @@ def drop_missing(
 
 def _keep(rows: Ragged, inside: NDArray[np.bool_]) -> Ragged:
     """The rows with only the values that are inside."""
-    before = offsets_of(inside)  # how many values are inside before each position
-    return Ragged(rows.values[inside], before[rows.offsets])
+    values, offsets = Growing(rows.values.dtype), np.zeros(len(rows.offsets), np.int64)
+    before = 0
+    for begin, end in blocks(len(inside), _MANY):
+        counts = offsets_of(inside[begin:end])  # how many values are inside before each position
+        first, last = np.searchsorted(rows.offsets, (begin, end), "right")
+        offsets[first:last] = before + counts[rows.offsets[first:last] - begin]
+        values.add(rows.values[begin:end][inside[begin:end]])
+        before += int(counts[-1])
+    return Ragged(values.array(), offsets)
+
+
+def _inside(values: NDArray[np.int32], items: int) -> NDArray[np.bool_]:
+    """Which values are rows of items there are."""
+    found = np.empty(len(values), bool)
+    for begin, end in blocks(len(values), _MANY):
+        np.less_equal(values[begin:end], items, out=found[begin:end])
+    return found
 
 
 def share_histories(logs: list[Log]) -> tuple[pa.Table, NDArray[np.int32], NDArray[np.int64]]:
@@ -181,26 +203,41 @@ def _coded(
     first: NDArray[np.int32], histories: list[Ragged]
 ) -> tuple[NDArray[np.int32], pa.LargeBinaryArray]:
     """The big-endian bytes of each row with a number before it, each only once; and which of them each row has."""
-    rows = sum(len(each) for each in histories)
-    offsets = np.zeros(rows + 1, np.int64)
-    values = np.empty(rows + sum(len(each.values) for each in histories), ">u4")
-    row = at = 0
+    codes = np.empty(len(first), np.int32)
+    distinct, pending = pa.array([], pa.large_binary()), list[pa.LargeBinaryArray]()
+    done = row = bytes_ = 0
+
+    def settle() -> None:
+        nonlocal distinct, done, bytes_
+        coded = pa.concat_arrays([distinct, *pending]).dictionary_encode()
+        codes[done:row] = flat(coded.indices)[len(distinct) :]
+        distinct, done, bytes_ = coded.dictionary, row, 0
+        pending.clear()
+
     for history in histories:
-        for begin in range(0, len(history), _FEW):  # few rows at a time stay in the caches of the processor
-            end = min(begin + _FEW, len(history))
-            items = history.values[history.offsets[begin] : history.offsets[end]]
-            starts = history.offsets[begin:end] - history.offsets[begin] + np.arange(end - begin)
-            inside = np.ones(len(items) + end - begin, bool)
-            inside[starts] = False
-            piece = values[at : at + len(inside)]
-            piece[starts] = first[row : row + end - begin]
-            piece[inside] = items
-            offsets[row : row + end - begin] = 4 * (starts + at)
-            row, at = row + end - begin, at + len(inside)
-    offsets[rows] = 4 * at
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(values)]
-    coded = pa.LargeBinaryArray.from_buffers(pa.large_binary(), rows, buffers).dictionary_encode()
-    return flat(coded.indices), coded.dictionary
+        for begin, end in blocks(
+            len(history), _FEW
+        ):  # few rows at a time stay in the caches of the processor
+            keys = _keys(first[row : row + end - begin], history, begin, end)
+            pending.append(keys)
+            row, bytes_ = row + end - begin, bytes_ + keys.nbytes
+            if bytes_ > max(_PENDING, distinct.nbytes // 2):
+                settle()
+    settle()
+    return codes, distinct
+
+
+def _keys(first: NDArray[np.int32], history: Ragged, begin: int, end: int) -> pa.LargeBinaryArray:
+    """The bytes of some rows."""
+    items = history.values[history.offsets[begin] : history.offsets[end]]
+    offsets = history.offsets[begin : end + 1] - history.offsets[begin] + np.arange(end - begin + 1)
+    inside = np.ones(len(items) + end - begin, bool)
+    inside[offsets[:-1]] = False
+    values = np.empty(len(inside), ">u4")
+    values[offsets[:-1]] = first
+    values[inside] = items
+    buffers = [None, pa.py_buffer(4 * offsets), pa.py_buffer(values)]
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), end - begin, buffers)
 
 
 def _numbers(keys: pa.LargeBinaryArray) -> Ragged:
@@ -227,7 +264,7 @@ def part_of_log(
     log: Log, rows: NDArray[np.int64], user: NDArray[np.int32], stop: NDArray[np.int64], *, timed: bool = True
 ) -> pa.Table:
     """The part of these rows of the log; without the column of times where they are not `timed`."""
-    offsets, places = offsets_of(log.candidates.lengths[rows]), _places(log.candidates, rows)
+    shown, labels, signals = _chosen(log, rows)
     return pa.table(
         {
             "impression": pa.array(log.impression[rows], pa.int64()),
@@ -235,21 +272,30 @@ def part_of_log(
             "start": pa.array(np.zeros(len(rows)), pa.int32()),
             "stop": pa.array(stop, pa.int32()),
             **({"time": pa.array(log.time[rows], pa.int64(), mask=log.time[rows] < 0)} if timed else {}),
-            "candidates": lists(Ragged(log.candidates.values[places], offsets), pa.int32()),
-            "labels": lists(Ragged(log.labels[places], offsets), pa.int8()),
+            "candidates": lists(shown, pa.int32()),
+            "labels": lists(Ragged(labels, shown.offsets), pa.int8()),
             **_attributes(log, rows),
-            **{name: signal(Ragged(values[places], offsets)) for name, values in log.signals.items()},
+            **{name: signal(Ragged(values, shown.offsets)) for name, values in signals.items()},
         }
     )
 
 
-def _places(lines: Ragged, rows: NDArray[np.int64]) -> NDArray[np.bool_] | NDArray[np.int64]:
-    """Where the values of these rows stand; as a mask where they are many and in order, which takes an eighth of the memory."""
-    if 4 * len(rows) > len(lines) and (rows[1:] > rows[:-1]).all():
-        chosen = np.zeros(len(lines), bool)
-        chosen[rows] = True
-        return np.repeat(chosen, lines.lengths)
-    return flat_positions(lines.offsets[rows], lines.lengths[rows])
+def _chosen(
+    log: Log, rows: NDArray[np.int64]
+) -> tuple[Ragged, NDArray[np.int8], dict[str, NDArray[np.float32]]]:
+    """Candidates of these rows, and what stands beside them."""
+    starts, lengths = log.candidates.offsets[rows], log.candidates.lengths[rows]
+    if len(rows) == len(log.candidates) and (rows == np.arange(len(rows))).all():
+        return log.candidates, log.labels, dict(log.signals)
+    columns = {"": log.candidates.values, "labels": log.labels, **log.signals}
+    made = {name: Growing(values.dtype) for name, values in columns.items()}
+    for begin, end in blocks(len(rows), _FEW):
+        places = flat_positions(starts[begin:end], lengths[begin:end])
+        for name, values in columns.items():
+            made[name].add(values[places])
+    whole = {name: each.array() for name, each in made.items()}
+    shown = Ragged.from_lengths(whole.pop(""), lengths)
+    return shown, whole.pop("labels"), whole
 
 
 def _attributes(log: Log, rows: NDArray[np.int64]) -> dict[str, pa.ChunkedArray]:

@@ -1,30 +1,88 @@
-"""An array that grows at its end, so that what comes in pieces is in memory once."""
+"""An array that grows at its end: on disk from a few megabytes on, and mapped when it is whole.
+
+What is as long as a log is not held in memory so. The files have no name and are gone with the process, however it ends.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import mmap
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import IO, Any
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+HELD = 1 << 22
+"""Bytes of an array that are in memory before it is put on disk."""
+
+_FOLDER: ContextVar[Path | None] = ContextVar("folder", default=None)
+_MAPPED: WeakSet[mmap.mmap] = WeakSet()
+
+
+@contextmanager
+def growing_in(folder: Path) -> Iterator[None]:
+    """Arrays that grow meanwhile do so in this folder, and not in that of the system, which may be in memory."""
+    token = _FOLDER.set(folder)
+    try:
+        yield
+    finally:
+        _FOLDER.reset(token)
+
 
 class Growing:
-    """`add` puts values behind those that are there; `array` gives all of them and leaves nothing."""
+    """`add` puts values behind those that are there; `array` gives all of them and ends it."""
 
     def __init__(self, dtype: DTypeLike) -> None:
-        self._room = np.empty(1 << 16, dtype)
-        self._count = 0
+        self._dtype = np.dtype(dtype)
+        self._held: list[NDArray[Any]] = []
+        self._bytes = 0
+        self._file: IO[bytes] | None = None
 
     def add(self, values: NDArray[Any]) -> None:
-        """Values of the same type."""
-        end = self._count + len(values)
-        if end > len(self._room):  # nobody else has it, and the system moves large ones without copying
-            self._room.resize(max(end, len(self._room) * 5 // 4), refcheck=False)
-        self._room[self._count : end] = values
-        self._count = end
+        """Values of any type that fits."""
+        piece = np.ascontiguousarray(values, self._dtype)
+        self._held.append(piece)
+        self._bytes += piece.nbytes
+        if self._bytes > HELD:
+            self._put_away()
 
     def array(self) -> NDArray[Any]:
-        """All values."""
-        room, self._room = self._room, np.empty(0, self._room.dtype)
-        room.resize(self._count, refcheck=False)
-        return room
+        """All values; whoever writes to them gets an error."""
+        if self._file is None:
+            whole = np.concatenate([np.empty(0, self._dtype), *self._held])
+            self._held.clear()
+            whole.flags.writeable = False
+            return whole
+        self._put_away()
+        with self._file as file:
+            file.flush()
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        _MAPPED.add(mapped)
+        return np.frombuffer(mapped, self._dtype)
+
+    def _put_away(self) -> None:
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(dir=_FOLDER.get())  # noqa: SIM115 - closed when it is mapped
+        for piece in self._held:
+            self._file.write(piece.data)
+        self._held.clear()
+        self._bytes = 0
+
+
+def blocks(count: int, size: int) -> Iterator[tuple[int, int]]:
+    """Begin and end of each stretch of `count` places; between two of them what was read of arrays on disk leaves memory."""
+    for begin in range(0, count, size):
+        yield begin, min(begin + size, count)
+        forget()
+
+
+def forget() -> None:
+    """Pages of arrays on disk leave memory, and come back when they are looked at again."""
+    if hasattr(mmap, "MADV_DONTNEED"):
+        for each in list(_MAPPED):
+            each.madvise(mmap.MADV_DONTNEED)
