@@ -4,7 +4,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lego.data.raw.growing import Growing
 from lego.data.raw.short_ids import LONGEST, ShortIds, numbers_of, texts_at
 
 
@@ -40,12 +39,3 @@ def test_texts_are_cut_out():
     """Those that stand at the positions."""
     data = np.frombuffer(b"one two three", np.uint8)
     assert texts_at(data, np.array([4, 0, 8]), np.array([3, 0, 5])).to_pylist() == ["two", "", "three"]
-
-
-def test_what_grows_is_all_there():
-    """Values in the order they were added, more of them than there was room for at first."""
-    growing = Growing(np.int32)
-    pieces = [np.arange(size, dtype=np.int32) for size in (0, 3, 100_000, 1, 30_000)]
-    for piece in pieces:
-        growing.add(piece)
-    np.testing.assert_array_equal(growing.array(), np.concatenate(pieces))

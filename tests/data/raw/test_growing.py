@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lego.data.raw import growing
+from lego.data.raw.growing import Growing, blocks, forget, growing_in
+
+
+@pytest.mark.parametrize("held", [0, 64, 1 << 22])
+def test_what_was_added_is_there(held, monkeypatch, tmp_path):
+    """In memory or on disk, from wherever it is put there, and also after its pages have left memory."""
+    monkeypatch.setattr(growing, "HELD", held)
+    pieces = [np.arange(size, dtype=np.int32) * 3 for size in (5, 0, 40, 7, 1)]
+    grown = Growing(np.int32)
+    with growing_in(tmp_path):
+        for piece in pieces:
+            grown.add(piece)
+        whole = grown.array()
+    for _ in range(2):
+        np.testing.assert_array_equal(whole, np.concatenate(pieces))
+        forget()
+    assert whole.dtype == np.int32
+    with pytest.raises(ValueError, match="read-only"):
+        whole[0] = 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_added_is_nothing():
+    """An array of its type, without values."""
+    assert Growing(np.int8).array().dtype == np.int8
+    assert len(Growing(np.int8).array()) == 0
+
+
+def test_arrays_on_disk_are_in_the_folder_that_was_named(monkeypatch, tmp_path):
+    """A folder that is not there cannot be written to."""
+    monkeypatch.setattr(growing, "HELD", 0)
+    with growing_in(tmp_path / "gone"), pytest.raises(FileNotFoundError):
+        Growing(np.int8).add(np.ones(3, np.int8))
+
+
+def test_blocks_cover_all_places():
+    """One after the other, the last one shorter."""
+    assert list(blocks(7, 3)) == [(0, 3), (3, 6), (6, 7)]
+    assert list(blocks(0, 3)) == []
