@@ -17,11 +17,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 from transformers import BertModel  # noqa: F401 - imported once for all forks
 
 from lego import parse
 from lego.compiler.pipeline import Pipeline
+from lego.data import table_file
 from lego.pretrained import states
 from lego.runtime import checkpoint, fit
 from lego.runtime.folder import code_version
@@ -29,7 +29,7 @@ from lego.runtime.run import run_experiment
 
 EVENTS = {
     # name: (owner, attribute, whether the call writes a file that is cut in half before the end comes)
-    "table half written": (pq, "write_table", True),
+    "table half written": (table_file, "write", True),
     "array half written": (np, "save", True),
     "weights half written": (checkpoint, "save_file", True),
     "text half written": (Path, "write_text", True),

@@ -543,7 +543,7 @@ def test_a_rate_for_no_language_model_is_refused(small):
 @pytest.mark.parametrize(
     ("writer", "attribute", "where"),
     [
-        ("lego.data.store.pq", "write_table", "data/movielens-"),
+        ("lego.data.table_file", "write", "data/movielens-"),
         ("lego.data.text.np", "save", "tokens/"),
         ("lego.pretrained.states", "_write_json", "states/"),
     ],
