@@ -31,6 +31,9 @@ SOURCES = ("impression", "user", "uniform", "popularity", "batch")
 EXCLUDED = ("positives", "history")
 """What negatives from elsewhere than the impression may not be: the user's clicks in the part, or those before, too."""
 
+_TOGETHER = 1 << 13
+"""Impressions that are looked at together: their candidates stay in the caches of the processor."""
+
 WIDEST = 8
 """Candidates in a row where whole impressions are dealt out: enough to share the user's vector, too few for much padding."""
 
@@ -92,6 +95,8 @@ def draw(
         raise SpecError.wrong_value(
             "Candidates", "exclude", want.exclude, "one of " + ", ".join(map(repr, EXCLUDED))
         )
+    if want.source == "impression":
+        return _of_impressions(impressions, want, item_count, generator)
     owner, shown, clicked = _pairs(impressions, item_count)
     impression = owner[clicked]
     counts = np.bincount(shown[clicked], minlength=item_count + 1)
@@ -103,59 +108,100 @@ def draw(
         items = shown[clicked].astype(np.int32)[:, None]
         alone = Rows(impression, items, np.ones(items.shape, np.float32), without)
         return attrs.evolve(
-            alone, offsets=_offsets(want, alone, counts, ~clicked), shared=Shared(taken, want.negatives)
+            alone,
+            offsets=_offsets(want, alone, counts, np.count_nonzero(~clicked)),
+            shared=Shared(taken, want.negatives),
         )
     assert want.negatives is not None
-    if want.source == "impression":
-        pool = _rows_of(owner[~clicked], shown[~clicked], len(impressions))
-        negatives = _from_pool(pool, impression, want.negatives, generator)
+    taken = _clicked_by_user(
+        impressions, users, impression, shown[clicked], item_count, history=want.exclude == "history"
+    )
+    who = taken.who[impressions.user]
+    user = who[impression]
+    if want.source == "user":
+        pairs = _sorted_once(who[owner[~clicked]] * (item_count + 1) + shown[~clicked])
+        pairs = pairs[~np.isin(pairs, taken.keys, assume_unique=True)]
+        pool = _rows_of(pairs // (item_count + 1), pairs % (item_count + 1), len(taken.offsets) - 1)
+        negatives = _from_pool(pool, user, want.negatives, generator)
     else:
-        taken = _clicked_by_user(
-            impressions, users, impression, shown[clicked], item_count, history=want.exclude == "history"
-        )
-        who = taken.who[impressions.user]
-        user = who[impression]
-        if want.source == "user":
-            pairs = _sorted_once(who[owner[~clicked]] * (item_count + 1) + shown[~clicked])
-            pairs = pairs[~np.isin(pairs, taken.keys, assume_unique=True)]
-            pool = _rows_of(pairs // (item_count + 1), pairs % (item_count + 1), len(taken.offsets) - 1)
-            negatives = _from_pool(pool, user, want.negatives, generator)
-        else:
-            weights = np.ones_like(counts) if want.source == "uniform" else counts.copy()
-            weights[0] = 0
-            weights[1 + (item_count if real_items is None else real_items) :] = 0
-            negatives = _from_all(weights, taken, user, want.negatives, generator)
+        weights = np.ones_like(counts) if want.source == "uniform" else counts.copy()
+        weights[0] = 0
+        weights[1 + (item_count if real_items is None else real_items) :] = 0
+        negatives = _from_all(weights, taken, user, want.negatives, generator)
     rows = _with_positives(impression, shown[clicked], negatives, len(impressions))
-    return attrs.evolve(rows, offsets=_offsets(want, rows, counts, ~clicked))
+    return attrs.evolve(rows, offsets=_offsets(want, rows, counts, np.count_nonzero(~clicked)))
 
 
-def _offsets(
-    want: Candidates, rows: Rows, counts: Ints, negative: NDArray[np.bool_]
-) -> NDArray[np.float32] | None:
+def _of_impressions(
+    impressions: Impressions, want: Candidates, item_count: int, generator: np.random.Generator
+) -> Rows:
+    """A row for each positive, with negatives of its own impression.
+
+    Impressions are looked at some at a time: beside the rows nothing is as long as the candidates of the part are many.
+    """
+    assert want.negatives is not None
+    total = len(impressions)
+    edges = [(begin, min(begin + _TOGETHER, total)) for begin in range(0, total, _TOGETHER)]
+    owners, positives, lengths, whole = [], [], [np.empty(0, np.int64)], []
+    for begin, end in edges:
+        owner, shown, clicked = _pairs(impressions, item_count, begin, end)
+        owners.append(owner[clicked] + begin)
+        positives.append(shown[clicked])
+        lengths.append(np.bincount(owner[~clicked], minlength=end - begin))
+        whole.append(
+            len(owner) == impressions.candidates.offsets[end] - impressions.candidates.offsets[begin]
+        )
+    none = np.empty(0, np.int64)
+    impression, positive = np.concatenate([none, *owners]), np.concatenate([none, *positives])
+    negative = np.concatenate(lengths)
+    places, real = _places(negative[impression], want.negatives, generator)
+    negatives = np.zeros(places.shape, np.int64)
+    for (begin, end), distinct in zip(edges, whole, strict=True):
+        owner, shown, clicked = _pairs(impressions, item_count, begin, end, distinct=distinct)
+        pool = _rows_of(owner[~clicked], shown[~clicked], end - begin)
+        rows = slice(*np.searchsorted(impression, (begin, end)))
+        at = pool.offsets[impression[rows] - begin][:, None] + places[rows]
+        negatives[rows][real[rows]] = pool.values[at[real[rows]]]
+    made = _with_positives(impression, positive, negatives, total)
+    counts = np.bincount(positive, minlength=item_count + 1)
+    return attrs.evolve(made, offsets=_offsets(want, made, counts, int(negative.sum())))
+
+
+def _offsets(want: Candidates, rows: Rows, counts: Ints, negative: int) -> NDArray[np.float32] | None:
     """(items + 1,) what `want.correction` adds to scores; row 0 has 0, like an item that is never drawn.
 
-    `counts` are the clicks of each item, `negative` says which candidates of the part were not clicked.
+    `counts` are the clicks of each item, `negative` how many candidates of the part were not clicked.
     """
     if want.correction is None or not len(rows):
         return None
     if want.correction == "frequency":
         return np.where(counts > 0, -np.log(np.maximum(counts, 1) / counts.sum()), 0).astype(np.float32)
     # What sampling multiplied the odds of a click by: the share of positives that have a row over that of negatives drawn.
-    kept = np.count_nonzero(rows.items[:, 1:]) / np.count_nonzero(negative)
+    kept = np.count_nonzero(rows.items[:, 1:]) / negative
     offsets = np.full(len(counts), np.log(len(rows) / counts.sum() / kept), np.float32)
     offsets[0] = 0
     return offsets
 
 
-def _pairs(impressions: Impressions, item_count: int) -> tuple[Ints, Ints, NDArray[np.bool_]]:
-    """Impression, item and whether it was clicked, of every candidate in order.
+def _pairs(
+    impressions: Impressions,
+    item_count: int,
+    begin: int = 0,
+    end: int | None = None,
+    *,
+    distinct: bool = False,
+) -> tuple[Ints, Ints, NDArray[np.bool_]]:
+    """Impression, item and whether it was clicked, of every candidate in order; of some impressions, counted from the first.
 
-    A candidate that a log repeats within an impression counts once, as clicked if it ever was.
+    A candidate that a log repeats within an impression counts once, as clicked if it ever was; where it is known that none is
+    repeated (`distinct`) nobody looks.
     """
-    offsets = impressions.candidates.offsets
+    offsets = impressions.candidates.offsets[begin : len(impressions) + 1 if end is None else end + 1]
     real = slice(int(offsets[0]), int(offsets[-1]))
-    owner = np.repeat(np.arange(len(impressions)), impressions.candidates.lengths)
+    owner = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     shown, clicked = impressions.candidates.values[real].astype(np.int64), impressions.labels[real] > 0
+    if distinct:
+        return owner, shown, clicked
     keys = owner * (item_count + 1) + shown
     ordered = np.sort(keys)
     if not (ordered[1:] == ordered[:-1]).any():
@@ -254,10 +300,27 @@ def _distinct(
     return found, real
 
 
+def _places(totals: Ints, count: int, generator: np.random.Generator) -> tuple[Ints, NDArray[np.bool_]]:
+    """`count` different places below each total, all alike; and which are real. Both (R, count).
+
+    What `_distinct` draws of things that are all one wide: those that were drawn are kept in order by putting each in its place.
+    """
+    found = np.zeros((count, len(totals)), np.int64)
+    drawn: list[Ints] = []
+    for turn in range(count):
+        point = generator.integers(0, np.maximum(totals - turn, 1))
+        for each in drawn:
+            point += point >= each
+        found[turn] = point
+        for number, each in enumerate(drawn):  # the larger one of the two goes on
+            drawn[number], point = np.minimum(each, point), np.maximum(each, point)
+        drawn.append(point)
+    return np.ascontiguousarray(found.T), totals[:, None] > np.arange(count)
+
+
 def _from_pool(pool: Ragged, rows: Ints, count: int, generator: np.random.Generator) -> Ints:
     """(R, count) different values of the given rows of the pool, all alike; 0 where there are no more."""
-    one = np.ones(len(rows), np.int64)
-    places, real = _distinct(pool.lengths[rows], count, lambda point: (point, point, one), generator)
+    places, real = _places(pool.lengths[rows], count, generator)
     negatives = np.zeros(places.shape, np.int64)
     negatives[real] = pool.values[(pool.offsets[rows][:, None] + places)[real]]
     return negatives

@@ -121,6 +121,41 @@ def test_each_positive_has_as_many_different_allowed_negatives_as_there_are(
     assert rows.left_out["impressions without a click"] == sum(not positives for _, positives, _ in shown)
 
 
+def slowly(shown: Shown, negatives: int, seed: int) -> tuple[list[int], list[list[int]]]:
+    """Impressions and candidates of the rows: one item after the other drawn out of a list of those that are left."""
+    positives, left = [], []
+    for impression, (_, clicked, others) in enumerate(shown):
+        once = [each for each in dict.fromkeys([*others, *clicked]) if each in clicked]
+        positives += [(impression, each) for each in once]
+        left += [[each for each in dict.fromkeys(others) if each not in once] for _ in once]
+    rows = [[positive] for _, positive in positives]
+    generator = np.random.default_rng(seed)
+    for _ in range(negatives):
+        for row, point in enumerate(generator.integers(0, [max(len(each), 1) for each in left]).tolist()):
+            if left[row]:
+                rows[row].append(left[row].pop(point))
+    kept = [place for place, row in enumerate(rows) if len(row) > 1]
+    return [positives[place][0] for place in kept], [rows[place] for place in kept]
+
+
+@pytest.mark.parametrize("together", [1, 2, 1 << 13])
+@given(data=st.data(), negatives=st.integers(1, 5), seed=st.integers(0, 2**32))
+@settings(max_examples=40, deadline=None)
+def test_negatives_of_an_impression_are_those_of_a_slow_draw(
+    together: int, data: st.DataObject, negatives: int, seed: int
+) -> None:
+    """However many impressions are looked at together, and where candidates are repeated."""
+    item = st.integers(1, 6)
+    lists = st.lists(item, max_size=7)
+    shown = data.draw(st.lists(st.tuples(st.just(0), lists, lists), min_size=1, max_size=7))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lego.data.sampling._TOGETHER", together)
+        rows = rows_of(shown, [[]], 6, seed, negatives=negatives)
+    impressions, items = slowly(shown, negatives, seed)
+    assert rows.impression.tolist() == impressions
+    assert [[each for each in row if each] for row in rows.items.tolist()] == items
+
+
 @given(world=worlds(), seed=st.integers(0, 2**32))
 @settings(max_examples=60, deadline=None)
 def test_without_a_number_every_pair_comes_once(world: tuple[Shown, list[list[int]], int], seed: int) -> None:
