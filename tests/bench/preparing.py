@@ -1,7 +1,7 @@
 """What preparing MIND costs a row, beside a plain Python preparer, and what opening it costs afterwards.
 
-Both ways start from the same files and end with tables on disk: lines are split, ids become rows of items, a history that a user has
-several times is kept once, impressions stand in the order of their times. lego does more: it hashes the files, checks every
+Both ways start from the same files and end with tables on disk: lines are split, ids become rows of items, a history that a user
+has several times is kept once, impressions stand in the order of their times. lego does more: it hashes the files, checks every
 value, shares histories that others continue, and cuts off a dev part. The loop reads the first lines of the train file alone; a
 line costs it the same wherever it stands. LEGO_BENCH_SHARE=1 is the size of MIND-large.
 """
@@ -120,7 +120,8 @@ def page(numbers: Mapping[str, Any], machine: Mapping[str, Any]) -> str:
 `make bench ONLY=preparing` on {machine["processor"]}: {about["rows"]:,} impressions in the format of MIND, {size} of text, which
 is {numbers["share"]:g} of MIND-large (`LEGO_BENCH_SHARE=1` is all of it). CPU seconds of all threads, the median of the rounds;
 ways take turns. The loop is a plain preparer, line by line, with dicts, which writes Parquet; it neither checks nor hashes
-what it reads, and it is measured, with its peak of memory, on {LINES:,} lines. Pages of mapped files count into a peak.
+what it reads, and it is measured, with its peak of memory, on {LINES:,} lines, from which its seconds for all are extrapolated.
+Pages of mapped files count into a peak.
 
 """
     return head + "\n".join(lines) + "\n"
