@@ -61,11 +61,13 @@ on_mind = Experiment(
     data=Augment(
         MIND("data/mind", missing="drop"),
         title=Rewrite("{title} — {abstract}", to="llm_title"),
-        profile=Profile("{title}", to="llm_topics"),
+        profile=Profile("{title}", to=("llm_topics", "llm_region")),
         news=Imagine("({category}) {title}", gives=("title", "category"), cold=5, profile=("llm_topics",)),
         missing="empty",
     ),
-    model=experiment.model,
+    model=experiment.set(
+        'model.behavior=Concat(Attention(), UserAttributes(attributes=("llm_topics", "llm_region")))'
+    ).model,
     task=experiment.task,
     training=Training(epochs=3, patience=1, batch_size=64, lr=1e-3, pretrained_lr=1e-4),
 )

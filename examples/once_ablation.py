@@ -19,6 +19,7 @@ from rich.console import Console
 from lego import Attention, Augment, Experiment, Recommender
 from lego.errors import SpecError
 from lego.runtime.compare import compare
+from lego.runtime.fit import Stopped
 from lego.runtime.script import load_experiment
 
 HERE = Path(__file__).resolve().parent
@@ -41,11 +42,15 @@ def main(
     """Trains what is not trained yet, and prints the tables."""
     console = Console()
     runs = []
-    for name, experiment in models(mind, generator, changes or []).items():
-        for seed in range(seeds):
-            console.print(f"{name}, seed {seed}", highlight=False)
-            run = experiment.set(f"training.seed={seed}").run(name=name, out=out, resume=True, reuse=True)
-            runs.append(run.path)
+    try:
+        for name, experiment in models(mind, generator, changes or []).items():
+            for seed in range(seeds):
+                console.print(f"{name}, seed {seed}", highlight=False)
+                run = experiment.set(f"training.seed={seed}").run(name=name, out=out, resume=True, reuse=True)
+                runs.append(run.path)
+    except (Stopped, KeyboardInterrupt):
+        console.print("stopped; the same command goes on where it was")
+        raise typer.Exit(130) from None
     compare(runs).print(console)
     console.print("\nUsers who got new items:\n")
     try:

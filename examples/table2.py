@@ -3,6 +3,10 @@
     python examples/table2.py                                 # the embedded MovieLens
     python examples/table2.py --mind data/mind --width 256    # news, as wide as in the paper
     python examples/table2.py --checkpoint sentence-transformers/all-MiniLM-L6-v2 --vectors minilm.parquet
+    python examples/table2.py --mind data/mind --checkpoint … --generator 'OpenAICompatible("gpt-4o-mini")'
+
+The augmented rows, `AUGMENTED` below, read the data of `once.py`: the embedded answers, or those about MIND that are made
+before by `lego augment examples/once.py:on_mind`.
 
 The paper's numbers are on MIND (small), all of it; on other data, or on less of it, only the order of the rows can be compared.
 A run that is finished is read from its folder, so the command goes on where it was stopped.
@@ -18,13 +22,25 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lego import MIND, Augment, Experiment, MovieLens, Profile, Ranking, Replay, Rewrite, Training, parse, zoo
+from lego import MIND, Augment, Experiment, MovieLens, Ranking, Training, parse, zoo
 from lego.contract import Reads
 from lego.errors import LegoError
+from lego.runtime.fit import Stopped
+from lego.runtime.script import load_experiment
 
 HERE = Path(__file__).resolve().parent
 METRICS = ("gauc", "mrr_all", "ndcg@5")
 MINILM_TOKENS = "PretrainedTokens('sentence-transformers/all-MiniLM-L6-v2')"
+
+GENERATED = {"llm_title": 30, "category": 1}
+AUGMENTED = {
+    "DCN_text + GPT": zoo.dcn_text(setting="table2", reads=GENERATED),
+    "NAML + GPT": zoo.naml(setting="table2", reads=GENERATED),
+    "NRMS + GPT": zoo.nrms(setting="table2", reads=GENERATED),
+    "PLM-NR + GPT": zoo.plm_nr(setting="table2", reads=GENERATED),
+    "ONCE": zoo.once(setting="table2", reads=GENERATED, profiles=("llm_topics", "llm_region")),
+}
+"""The rows whose data a language model improved: they read its titles, and ONCE its profiles of the users, too."""
 
 
 def main(
@@ -55,9 +71,7 @@ def main(
         if mind
         else MovieLens(str(HERE / "data" / "ml-latest-small"), users=users, history=50)
     )
-    # The rows with generated data: those answers of `once.py` that fit; where there is none, the original stands.
-    answers = parse(generator) if generator else Replay(str(HERE / "data" / "once_answers.jsonl"))
-    better = augmented(data, answers)
+    better = augmented(data, parse(generator) if generator else None)
     console = Console()
     table = Table(title="Table 2, in percent: measured here | the paper's on MIND (small)")
     for column in ("row", "AUC", "MRR", "nDCG@5", "AUC", "MRR", "nDCG@5", "without"):
@@ -67,9 +81,9 @@ def main(
         published = [f"{value:.2f}" for value in row.metrics.values()]
         why = None if not rows or row.name in rows else "not asked for"
         found: dict[str, Any] = {}
+        source = better if row.name in AUGMENTED else data
         if why is None:
-            source = better if row.needs.startswith("the attribute llm_title") else data
-            why, options = given(row, source, checkpoint, vectors)
+            why, options = given(row, checkpoint, vectors)
         if why is None:
             console.print(f"{row.name}: {row.text}", highlight=False)
             try:
@@ -81,6 +95,9 @@ def main(
                 )
             except LegoError as error:
                 why = str(error)
+            except (Stopped, KeyboardInterrupt):
+                console.print("stopped; the same command goes on where it was")
+                raise typer.Exit(130) from None
             else:
                 found, baselines = run.metrics, dict(run.record["baselines"])
         table.add_row(row.name, *percent(found), *published, why or "")
@@ -89,26 +106,17 @@ def main(
     console.print(table)
 
 
-def augmented(data: MIND | MovieLens, generator: Any) -> Augment:
-    """The data with titles and profiles that a language model wrote, of the attributes that it has."""
-    movies = isinstance(data, MovieLens)
-    text = "{title}: {genres}" if movies else "{title} — {abstract}"
-    return Augment(
-        data,
-        title=Rewrite(text, to="llm_title", words=20, most=100 if movies else None),
-        profile=Profile("{title}: {genres}" if movies else "{title}", to="llm_topics", recent=8, values=4),
-        generator=generator,
-        missing="empty",
-    )
+def augmented(data: MIND | MovieLens, generator: Any = None) -> Augment:
+    """The data with what `once.py` asks for: titles, profiles, new items. Where there is no answer, the original stands."""
+    name = "experiment" if isinstance(data, MovieLens) else "on_mind"
+    whole = load_experiment(f"{HERE / 'once.py'}:{name}")[0].data
+    assert isinstance(whole, Augment)
+    return attrs.evolve(whole, data=data, generator=generator or whole.generator)
 
 
-def given(
-    row: zoo.Row, data: Any, checkpoint: str | None, vectors: Path | None
-) -> tuple[str | None, dict[str, Any]]:
+def given(row: zoo.Row, checkpoint: str | None, vectors: Path | None) -> tuple[str | None, dict[str, Any]]:
     """What the row needs and was not given, or None; and the arguments that were."""
     options: dict[str, Any] = {}
-    if "llm_title" in row.text and "llm_title" not in data.attributes:
-        return "the attribute llm_title, which a language model makes", options
     if row.entry in ("plm_nr", "miner", "dire", "once"):
         if checkpoint is None:
             return "--checkpoint", options
@@ -125,9 +133,9 @@ def experiment(
 ) -> Experiment:
     """The row's model on the data, with its published task; four of the items shown are enough for ranking."""
     entry = next(each for each in zoo.entries() if each.name == row.entry)
-    text = row.text.replace("('llm_topics', 'llm_region')", "('llm_topics',)")
-    if "category" not in data.attributes:  # movies have genres
-        text = text.replace("'category': 1", "'genres': 8")
+    text = AUGMENTED[row.name].text(full=True) if row.name in AUGMENTED else row.text
+    if "category" not in data.attributes:  # movies have genres, and are of no region
+        text = text.replace("'category': 1", "'genres': 8").replace(", 'llm_region')", ",)")
     model = attrs.evolve(parse(text), width=width)
     for name, value in options.items():
         model = attrs.evolve(model, content=attrs.evolve(model.content, **{name: value}))

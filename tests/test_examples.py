@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lego import parse, zoo
 from lego.compiler.check import check
 from lego.pretrained.packaged import MINILM
 from lego.runtime.folder import read_json
@@ -148,15 +149,50 @@ def mind(tmp_path):
     return folder
 
 
-def test_the_ablation_trains_four_models_on_mind_and_compares_them(mind, tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def answers(tmp_path):
+    """A title for each news, and topics, regions and a new item for each user."""
+    told = {"topics": ["golf"], "region": ["Texas"], "title": "Quite new", "category": ["sports"]}
+    lines = [{"id": f"N{number}", "answer": f"Better N{number}"} for number in range(12)]
+    lines += [{"id": f"U{user}", "answer": json.dumps(told)} for user in range(6)]
+    (tmp_path / "answers.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return 'Replay("answers.jsonl")'
+
+
+def test_the_augmented_rows_of_table_2_are_expressions_that_train(
+    mind, answers, tmp_path, monkeypatch, capsys
+):
+    """Those of the zoo's table; each checks, and is trained and measured on titles, profiles and news that are recorded."""
+    monkeypatch.setenv("LEGO_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+    program = runpy.run_path(str(FOLDER / "table2.py"))
+    rows = {row.name: row for row in zoo.ROWS if row.needs.startswith("the attribute llm_title")}
+    assert {name: parse(row.text) for name, row in rows.items()} == program["AUGMENTED"]
+    assert len(rows) == 5
+    checkpoint = str(tiny_checkpoint(tmp_path / "bert", "bert", layers=3))
+    arguments = (Path("mind"), list(rows), 8, 1, 0, checkpoint, None, "Words()", answers, tmp_path / "runs")
+    program["main"](*arguments)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    told = {line.split("│")[1].strip(): line for line in lines}
+    assert all("–" not in told[name] for name in rows)
+    texts = [read_json(each)["text"] for each in (tmp_path / "runs").rglob("experiment.json")]
+    assert len(texts) == 5
+    assert all("'llm_title': 30" in text and "'category': 1" in text for text in texts)
+    assert ["('llm_topics', 'llm_region')" in text.partition("model=")[2] for text in texts].count(True) == 1
+    (manifest,) = (tmp_path / "home" / "data").glob("augment-*/manifest.json")
+    generated = read_json(manifest)["generated"]
+    assert set(generated) == {"items.llm_title", "users.llm_topics", "users.llm_region", "items.item_id"}
+    assert generated["items.llm_title"]["values"] == 12
+
+
+def test_the_ablation_trains_four_models_on_mind_and_compares_them(
+    mind, answers, tmp_path, monkeypatch, capsys
+):
     """Original and augmented, joint and decoupled; all impressions, and those of users who got news; and goes on."""
     monkeypatch.setenv("LEGO_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
-    answer = {"topics": ["golf"], "title": "Quite new", "category": ["sports"]}
-    lines = [{"id": f"N{number}", "answer": f"Better N{number}"} for number in range(12)]
-    lines += [{"id": f"U{user}", "answer": json.dumps(answer)} for user in range(6)]
-    (tmp_path / "answers.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     checkpoint = tiny_checkpoint(tmp_path / "bert", "bert", layers=2)
     changes = [
         f"model.content=BERT({str(checkpoint)!r}, layers=split(1) | lora(rank=2))",
@@ -166,7 +202,7 @@ def test_the_ablation_trains_four_models_on_mind_and_compares_them(mind, tmp_pat
     program = runpy.run_path(str(FOLDER / "once_ablation.py"))
     told = []
     for _ in range(2):
-        program["main"](1, Path("mind"), 'Replay("answers.jsonl")', changes, tmp_path / "runs")
+        program["main"](1, Path("mind"), answers, changes, tmp_path / "runs")
         told.append(capsys.readouterr().out)
     assert told[0] == told[1]
     names = ["augmented_decoupled", "augmented_joint", "original_decoupled", "original_joint"]
