@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from lego.data.store import open_store
+from lego.data.store import Store
 from lego.testing.chat_server import ChatServer
 
 KEY = "sk-very-secret-0123456789"
@@ -79,14 +79,7 @@ def test_what_it_takes_is_told_before_anything_is_asked(lego, server, script):
 def test_at_a_terminal_it_asks(lego, server, script, monkeypatch, said, code):
     """The question comes behind the estimate; who declines has asked for nothing."""
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    asked = []
-
-    def prompted(text: str = "", **_: object) -> str:
-        asked.append(text)
-        return said
-
-    monkeypatch.setattr("typer._click.termui.visible_prompt_func", prompted, raising=False)
-    monkeypatch.setattr("click.termui.visible_prompt_func", prompted, raising=False)
+    monkeypatch.setattr("typer.confirm", lambda text, **_: text == "Begin?" and said == "y")
     done = lego("augment", script())
     assert done.code == code
     assert bool(server.asked) == (code == 0)
@@ -208,11 +201,11 @@ def test_answers_and_tables_go_on_as_data(lego, server, script, tmp_path):
     for folder, name, of, out in steps:
         joined = lego("data", "join", folder, f"tables/{name}.parquet", "--of", of, "--out", out)
         assert joined.code == 0, joined.err
-    plain, whole = open_store(tmp_path / "plain"), open_store(tmp_path / "all")
+    plain, whole = Store.open(tmp_path / "plain"), Store.open(tmp_path / "all")
     assert whole.items["title"] == plain.items["title"]
     assert whole.items["llm_title"].to_pylist() == titles["llm_title"].to_pylist()
     assert {"llm_title_model", "llm_title_prompt", "llm_title_time"} <= set(whole.items.column_names)
-    assert "llm_topics" in whole.users.attributes
+    assert "llm_topics" in whole.user_attributes
 
     replayed = ("--set", 'data.generator=Replay("made.jsonl")', "--dry-run", "--json")
     assert lego("augment", path, *replayed).json["estimate"]["calls"] == 0
