@@ -15,7 +15,7 @@ from lego.data.table import flat
 
 HELD = 4_000_000
 """Ids of pieces, counted once per piece, that are held before those of all pieces are made one."""
-_NUMBERS = {"value": pa.float32(), "time": pa.int64()}
+_NUMBERS = {"value": pa.float32(), "time": pa.int64(), "part": pa.int8()}
 
 _ORDER_STREAM = 10
 """Which stream of the seed draws an order; the parts have 0, 1 and 2, the users 9."""
@@ -37,6 +37,8 @@ class Events:
     """A rating, or how often or how long; None where each row just says that it was taken."""
     time: NDArray[np.int64] | None = None
     """Unix seconds; None where the log has no times, and its order is the order of time."""
+    part: NDArray[np.int8] | None = None
+    """0 train, 1 dev, 2 test, where the files say it; None where a rule cuts."""
 
     def __len__(self) -> int:
         return len(self.user)
@@ -49,6 +51,7 @@ class Events:
             item=self.item[kept],
             value=None if self.value is None else self.value[kept],
             time=None if self.time is None else self.time[kept],
+            part=None if self.part is None else self.part[kept],
         )
 
 
@@ -58,7 +61,7 @@ def shuffled(events: Events, seed: int) -> Events:
 
 
 def gather(pieces: Iterable[pa.Table | pa.RecordBatch]) -> Events:
-    """The events of tables with the columns `user`, `item`, and if there are any `value` and `time`, piece after piece.
+    """The events of tables with the columns `user`, `item`, and if there are any `value`, `time` and `part`, piece after piece.
 
     Ids are strings or whole numbers, of one kind in all pieces. No column has a null. A piece is let go before the next one is
     asked for. ValueError where pieces have different columns.
@@ -88,6 +91,7 @@ def gather(pieces: Iterable[pa.Table | pa.RecordBatch]) -> Events:
         item=item,
         value=joined.get("value"),
         time=joined.get("time"),
+        part=joined.get("part"),
     )
 
 

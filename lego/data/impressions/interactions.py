@@ -133,12 +133,12 @@ class Interactions(Source):
     # What a source of another kind says otherwise.
 
     def own_split(
-        self, history: Ragged, value: NDArray[np.float32] | None, dropped: dict[str, int]
-    ) -> tuple[NDArray[np.int8], NDArray[np.int64]] | None:
-        """Of a source with a rule of its own: the part of each click, -1 where it only makes history, and how many clicks of its
-        user are the history of its impression. `value` is flat, as the clicks are; what has no impression is counted.
+        self, history: Ragged, clicks: Events, dropped: dict[str, int]
+    ) -> tuple[NDArray[np.int8], NDArray[np.int64] | None] | None:
+        """Of files that say it, or a source with a rule of its own: the part of each click, -1 where it only makes history, and
+        how many clicks of its user are the history of its impression, None for all before it. What has no impression is counted.
         """
-        return None
+        return None if clicks.part is None else (clicks.part, None)
 
     def own_rules(self) -> Mapping[str, str]:
         """The same in words: `split` and `history`."""
@@ -279,9 +279,9 @@ class _Maker:
     def _in_order(
         self, events: Events, row: NDArray[np.int32]
     ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Places user by user and in the order of time, and whose they are."""
-        keys = (events.user,) if events.time is None else (events.time, events.user)
-        order = np.lexsort(keys)  # stable: what is equal stays in the order of the log
+        """Places user by user and in the order of time, then of parts, and whose they are."""
+        keys = [each for each in (events.part, events.time) if each is not None]
+        order = np.lexsort((*keys, events.user))  # stable: what is equal stays in the order of the log
         return order, events.user[order]
 
     def _without_repeats(
@@ -364,8 +364,7 @@ class _Maker:
                 return draw_listed(low, owners, source.negatives, generator)
             return draw_unseen(urn, owners, met, source.negatives, generator)
 
-        value = None if events.value is None else events.value[clicked]
-        own = source.own_split(history, value, self.dropped)
+        own = source.own_split(history, events.where(clicked), self.dropped)
         part, before = (self._parts(history, times), None) if own is None else own
         parts, without = impressions_of_clicks(history, times, part, draw, source.seed, before)
         self.dropped["impressions_without_negatives"] = without

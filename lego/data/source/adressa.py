@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lego.data.impressions.events import gather
+from lego.data.impressions.events import Events, gather
 from lego.data.impressions.interactions import Interactions, Raw
 from lego.data.problems import Problems
 from lego.data.raw.json_lines import Field, read_json_lines
@@ -123,12 +123,12 @@ class Adressa(Interactions):
         return Raw(items=items, events=events, dropped=dropped, rules={"order": "time, then the line"})
 
     def own_split(
-        self, history: Ragged, value: NDArray[np.float32] | None, dropped: dict[str, int]
-    ) -> tuple[NDArray[np.int8], NDArray[np.int64]] | None:
+        self, history: Ragged, clicks: Events, dropped: dict[str, int]
+    ) -> tuple[NDArray[np.int8], NDArray[np.int64] | None] | None:
         """Parts by the period of each click, and the clicks before the period as its history."""
-        if self.split != "periods" or value is None:
+        if self.split != "periods" or clicks.value is None:
             return None
-        number = _periods(value.astype(np.int64), self.period)
+        number = _periods(clicks.value.astype(np.int64), self.period)
         owner = np.repeat(np.arange(len(history)), history.lengths)
         part = np.full(len(number), -1, np.int8)
         before = np.zeros(len(number), np.int64)

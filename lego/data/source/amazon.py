@@ -18,6 +18,7 @@ from lego.data.impressions.interactions import Ratings, Raw
 from lego.data.problems import Problems
 from lego.data.raw.clean import are_steps, in_words
 from lego.data.source.amazon_files import URL, Edition, find
+from lego.errors import DataError, Problem
 from lego.spec import operator
 
 
@@ -26,8 +27,10 @@ class Amazon(Ratings):
     """Products that users reviewed, as impressions, by the rules of `Ratings`.
 
     - The edition (2014, 2018 or 2023) is that of the files, and so is the category; `category` chooses where the folder holds
-      several. Of the files with reviews the 5-core is read where it is there, then all reviews, then the bare ratings; `log`
-      chooses.
+      several. Of the files with reviews the 5-core is read where it is there, then all reviews, then the bare ratings, then those
+      of the benchmark of 2023 that are cut already; `log` chooses.
+    - `log="cut"` reads the latter, C.train.csv, C.valid.csv and C.test.csv: each is a part. `split`, `dev` and `test` are not for
+      them. The history of a rating is all clicks of its user before it in all three; what a column `history` says is those.
     - A rating above 3 is a click, one below 3 a dislike, and 3 is neither, as RecBench and most of the literature have it.
     - Of a product that stands in the metadata twice the first counts. One whose title is a script of the page is left out.
     - The official metadata lack products that were reviewed: their reviews are left out (`missing="drop"`). All is counted.
@@ -51,7 +54,7 @@ class Amazon(Ratings):
     proven: ClassVar[str] = "real rows"
 
     category: str | None = None
-    log: Literal["core", "all", "ratings"] | None = None
+    log: Literal["core", "all", "ratings", "cut"] | None = None
     clean: tuple[str, ...] = attrs.field(default=("entities", "tags", "whitespace"), validator=are_steps)
     below: float | None = 3.0
     missing: Literal["error", "drop", "empty"] = "drop"
@@ -63,13 +66,15 @@ class Amazon(Ratings):
     def read(self, problems: Problems) -> Raw:
         """Products and ratings."""
         edition = self._edition()
+        names = " and ".join(log.name for log in edition.logs)
         items, dropped = edition.read_products(self.clean, problems)
         events = gather(edition.read_log(problems))
         return Raw(
             items=items,
             events=events,
             dropped=dropped,
-            rules={"log": edition.log.name, "edition": str(edition.year), "text": in_words(self.clean)},
+            rules={"log": names, "edition": str(edition.year), "text": in_words(self.clean)}
+            | ({"split": "that of the files: train, valid (dev) and test"} if edition.cut else {}),
         )
 
     def complain_of_missing(self, absent: pa.Array, fix: str, problems: Problems) -> None:
@@ -77,4 +82,14 @@ class Amazon(Ratings):
         self._edition().complain_of_missing(absent, fix, problems)
 
     def _edition(self) -> Edition:
-        return find(Path(self.path).expanduser(), self.category, self.log)
+        edition = find(Path(self.path).expanduser(), self.category, self.log)
+        defaults = {
+            name: getattr(attrs.fields(type(self)), name).default for name in ("split", "dev", "test")
+        }
+        given = [name for name, value in defaults.items() if getattr(self, name) != value]
+        if edition.cut and given:
+            what = f"the files are cut into train, dev and test, so there is nothing for {' and '.join(given)} to do"
+            raise DataError(
+                [Problem(self.path, what, 'leave it out, or choose another log=, such as "ratings"')]
+            )
+        return edition

@@ -3,6 +3,7 @@
 meta_C.json   Python literals    reviews_C_5.json  reviews_C.json  ratings_C.csv: user, item, rating, time     2014
 meta_C.json   JSON               C_5.json          C.json          C.csv: item, user, rating, time             2018
 meta_C.jsonl  JSON               C.jsonl                           C.csv: with a header                        2023
+                                 C.train.csv, C.valid.csv, C.test.csv: with a header; also with histories      2023
 
 C is the category. Every file may be gzipped.
 """
@@ -34,7 +35,6 @@ URL = "https://amazon-reviews-2023.github.io"
 EARLIER = "https://nijianmo.github.io/amazon (2018) or https://jmcauley.ucsd.edu/data/amazon (2014)"
 
 _META = re.compile(r"meta_(.+?)\.jsonl?(\.gz)?")
-_SPLIT = re.compile(r"reviews_(.+)")
 _AMOUNT = r"^\s*\$?\s*(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)\s*$"
 _SCRIPT = "var aPageStart"
 """How a title begins that the crawl took from a script of the page."""
@@ -129,12 +129,18 @@ class Edition:
 
     year: int
     meta: Path
-    log: Path
+    logs: tuple[Path, ...]
+    """One file, or those of train, dev and test."""
 
     @property
     def paths(self) -> list[Path]:
-        """Both files."""
-        return [self.meta, self.log]
+        """All files."""
+        return [self.meta, *self.logs]
+
+    @property
+    def cut(self) -> bool:
+        """Whether the files say what is train, dev and test."""
+        return len(self.logs) > 1
 
     def read_products(self, steps: tuple[str, ...], problems: Problems) -> tuple[pa.Table, dict[str, int]]:
         """The products, each once, and what was left out."""
@@ -156,30 +162,34 @@ class Edition:
         return table, {"products_with_a_script_for_a_title": scripts, "repeated_products": repeated}
 
     def read_log(self, problems: Problems) -> Iterator[pa.Table]:
-        """Who rated what, as user, item, value and time in seconds, piece by piece."""
-        if ".csv" in self.log.suffixes:
-            columns, layout = self._columns()
-            pieces = read_pieces(self.log, columns, problems, layout)
-        else:
-            pieces = read_json_lines(self.log, _NEWER if self.year == 2023 else _OLDER, problems)
-        for piece in pieces:
-            table = piece.rename_columns(_EVENT)
-            if self.year == 2023:
-                table = table.set_column(3, "time", pc.divide(table["time"], 1000))
-            yield table
+        """Who rated what, as user, item, value, time in seconds, and part where the files say it, piece by piece."""
+        for number, log in enumerate(self.logs):
+            if ".csv" in log.suffixes:
+                columns, layout = self._columns()
+                pieces = read_pieces(log, columns, problems, layout)
+            else:
+                pieces = read_json_lines(log, _NEWER if self.year == 2023 else _OLDER, problems)
+            for piece in pieces:
+                table = piece.rename_columns(_EVENT)
+                if self.year == 2023:
+                    table = table.set_column(3, "time", pc.divide(table["time"], 1000))
+                if self.cut:
+                    table = table.append_column("part", pa.array(np.full(table.num_rows, number, np.int8)))
+                yield table
 
     def complain_of_missing(self, absent: pa.Array, fix: str, problems: Problems) -> None:
         """Each row of a product that the metadata lack, by its line."""
         what = f"product {{}} is not in {self.meta.name}"
-        if ".csv" in self.log.suffixes:
-            columns, layout = self._columns()
-            values = frozenset((value,) for value in absent.to_pylist())
-            named = columns[1].name
-            complaint = Complaint((named,), values, what.replace("{}", f"{{{named}}}"), fix)
-            problems.extend(examine(self.log, columns, [complaint], layout))
-            return
-        field = (_NEWER if self.year == 2023 else _OLDER)[1]
-        complain_of_values(self.log, field, absent, what, fix, problems)
+        for log in self.logs:
+            if ".csv" in log.suffixes:
+                columns, layout = self._columns()
+                values = frozenset((value,) for value in absent.to_pylist())
+                named = columns[1].name
+                complaint = Complaint((named,), values, what.replace("{}", f"{{{named}}}"), fix)
+                problems.extend(examine(log, columns, [complaint], layout))
+            else:
+                field = (_NEWER if self.year == 2023 else _OLDER)[1]
+                complain_of_values(log, field, absent, what, fix, problems)
 
     def _columns(self) -> tuple[tuple[Column, ...], Layout]:
         """Of the CSV: user, item, rating and time."""
@@ -279,16 +289,24 @@ def find(folder: Path, category: str | None, log: str | None) -> Edition:
         )
     name, meta = (category, found[category]) if category is not None else next(iter(found.items()))
     newer = ".jsonl" in meta.suffixes
-    logs: dict[str, tuple[str, ...]] = {
+    one_file: dict[str, tuple[str, ...]] = {
         "core": () if newer else (f"{name}_5.json", f"reviews_{name}_5.json"),
         "all": (f"{name}.jsonl",) if newer else (f"{name}.json", f"reviews_{name}.json"),
         "ratings": (f"{name}.csv", f"ratings_{name}.csv"),
     }
-    wanted_names = [each for kind, names in logs.items() if log in (None, kind) for each in names]
-    log_path = first_of(folder, *wanted_names)
-    if log_path is None:
-        what = f"the reviews of {name} are missing: {' or '.join(wanted_names) or f'no edition of {meta.name} has log={log!r}'}"
-        fix = f"download them from {URL if newer else EARLIER} and put them beside {meta.name}"
-        raise DataError([Problem(str(folder), what, fix)])
-    older = log_path.name.startswith(("reviews_", "ratings_"))
-    return Edition(year=2023 if newer else 2014 if older else 2018, meta=meta, log=log_path)
+    ways = [(each,) for kind, names in one_file.items() if log in (None, kind) for each in names]
+    if newer and log in (None, "cut"):
+        ways.append(tuple(f"{name}.{part}.csv" for part in ("train", "valid", "test")))
+    lacking: list[str] = []
+    for names in ways:
+        paths = [first_of(folder, each) for each in names]
+        there = tuple(path for path in paths if path is not None)
+        if len(there) == len(names):
+            older = there[0].name.startswith(("reviews_", "ratings_"))
+            return Edition(year=2023 if newer else 2014 if older else 2018, meta=meta, logs=there)
+        if there or len(ways) == 1:
+            lacking = [each for each, path in zip(names, paths, strict=True) if path is None]
+    wanted = " and ".join(lacking) or " or ".join(names[0] for names in ways)
+    what = f"the reviews of {name} are missing: {wanted}" if ways else f"no edition of {meta.name} has {log=}"
+    fix = f"download them from {URL if newer else EARLIER} and put them beside {meta.name}"
+    raise DataError([Problem(str(folder), what, fix)])

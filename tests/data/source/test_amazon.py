@@ -102,6 +102,23 @@ EDITIONS = {
 }
 
 
+def cut_2023(history=False):
+    """The benchmark of 2023: the last rating of each user in test, the one before it in valid."""
+    by_user = {}
+    for user, item, stars, time in RATED:
+        by_user.setdefault(user, []).append((time, item, stars))
+    head = "user_id,parent_asin,rating,timestamp" + ",history" * history + "\n"
+    files = dict.fromkeys(("train", "valid", "test"), head)
+    for user, rows in by_user.items():
+        before = []
+        for place, (time, item, stars) in enumerate(sorted(rows)):
+            part = {1: "test", 2: "valid"}.get(len(rows) - place, "train")
+            past = ("," + " ".join(before)) * history
+            files[part] += f"U{user},B{item},{stars},{time * 1000 + 7}{past}\n"
+            before.append(f"B{item}")
+    return {f"Toys.{part}.csv.gz": text for part, text in files.items()}
+
+
 @pytest.fixture
 def raw(tmp_path):
     """Writes files; a name that ends in .gz is gzipped."""
@@ -144,6 +161,45 @@ def test_text_is_cleaned_and_names_are_those_of_all_editions(raw, tmp_path):
     row = Amazon(str(tmp_path), clean=()).tables().items.slice(0, 1).to_pylist()[0]
     assert row["title"] == "Thing 1 &amp; <b>more</b>"
     assert row["categories"] == ["Toys", "</span></span>", "Kind 1"]
+
+
+@pytest.mark.parametrize("history", [False, True])
+def test_files_that_are_cut_are_the_parts(raw, history):
+    """Whoever cut them: a click of each file is in its part, after all clicks of its user before it, liked or not."""
+    path = raw({"meta_Toys.jsonl.gz": lines(META_2023)} | cut_2023(history=history))
+    made = Amazon(path, minimum=3, candidates="uniform").tables()
+    names = [None, *made.items["item_id"].to_pylist()]
+    users = made.users.to_pylist()
+    for part, file in (("train", "train"), ("dev", "valid"), ("test", "test")):
+        text = cut_2023()[f"Toys.{file}.csv.gz"].splitlines()[1:]
+        rows = [line.split(",") for line in text]
+        expected = sorted((user, item) for user, item, stars, _ in rows if float(stars) > 3)
+        got = []
+        for row in made.impressions[part].to_pylist():
+            user = users[row["user"]]
+            (clicked,) = [c for c, label in zip(row["candidates"], row["labels"], strict=True) if label]
+            assert user["history"][row["stop"]] == clicked
+            assert user["times"][row["stop"]] == row["time"]
+            got.append((user["user_id"], names[clicked]))
+        assert sorted(got) == expected
+    assert made.rules["split"] == "that of the files: train, valid (dev) and test"
+    assert made.rules["log"] == "Toys.train.csv.gz and Toys.valid.csv.gz and Toys.test.csv.gz"
+
+
+def test_files_that_are_cut_are_all_wanted_and_not_cut_again(raw, tmp_path):
+    """A part that is missing is named; an option that would do nothing is refused; other files come first."""
+    path = raw({"meta_Toys.jsonl.gz": lines(META_2023)} | cut_2023())
+    with pytest.raises(DataError, match="nothing for split and test to do"):
+        Amazon(path, split="time", test=0.2).tables()
+    files = [each.name for each in Amazon(path).files()]
+    assert files == ["meta_Toys.jsonl.gz", "Toys.train.csv.gz", "Toys.valid.csv.gz", "Toys.test.csv.gz"]
+    (tmp_path / "Toys.valid.csv.gz").unlink()
+    with pytest.raises(DataError, match=r"the reviews of Toys are missing: Toys\.valid\.csv"):
+        Amazon(path).files()
+    with pytest.raises(DataError, match=r"the reviews of Toys are missing: Toys\.csv or ratings_Toys\.csv"):
+        Amazon(path, log="ratings").files()
+    raw({"Toys.csv": EDITIONS["2018 ratings"]["Toys.csv"]})
+    assert [each.name for each in Amazon(path).files()] == ["meta_Toys.jsonl.gz", "Toys.csv"]
 
 
 def test_products_of_2014_and_2023(raw, tmp_path):
