@@ -8,24 +8,30 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
+import attrs
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
+from numpy.typing import NDArray
 
-from lego.data.impressions.events import gather
+from lego.data.impressions.candidates import split_by_share
+from lego.data.impressions.events import Events, gather
 from lego.data.impressions.interactions import Ratings, Raw
 from lego.data.problems import LIMIT, Problems
 from lego.data.raw.columns import as_number, as_text, one, seconds
 from lego.data.raw.official import missing_files
+from lego.data.raw.reader import Column, Layout, read_pieces
 from lego.data.raw.split_lines import split_lines
 from lego.data.table import flat
-from lego.errors import DataError
+from lego.errors import DataError, Problem, SpecError
+from lego.ragged import Ragged
 from lego.spec import operator
 
 _TITLES = ("movie_titles.csv", "movie_titles.txt")
+_PROBE = "probe.txt"
 _BLOCK = 1 << 24
 """Bytes of ratings that are read at a time; many small files are one block."""
 _TYPES = {"first": pa.string(), "rating": pa.int8(), "day": pa.date32()}
@@ -41,7 +47,11 @@ class Netflix(Ratings):
     - The items are all movies of movie_titles.csv, in its order. A title may hold commas: a line is split at its first two. The
       year may be missing.
 
-    probe.txt and qualifying.txt are not read: the former names ratings that are among the others, the latter has none.
+    - `split="probe"` makes the ratings that probe.txt names test, as the prize did, and of the others of each user the last `dev`
+      share, at least one, dev; `test` is not for it. Names of ratings that no file has are counted. Ratings of one day stand
+      before those of that day that are test.
+
+    qualifying.txt has no ratings, and is not read.
     """
 
     item: ClassVar[str] = "movies"
@@ -56,6 +66,16 @@ class Netflix(Ratings):
     url: ClassVar[str] = "https://www.kaggle.com/datasets/netflix-inc/netflix-prize-data"
     licence: ClassVar[str] = "research; no redistribution without permission"
 
+    split: Literal["share", "leave_last_out", "time", "user", "probe"] = "share"  # type: ignore[assignment]  # one more
+
+    def __attrs_post_init__(self) -> None:
+        """A share of test is for the rules that have one."""
+        super().__attrs_post_init__()
+        if self.split == "probe" and self.test != attrs.fields(Netflix).test.default:
+            raise SpecError.wrong_value(
+                "Netflix", "test", self.test, 'left out: split="probe" says what is test'
+            )
+
     def files(self) -> Iterable[Path]:
         """The titles, then the files of ratings in the order of their numbers; DataError with where to get them."""
         folder = Path(self.path).expanduser()
@@ -66,14 +86,24 @@ class Netflix(Ratings):
             raise DataError(
                 [missing_files(folder, [self.official_files[:2]], self.url, "the Netflix Prize data")]
             )
-        return [titles[0], *ratings]
+        if self.split != "probe":
+            return [titles[0], *ratings]
+        if not (folder / _PROBE).is_file():
+            fix = f"download it from {self.url}, or choose another split="
+            raise DataError([Problem(str(folder), f'{_PROBE} is missing, which split="probe" reads', fix)])
+        return [titles[0], *ratings, folder / _PROBE]
 
     def read(self, problems: Problems) -> Raw:
         """Movies and ratings."""
         titles, *ratings = self.files()
+        probe = ratings.pop() if self.split == "probe" else None
         found = list(split_lines(titles, ("id", "year", "title"), problems, encoding="latin-1"))
         events = gather(_ratings(ratings, problems))
         problems.raise_any()
+        dropped: dict[str, int] = {}
+        if probe is not None:
+            events = _with_probe(events, probe, dropped, problems)
+            problems.raise_any()
         movies = pa.concat_tables(found)
         names = ", ".join(path.name for path in ratings[:4]) + (", …" if len(ratings) > 4 else "")
         items = {"item_id": _numbers(one(movies["id"]), titles, problems), "title": as_text(movies["title"])}
@@ -81,8 +111,75 @@ class Netflix(Ratings):
         return Raw(
             items=pa.table({**items, "year": as_number(movies["year"])}),
             events=events,
+            dropped=dropped,
             rules={"order": "day, then the movie's number", "files": names},
         )
+
+    def own_split(
+        self, history: Ragged, clicks: Events, dropped: dict[str, int]
+    ) -> tuple[NDArray[np.int8], NDArray[np.int64] | None] | None:
+        """What the probe names is test; the last share of what is left of a user is dev."""
+        if clicks.part is None:
+            return None
+        part = clicks.part.copy()
+        owner = np.repeat(np.arange(len(history)), history.lengths)
+        others = np.flatnonzero(part == 0)
+        part[others] = split_by_share(np.bincount(owner[others], minlength=len(history)), self.dev, 0.0)
+        return part, None
+
+    def own_rules(self) -> Mapping[str, str]:
+        """How the probe cuts, in words."""
+        if self.split != "probe":
+            return {}
+        return {
+            "split": f"{_PROBE} is test; by user the last {self.dev:g} of the other clicks dev, at least one"
+        }
+
+
+def _with_probe(events: Events, path: Path, dropped: dict[str, int], problems: Problems) -> Events:
+    """The events with 2 for the part of those that the file names, and 0 for that of the others."""
+    pairs = _named(path, problems)
+    if pairs is None:
+        return events
+    items = max(len(events.item_ids), 1)
+    rows = [
+        pc.index_in(pairs[name], value_set=ids)
+        for name, ids in (("user", events.user_ids), ("item", events.item_ids))
+    ]
+    known = flat(pc.and_(rows[0].is_valid(), rows[1].is_valid()))
+    user, item = (flat(pc.fill_null(each, 0)).astype(np.int64)[known] for each in rows)
+    wanted = np.unique(user * items + item)
+    key = events.user.astype(np.int64) * items + events.item
+    part = np.where(np.isin(key, wanted), np.int8(2), np.int8(0))
+    dropped["probe_of_unknown_ratings"] = int((~known).sum()) + len(np.setdiff1d(wanted, key[part == 2]))
+    return attrs.evolve(events, part=part)
+
+
+def _named(path: Path, problems: Problems) -> pa.Table | None:
+    """Columns user and item of the file: a line `123:` says which movie the customers behind it rated."""
+    before = len(problems)
+    pieces = list(
+        read_pieces(
+            path, (Column("line"),), problems, Layout(names=("line",), delimiter="\x1f", quotes=False)
+        )
+    )
+    if not pieces:
+        return None
+    lines = pc.utf8_trim_whitespace(one(pa.concat_tables(pieces)["line"]))
+    heads = flat(pc.ends_with(lines, ":"))
+    for number in np.flatnonzero(~flat(pc.match_substring_regex(lines, r"^\d{1,18}:?$")))[:LIMIT].tolist():
+        what = (
+            f"the number of a customer, or a movie like '123:', is expected, {lines[number].as_py()!r} found"
+        )
+        problems.add(f"{path.name} line {number + 1}", what, "compare the line with the official file")
+    if len(problems) == before and not heads[0]:
+        what = "a line like '123:', which names the movie, is expected first"
+        problems.add(f"{path.name} line 1", what, "compare the line with the official file")
+    if len(problems) > before:
+        return None
+    numbers = flat(pc.cast(pc.utf8_rtrim(lines, ":"), pa.int64()))
+    movie = numbers[np.maximum.accumulate(np.where(heads, np.arange(len(heads)), 0))]
+    return pa.table({"user": numbers[~heads], "item": movie[~heads]})
 
 
 def _numbers(ids: pa.Array, path: Path, problems: Problems) -> pa.Array:

@@ -6,7 +6,7 @@ import pytest
 
 from lego.data.source import netflix
 from lego.data.source.netflix import Netflix
-from lego.errors import DataError
+from lego.errors import DataError, SpecError
 
 TITLES = "1,2003,Dinosaur Planet\n2,NULL,Caf\u00e9, Bar, and Grill\n" + "".join(
     f"{n},1999,Film {n}\n" for n in range(3, 31)
@@ -79,6 +79,70 @@ def test_a_file_for_each_movie_is_read(raw, tmp_path):
         name.write_text(blocks_of([row for row in RATED if row[0] == movie]).removesuffix("\n"))
     (tmp_path / "combined_data_1.txt").unlink(missing_ok=True)
     assert histories(Netflix(path, negatives=2).tables()) == liked(RATED)
+
+
+PROBE = [(movie, user) for movie, user, _, _ in RATED if (movie + user) % 5 == 0]
+
+
+def probe_of(pairs):
+    by_movie = defaultdict(list)
+    for movie, user in pairs:
+        by_movie[movie].append(f"{user}\n")
+    return "".join(f"{movie}:\n" + "".join(users) for movie, users in by_movie.items())
+
+
+def test_the_probe_is_test(raw):
+    """Its ratings above 3, and no others; dev is the last of what is left of a user; names without a rating are counted."""
+    path = raw(combined_data_1=blocks_of(RATED), probe=probe_of([*PROBE, (1, 12345), (25, 7)]))
+    made = Netflix(path, split="probe", negatives=2, candidates="uniform", minimum=3).tables()
+    got = {"train": [], "dev": [], "test": []}
+    users = made.users.to_pylist()
+    for part, table in made.impressions.items():
+        for row in table.to_pylist():
+            user = users[row["user"]]
+            movie = user["history"][row["stop"]]
+            assert [c for c, label in zip(row["candidates"], row["labels"], strict=True) if label] == [movie]
+            got[part].append((movie, int(user["user_id"])))
+    clicks = [(movie, user) for movie, user, rating, _ in RATED if rating > 3]
+    assert sorted(got["test"]) == sorted(pair for pair in clicks if pair in PROBE)
+    for user in (7, 14, 63):
+        rest = sorted(
+            (day, movie)
+            for movie, who, rating, day in RATED
+            if who == user and rating > 3 and (movie, user) not in PROBE
+        )
+        devs = max(int(0.1 * len(rest)), 1)
+        assert [movie for movie, who in got["dev"] if who == user] == [movie for _, movie in rest[-devs:]]
+        assert [movie for movie, who in got["train"] if who == user] == [movie for _, movie in rest[:-devs]]
+    assert made.dropped["probe_of_unknown_ratings"] == 2
+    assert made.rules["split"].startswith("probe.txt is test")
+
+
+@pytest.mark.parametrize(
+    ("probe", "sentence"),
+    [
+        ("", "probe.txt: is empty"),
+        ("7\n", "probe.txt line 1: a line like '123:', which names the movie, is expected first"),
+        (
+            "1:\n7\nann\n",
+            "probe.txt line 3: the number of a customer, or a movie like '123:', is expected, 'ann' found",
+        ),
+        ("1:\n7,3\n", "probe.txt line 2: the number of a customer"),
+    ],
+)
+def test_what_is_wrong_in_the_probe_is_named(raw, probe, sentence):
+    """By line; and a probe that is missing by name."""
+    with pytest.raises(DataError, match=r'probe\.txt is missing, which split="probe" reads'):
+        Netflix(raw(), split="probe").files()
+    with pytest.raises(DataError) as caught:
+        Netflix(raw(combined_data_1=blocks_of(RATED), probe=probe), split="probe").tables()
+    assert sentence in str(caught.value)
+
+
+def test_the_probe_has_no_share():
+    """An option that would do nothing is refused."""
+    with pytest.raises(SpecError, match="says what is test"):
+        Netflix("raw", split="probe", test=0.2)
 
 
 def test_titles_keep_their_commas(raw):
