@@ -294,7 +294,9 @@ def find(folder: Path, category: str | None, log: str | None) -> Edition:
         "all": (f"{name}.jsonl",) if newer else (f"{name}.json", f"reviews_{name}.json"),
         "ratings": (f"{name}.csv", f"ratings_{name}.csv"),
     }
-    ways = [(each,) for kind, names in one_file.items() if log in (None, kind) for each in names]
+    ways: list[tuple[str, ...]] = [
+        (each,) for kind, names in one_file.items() if log in (None, kind) for each in names
+    ]
     if newer and log in (None, "cut"):
         ways.append(tuple(f"{name}.{part}.csv" for part in ("train", "valid", "test")))
     lacking: list[str] = []
