@@ -35,6 +35,8 @@ class Field:
     """Tokens that writing it may take."""
     choices: tuple[str, ...] = ()
     """The only values that are taken, where any are named; others are left out of a list, and are no text."""
+    optional: bool = False
+    """Whether a list may be empty or missing: not every history tells of a region."""
 
 
 @attrs.frozen(kw_only=True)
@@ -79,6 +81,8 @@ class Shape:
 
     def _checked(self, field: Field, found: Values) -> Any:
         value = found.get(field.name)
+        if value is None and field.optional:
+            return []
         if value is None:
             message = f'the field "{field.name}" is missing'
             raise Misfit(message)
@@ -90,6 +94,8 @@ class Shape:
             message = f'the field "{field.name}" is no text'
             raise Misfit(message)
         texts = list(dict.fromkeys(text for text in texts if any(map(str.isalnum, text))))
+        if not texts and field.optional:
+            return []
         if not texts:
             message = f'the field "{field.name}" is empty'
             raise Misfit(message)
@@ -196,7 +202,7 @@ def _tidy(text: Any) -> str:
 def _chosen(field: Field, texts: list[str]) -> list[str]:
     known = {choice.casefold(): choice for choice in field.choices}
     taken = [known[text.casefold()] for text in texts if text.casefold() in known]
-    if not taken:
+    if not taken and not field.optional:
         listed = ", ".join(field.choices[:20]) + (", …" if len(field.choices) > 20 else "")
         message = f'the field "{field.name}" holds none of: {listed}'
         raise Misfit(message)

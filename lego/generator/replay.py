@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -96,7 +97,7 @@ class Answers:
 
 @cache
 def _read(path: str, id_: str | None, answer: str | None, *state: int) -> Answers:
-    lines = Path(path).read_text("utf-8-sig").split("\n")
+    lines = _lines(Path(path))
     problems: list[Problem] = []
     first = next((line for line in lines if line.strip()), "")
     if first.startswith("{"):
@@ -108,6 +109,35 @@ def _read(path: str, id_: str | None, answer: str | None, *state: int) -> Answer
     if not len(made):
         raise DataError([Problem(path, "holds no answer", "name another file")])
     return made
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a text; without the last one where whoever wrote it was stopped in the middle of it, which is said."""
+    found = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    if found[0].startswith(b"{") and found[-1].strip() and not _is_json(found[-1]):
+        told = (
+            f"{path}, line {len(found)} ends in the middle, as where a writer was stopped. It is passed over."
+        )
+        warnings.warn(told, stacklevel=2)
+        del found[-1]
+    problems, lines = [], []
+    for number, line in enumerate(found, 1):
+        try:
+            lines.append(line.decode())
+        except UnicodeDecodeError as problem:
+            fix = "write it anew as UTF-8, as with: iconv -f LATIN1 -t UTF-8"
+            problems.append(Problem(f"{path}, line {number}", f"is no UTF-8 ({problem.reason})", fix))
+    if problems:
+        raise DataError(problems[:_LIMIT], more=max(0, len(problems) - _LIMIT))
+    return lines
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 def _json_lines(

@@ -25,6 +25,8 @@ that a test writes overrides `spec` and leaves `operator` and `specs` out. Width
 
 The last two test no spec: they take the `name` of an entry point.
 
+`lego.testing.checkpoint` makes tiny language models, `lego.testing.chat_server` is a server for generators that ask one.
+
 This is the only part of `lego` that imports pytest.
 """
 

@@ -318,3 +318,18 @@ def test_trained_as_any_data(movies_source, tmp_path):
     items = store.item_rows(run.scores["item"].unique().to_pylist())
     assert (items > 0).all()
     assert items.max() <= store.real_items
+
+
+def test_a_history_that_tells_of_no_region(movies_source, tmp_path):
+    """The user has topics, and no region rather than an empty list of regions; an answer without topics does not fit."""
+    lines = [("1", "[topics] a"), ("2", "[topics] b\n[region] Texas"), ("3", "[region] Texas")]
+    file = tmp_path / "profiles.jsonl"
+    file.write_text("".join(json.dumps({"uid": name, "interest": told}) + "\n" for name, told in lines))
+    profile = Profile("{title}", to=("llm_topics", "llm_region"))
+    data = Augment(movies_source, profile=profile, generator=Replay(str(file)), missing="empty")
+    store = prepare(data, tmp_path / "out")
+    users = {each["user_id"]: each for each in store.table("users").to_pylist()}
+    found = [(users[name]["llm_topics"], users[name]["llm_region"]) for name, _ in lines]
+    assert found == [(["a"], None), (["b"], ["texas"]), (None, None)]
+    assert store.generated["users.llm_region"]["values"] == 1
+    assert store.manifest["dropped"]["profile_questions_without_answer"] == len(users) - 2

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from lego.generator.answer import Field, Misfit, Shape
@@ -78,3 +79,16 @@ def test_the_schema_is_what_servers_ask_for():
         "required": ["topics", "region"],
         "additionalProperties": False,
     }
+
+
+@pytest.mark.parametrize(
+    "answer", ['{"topics": ["a"]}', '{"topics": ["a"], "region": []}', "[topics] a\n[region] West"]
+)
+def test_a_list_that_may_be_missing_is_empty(answer):
+    """It is left out, empty, or has none of its values; where it must be there, each of these does not fit."""
+    with pytest.raises(Misfit, match="region"):
+        PROFILE.read(answer)
+    topics, region = PROFILE.fields
+    loose = Shape(fields=(topics, attrs.evolve(region, optional=True)))
+    assert loose.read(answer) == {"topics": ["a"], "region": []}
+    assert loose.schema == PROFILE.schema

@@ -94,3 +94,36 @@ def test_what_cannot_be_read_is_told(tmp_path):
         ask(file, "item:1", TEXT)
     with pytest.raises(GeneratorError, match="LocalModel"):
         Replay(str(file)).open()
+
+
+@pytest.mark.parametrize("cut", [1, 8, 20])
+def test_a_last_line_that_its_writer_did_not_end_is_passed_over(tmp_path, cut):
+    """Said, and not fatal: the whole lines are read, though the cut is in the middle of a letter; elsewhere it is an error."""
+    file = tmp_path / "some.jsonl"
+    whole = [
+        json.dumps({"id": number, "answer": "Überall ü"}, ensure_ascii=False).encode() for number in (1, 2)
+    ]
+    file.write_bytes(whole[0] + b"\n" + whole[1][:-cut])
+    with pytest.warns(UserWarning, match="line 2 ends in the middle") as caught:
+        assert ask(file, "item:1", TEXT) == {"title": "Überall ü"}
+    assert len(caught) == 1
+    assert ask(file, "item:2", TEXT) is None  # the file is read once, so it is said once
+    file.write_bytes(whole[0][:-cut] + b"\n" + whole[1])
+    with pytest.raises(DataError, match="line 1"):
+        ask(file, "item:2", TEXT)
+    file.write_bytes(
+        b"\xef\xbb\xbf" + b"\n".join(whole)
+    )  # whole, with a mark of its encoding and no end of line
+    assert ask(file, "item:2", TEXT) == {"title": "Überall ü"}
+
+
+def test_another_encoding_is_told(tmp_path):
+    """With its line, and how to write it anew."""
+    file = tmp_path / "some.jsonl"
+    file.write_bytes('{"id": 1, "answer": "A"}\n{"id": 2, "answer": "Über"}\n'.encode("latin-1"))
+    with pytest.raises(DataError, match="line 2: is no UTF-8") as caught:
+        ask(file, "item:1", TEXT)
+    assert "iconv" in str(caught.value)
+    file.write_bytes(b"")
+    with pytest.raises(DataError, match="holds no answer"):
+        ask(file, "item:1", TEXT)

@@ -33,8 +33,9 @@ class Profile(Kind):
 
     `template` is how an item of the history is told, `recent` how many of them, `to` the attributes to make (`llm_` and the name
     of the change unless given), `values` how many words each may have, `choices` the only values of an attribute. A user with
-    less than `least` items is not asked about. `until="train"` tells of what a user took before the dev and test parts;
-    `until="first"` of what was taken before the first impression, so that no click that is learned from is in a profile.
+    less than `least` items is not asked about. An answer must tell the first of the attributes; of the others, what it does not
+    tell is missing. `until="train"` tells of what a user took before the dev and test parts; `until="first"` of what was taken
+    before the first impression, so that no click that is learned from is in a profile.
     """
 
     subject: ClassVar[Literal["item", "user"]] = "user"
@@ -81,8 +82,9 @@ class Profile(Kind):
                 most=self.values,
                 tokens=8 * self.values,
                 choices=self.choices.get(name, ()),
+                optional=place > 0,
             )
-            for name in self.makes(step)
+            for place, name in enumerate(self.makes(step))
         )
         made = []
         until: Until = "train" if self.until == "train" else "first"
@@ -115,7 +117,10 @@ class Profile(Kind):
             for answer in given:
                 assert answer.values is not None
                 assert answer.record is not None
-                column[answer.row] = [word.lower() for word in answer.values[_field(name)]]
+                words = [word.lower() for word in answer.values[_field(name)]]
+                if not words:
+                    continue
+                column[answer.row] = words
                 found.append((answer.row, answer.question.about.partition(":")[2], answer.record))
             draft.add_user_attribute(name, pa.array(column, pa.list_(pa.string())))
             count = draft.note("users", name, found)
