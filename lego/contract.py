@@ -147,13 +147,21 @@ class Needs:
         return Needs(**{field.name: of(getattr(self, field.name)) for field in attrs.fields(Needs)})
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, slots=False)
 class Out:
     """What a stage gives: a tensor, its mask where the form has one, and named auxiliary losses (scalars)."""
 
     tensor: Tensor
     mask: Tensor | None = None
     losses: Mapping[str, Tensor] = attrs.field(factory=dict)
+
+    def __init__(
+        self, tensor: Tensor, mask: Tensor | None = None, losses: Mapping[str, Tensor] | None = None
+    ) -> None:
+        # Written out, since torch.compile cannot look into what attrs makes of a frozen class.
+        object.__setattr__(self, "tensor", tensor)
+        object.__setattr__(self, "mask", mask)
+        object.__setattr__(self, "losses", {} if losses is None else losses)
 
 
 def summed(*several: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -44,7 +44,8 @@ class Training(Spec):
     keeping what they gave: slower, less memory, the same gradients. `deduplicate=False` encodes every slot of a batch instead
     of every distinct item: slower, the same gradients where dropout is 0. `tables="touched"` updates of the tables of words, ids
     and categories only the rows that a batch reads: faster where tables are large, not the same numbers, since Adam moves the
-    other rows on by what it remembers of them.
+    other rows on by what it remembers of them. `compile=True` trains through torch.compile, which needs a C++ compiler, takes
+    a minute or more before the first step, and rounds in another order.
     """
 
     epochs: int = attrs.field(default=5, validator=ge(0))
@@ -59,6 +60,7 @@ class Training(Spec):
     monitor: str = "gauc"
     patience: int = attrs.field(default=5, validator=ge(1))
     precision: Literal["fp32", "bf16"] = "fp32"
+    compile: bool = False
     checkpointing: bool = False
     deduplicate: bool = True
     tables: Literal["all", "touched"] = "all"

@@ -20,6 +20,7 @@ from lego.data.sampling import Rows, draw
 from lego.errors import DataError, RunError
 from lego.metric.parse import parse_metric
 from lego.runtime.checkpoint import load_position, load_weights, save_position, save_weights
+from lego.runtime.compiling import compiled_operators
 from lego.runtime.finite import FiniteLoss
 from lego.runtime.optimizer import clip_gradients, make_optimizer, rate_factor
 from lego.runtime.prefetch import prefetched
@@ -133,7 +134,8 @@ class Fit:
             self.position = Position.of(saved)
             self._earlier = self.position.seconds
             self.screen.say(f"resumed at epoch {self.position.epoch + 1}, step {self.position.step}")
-        with lent(training.seed, "fit"), asked_to_stop() as stop:
+        compiled = compiled_operators(pipeline) if training.compile else contextlib.nullcontext()
+        with lent(training.seed, "fit"), compiled, asked_to_stop() as stop:
             while not self.position.done and self.position.epoch < training.epochs:
                 self._epoch(optimizer, stop)
 

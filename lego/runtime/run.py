@@ -22,6 +22,7 @@ from lego.expression import to_json
 from lego.home import home
 from lego.recommender import Recommender
 from lego.report.html import metrics_html
+from lego.runtime.compiling import require_compiler
 from lego.runtime.device import choose_device
 from lego.runtime.evaluation import CompiledScorer, evaluate_part, evaluation_record, fresh, ignored, misread
 from lego.runtime.fit import Fit, Stopped
@@ -115,6 +116,8 @@ def run_experiment(
     if problems:
         raise CompositionError(problems)
     device = choose_device(device)
+    if experiment.training.compile and isinstance(experiment.model, Recommender):
+        require_compiler(device)
     seconds: dict[str, float] = {}
     with timed(seconds, "prepare"):
         store = prepare(experiment.data, home() / "data", progress=screen.progress)
