@@ -33,7 +33,7 @@ def compiled_operators(pipeline: Pipeline, backend: str | None = None) -> Iterat
     What torch cannot look into (a recurrent layer, a loop that asks for values) runs as it is between two graphs.
     """
     backend = backend or BACKEND
-    options = {"fallback_random": True} if backend == "inductor" else None
+    options: dict[str, Any] | None = {"fallback_random": True} if backend == "inductor" else None
     changed: list[nn.Module] = []
     for _, module in pipeline.operators():
         if module not in changed:

@@ -22,6 +22,7 @@ import language_models
 import metrics
 import preparing
 import retrieval
+import rounding
 import start
 import step
 import typer
@@ -37,6 +38,7 @@ SUITES: dict[str, Any] = {
     "metrics": metrics,
     "preparing": preparing,
     "retrieval": retrieval,
+    "rounding": rounding,
     "start": start,
     "step": step,
 }

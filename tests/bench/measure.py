@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -38,6 +40,8 @@ class Row:
 
     name: str
     turns: list[Turn] = attrs.field(factory=list)
+    held: int = 0
+    """Bytes of memory before it worked for the first time: the interpreter, the libraries, data and weights."""
     peak: int = 0
     """Bytes of memory at the most, while it worked."""
     about: Mapping[str, Any] = attrs.field(factory=dict)
@@ -120,7 +124,8 @@ class Pool:
                 rows[name].turns.append(turn)
                 say(f"{self.suite}: round {number + 1}, {name}: {1e3 * turn.cpu / turn.work:.3f} ms each")
         for name, worker in workers.items():
-            rows[name].peak = worker.asked({"do": "peak"})["bytes"]
+            memory = worker.asked({"do": "memory", "name": name})
+            rows[name].held, rows[name].peak = memory["held"], memory["peak"]
         return rows
 
 
@@ -225,22 +230,27 @@ def _peak() -> float:
 # --- inside a row's process -----------------------------------------------------------------------------------------------------
 
 
-def _forget_peak() -> None:
-    """From here on the peak is that of the work, not of what was read to begin it."""
-    import gc
-
+def _trim() -> None:
+    """Gives back what was freed: rows wait for each other, and what one keeps the others lack."""
     gc.collect()
-    try:
+    with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def _forget_peak() -> int:
+    """From here on the peak is that of the work, not of what was read to begin it. Gives the bytes that are held."""
+    _trim()
+    with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    except OSError:
-        return
+    return _status("VmRSS")
 
 
-def _peak_bytes() -> int:
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmHWM"):
-            return int(line.split()[1]) * 1024
+def _status(name: str) -> int:
+    """Bytes, of the fields of the process; 0 where the system does not tell."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+            if line.startswith(name):
+                return int(line.split()[1]) * 1024
     return 0
 
 
@@ -254,15 +264,18 @@ def _serve(suite: str) -> None:
     module = importlib.import_module(suite)
     steps: dict[str, Callable[[int], int]] = {}
     done: dict[str, int] = {}
+    held: dict[str, int] = {}
     for line in sys.stdin:
         asked = json.loads(line)
         name, answer = asked.get("name", ""), {}
         if asked["do"] == "forget":
             steps.clear()
+            _trim()
         elif asked["do"] == "prepare":
             steps[name], answer = module.prepare(**asked["job"])
-            _forget_peak()
+            held[name] = _forget_peak()
             steps[name](0)
+            _trim()
             done[name] = 1
         elif asked["do"] == "work":
             work, cpu, wall = 0, _cpu(), time.perf_counter()
@@ -270,8 +283,9 @@ def _serve(suite: str) -> None:
                 work += steps[name](done[name])
                 done[name] += 1
             answer = {"work": work, "cpu": _cpu() - cpu, "wall": time.perf_counter() - wall}
+            _trim()
         else:
-            answer = {"bytes": _peak_bytes()}
+            answer = {"held": held[name], "peak": _status("VmHWM")}
         print(json.dumps(answer), flush=True)  # noqa: T201 - the other process reads it
 
 

@@ -42,6 +42,10 @@ NEWS, IMPRESSIONS, DEV, HISTORY = 10_000, 20_000, 8_000, 50
 WIDTHS, BATCHES = (64, 256), (64, 256)
 OURS, PLAIN = "lego", "plain"
 TITLE = {"title": 30}
+COLUMNS = (
+    *("model", "width", "batch", "CPU ms", "wall ms", "plain, ms", "ratio"),
+    *("peak MB", "plain, MB", "step MB", "plain, MB", "of the peak", "plain"),
+)
 
 
 def models() -> dict[str, tuple[Recommender, Task]]:
@@ -211,6 +215,8 @@ def _line(name: str, width: int, batch: int, rows: Mapping[str, Row], smallest: 
         "ratio": ours.ratio(plain),
         "peak": ours.peak,
         "plain peak": plain.peak if measured else None,
+        "of the step": ours.peak - ours.held,
+        "of the plain step": plain.peak - plain.held if measured else None,
         "rate": ours.about["operations"] / (batch * ours.cost),
         "plain rate": ours.about["operations"] / (batch * plain.cost),
         "about": dict(ours.about),
@@ -226,8 +232,8 @@ def page(numbers: Mapping[str, Any], machine: Mapping[str, Any]) -> str:
     news, impressions, _ = numbers["size"]
     peak = machine["peak GFLOP/s"]
     lines = [
-        "| model | width | batch | CPU ms | wall ms | plain, ms | ratio | peak MB | plain, MB | of the peak | plain |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        f"| {' | '.join(COLUMNS)} |",
+        "|---|" + "---:|" * (len(COLUMNS) - 1),
     ]
     every = [line for lines_of in numbers["models"].values() for line in lines_of]
     names = list(models())
@@ -242,7 +248,7 @@ def page(numbers: Mapping[str, Any], machine: Mapping[str, Any]) -> str:
             f"{each['plain']:,.0f}" + ("" if each["measured"] else " *"),
             f"{middle:.1f} ({least:.1f} to {most:.1f})",
             f"{each['peak'] / 1e6:,.0f}",
-            "–" if each["plain peak"] is None else f"{each['plain peak'] / 1e6:,.0f}",
+            *(_megabytes(each.get(name)) for name in ("plain peak", "of the step", "of the plain step")),
             f"{each['rate'] / 1e9 / peak:.0%}",
             f"{each['plain rate'] / 1e9 / peak:.1%}",
         ]
@@ -261,6 +267,10 @@ def page(numbers: Mapping[str, Any], machine: Mapping[str, Any]) -> str:
     return head + "\n".join(lines) + TAIL
 
 
+def _megabytes(size: int | None) -> str:
+    return "–" if size is None else f"{size / 1e6:,.0f}"
+
+
 HEAD = """# The speed of training
 
 `make bench ONLY=step` on one thread of {processor}, torch {torch}: a training step on made-up news with the statistics of MIND
@@ -274,7 +284,11 @@ first batch here {real:.0%} of the slots are real and {distinct:.0%} are distinc
 batch: an impression costs the plain way the same in a larger one (`LEGO_BENCH_WHOLE=1` measures it).
 
 *Of the peak* is the share of what this thread reaches in a product of large matrices ({peak:.0f} GFLOP/s): products of the step,
-counted, over its time; for the plain way only those that are of use. Peak memory is that of the process while it works.
+counted, over its time; for the plain way only those that are of use.
+
+*Peak MB* is the memory of the whole process while it works. Before the first step it holds more than 400 MB, whatever is
+trained: an interpreter with torch takes 224, what else is imported 86, the data, its tokenizer and what compiling leaves behind
+150. *Step MB* is what the steps add to that, which is what the way of computing decides.
 
 """
 TAIL = "\n"

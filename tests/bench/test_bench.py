@@ -25,7 +25,7 @@ def suite():
         patch.syspath_prepend(str(HERE))
         names = (
             *("measure", "mind_format", "news", "plain", "language_models", "step"),
-            *("evaluation", "factors", "growth", "metrics", "preparing", "retrieval", "start"),
+            *("evaluation", "factors", "growth", "metrics", "preparing", "retrieval", "rounding", "start"),
         )
         yield {name: importlib.import_module(name) for name in names}
         for name in names:
