@@ -158,7 +158,7 @@ _MIND_SMALL = (
         (0.6734, 0.3208, 0.3574, 0.4194),
         (0.0055, 0.0034, 0.0046, 0.0043),
         card="TCCM-JAX-MIND-small",
-        missing="operators here do not see how popular an item is at the time of an impression",
+        missing="no model here answers to it",
     ),
     _hub(
         "caum",
@@ -189,7 +189,9 @@ _MIND_SMALL = (
         "pp-rec",
         "PP-Rec",
         (0.6681, 0.3302, 0.3692, 0.4272),
-        missing="operators here do not see how popular an item is at the time of an impression",
+        text="zoo.pp_rec(tokens=GloVe('{glove}'))",
+        differs="the entities of titles are left out here, and the attention over the history does not see how popular clicks "
+        "were; options that the summary does not state are those of the model's paper",
     ),
 )
 

@@ -10,6 +10,11 @@ import attrs
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
     from lego.runtime.reading import Readings, Scored
     from lego.spec import Rerank
 
@@ -39,6 +44,11 @@ class _Again:
     def title(self) -> str:
         """For a table's title."""
         return "" if self.rerank is None else f", re-ranked by {self.rerank!r}"
+
+    @property
+    def row(self) -> str:
+        """What the numbers of the run are called beside others."""
+        return "this model" if self.rerank is None else f"re-ranked by {self.rerank!r}"
 
     def of(self, scored: Scored, device: str, screen: Any) -> Scored:
         """The scores, re-ranked where that was asked for."""
@@ -111,7 +121,8 @@ def evaluate(
     vectors: str = typer.Option(
         "",
         metavar="FILE",
-        help="Item vectors for --beyond and --rerank, or a checkpoint that makes them; the model's own unless given.",
+        help="Item vectors for --beyond and --rerank: a file, a checkpoint that makes them, or `words` for those of the items' "
+        "words. The model's own unless given, or, where it makes none, words.",
     ),
     device: str = typer.Option("auto", help="cpu, cuda, mps, or auto."),
     no_cache: bool = typer.Option(
@@ -272,57 +283,137 @@ def _more(
     device: str,
     as_json: bool,
 ) -> None:
-    """What one number does not say."""
+    """What one number does not say, beside what it is for the baselines."""
     from lego.cli.output import console, errors, print_json
     from lego.report.table import print_metrics
-    from lego.runtime import beyond as more
+    from lego.runtime.beyond import vectors_of, vectors_told
     from lego.runtime.load import load
     from lego.runtime.progress import Screen
-    from lego.runtime.reading import scored
+    from lego.runtime.reading import beside, scored
     from lego.runtime.retrieval import CUTS
     from lego.runtime.retrieval import retrieval as retrieved
-    from lego.runtime.scored import write_table
 
     screen = Screen(errors())
     told: dict[str, Any] = {"run": str(run), "part": part, **again.told}
-    tables: list[tuple[str, dict[str, dict[str, float | None]]]] = []
+    shown: list[_Shown] = []
     if slices or beyond:
-        found = again.of(scored(run, part, device=device, screen=screen), device, screen)
+        plain = scored(run, part, device=device, screen=screen)
+        found = again.of(plain, device, screen)
+        others = ({} if found is plain else {"this model": plain}) | beside(plain)
         if slices:
-            told["slices"] = more.slices(found, category=category)
-            tables.append((f"by slice{again.title}", dict(more.told(told["slices"]))))
+            shown += _slices(found, others, category, again, told)
         if beyond:
-            compared = more.vectors_of(found, vectors, device=device, screen=screen)
-            told["beyond"] = {
-                name: value
-                for best in cuts or [10]
-                for name, value in more.beyond_accuracy(
-                    found, best, category=category, vectors=compared
-                ).items()
-            }
-            tables.append(
-                (f"beyond accuracy, the mean over users{again.title}", {"this model": told["beyond"]})
-            )
+            compared = vectors_of(found, vectors, device=device, screen=screen)
+            if compared is not None:
+                told["vectors"] = vectors_told(found, vectors)
+            shown.append(_lists(found, others, cuts or [10], category, compared, again, told))
             if per_user is not None:
-                table = None
-                for best in cuts or [10]:
-                    made = more.beyond_per_user(found, best, category=category, vectors=compared)
-                    table = made if table is None else _beside(table, made)
-                assert table is not None
-                write_table(per_user, table)
+                _users(found, cuts or [10], category, compared, per_user)
                 told["per_user"] = str(per_user)
     if retrieval:
         loaded = load(run, device=device, screen=screen)
-        told["retrieval"] = retrieved(loaded, part, cuts=cuts or CUTS, screen=screen)
-        title = f"all {told['retrieval']['items']:,} items for each of {told['retrieval']['impressions']:,} impressions"
-        tables.append((title, {"this model": told["retrieval"]["metrics"]}))
+        made = retrieved(loaded, part, cuts=cuts or CUTS, screen=screen)
+        told["retrieval"] = made
+        title = f"all {made['items']:,} items for each of {made['impressions']:,} impressions"
+        left = f"left out: {made['left_out']:,} impressions without a click to find"
+        if made["exclude_seen"]:
+            left += f"; {made['clicks_on_seen']:,} clicks on items of the history, which are not ranked"
+        rows = {"this model": made["metrics"], **made["baselines"]}
+        shown.append(_Shown(title, rows, (left, "random: the mean over all orders")))
     if as_json:
         print_json(told)
         return
-    for title, rows in tables:
-        print_metrics(rows, console(as_json=False), title=title)
+    terminal = console(as_json=False)
+    for each in shown:
+        print_metrics(each.rows, terminal, title=each.title)
+        for line in each.notes:
+            terminal.print(line, markup=False, soft_wrap=True)
     if "per_user" in told:
-        console(as_json=False).print(f"per user: {told['per_user']}", markup=False, soft_wrap=True)
+        terminal.print(f"per user: {told['per_user']}", markup=False, soft_wrap=True)
+
+
+@attrs.frozen
+class _Shown:
+    """A table, and what is needed to read it."""
+
+    title: str
+    rows: Mapping[str, Mapping[str, float | None]]
+    notes: tuple[str, ...] = ()
+
+
+def _slices(
+    found: Scored, others: Mapping[str, Scored], category: str | None, again: _Again, told: dict[str, Any]
+) -> list[_Shown]:
+    """All metrics of the model by slice, and the monitored one beside the baselines."""
+    from lego.metric.parse import parse_metric
+    from lego.runtime import beyond as more
+
+    every = {again.row: more.slices(found, category=category)}
+    every |= {name: more.slices(each, category=category) for name, each in others.items()}
+    told["slices"] = every[again.row]
+    for name in others:
+        told.setdefault("baselines", {}).setdefault(name, {})["slices"] = every[name]
+    monitor = parse_metric(found.experiment.training.monitor).name
+    named: dict[str, dict[str, float | None]] = {}
+    for name, made in every.items():
+        for row, values in more.told(made):
+            named.setdefault(row, {})[name] = values[monitor]
+    return [
+        _Shown(f"{again.row}, by slice", dict(more.told(every[again.row]))),
+        _Shown(f"{monitor} by slice", named),
+    ]
+
+
+def _lists(
+    found: Scored,
+    others: Mapping[str, Scored],
+    cuts: list[int],
+    category: str | None,
+    vectors: NDArray[np.float32] | None,
+    again: _Again,
+    told: dict[str, Any],
+) -> _Shown:
+    """Numbers of the best items, all scorers compared by the same vectors."""
+    from lego.runtime import beyond as more
+
+    rows = {
+        name: {
+            metric: value
+            for best in cuts
+            for metric, value in more.beyond_accuracy(each, best, category=category, vectors=vectors).items()
+        }
+        for name, each in {again.row: found, **others}.items()
+    }
+    told["beyond"] = rows[again.row]
+    for name in others:
+        told.setdefault("baselines", {}).setdefault(name, {})["beyond"] = rows[name]
+    notes = []
+    if "vectors" in told:
+        notes.append(f"diversity and serendipity compare items by {told['vectors']}")
+    named = more.category_named(found.store, category)
+    if named is not None:
+        told["category"] = named
+        notes.append(f"category: {named}")
+    return _Shown("beyond accuracy, the mean over users", rows, tuple(notes))
+
+
+def _users(
+    found: Scored,
+    cuts: list[int],
+    category: str | None,
+    vectors: NDArray[np.float32] | None,
+    file: Path,
+) -> None:
+    """The numbers of each user, written."""
+    from lego.runtime import beyond as more
+    from lego.runtime.scored import write_table
+
+    table = None
+    for best in cuts:
+        made = more.beyond_per_user(found, best, category=category, vectors=vectors)
+        table = made if table is None else _beside(table, made)
+    assert table is not None
+    write_table(file, table)
 
 
 def _beside(table: Any, other: Any) -> Any:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lego.runtime.repeat import Repeated
 
 
@@ -87,7 +89,7 @@ def run(
         told = {"profile": made.profile} if profile else {}
         print_json({**{key: made.record[key] for key in SHAPE}, **told})
     else:
-        show(dict(made.record))
+        show(made.record)
         if profile and made.profile is not None:
             show_profile(made.profile)
 
@@ -100,9 +102,10 @@ def show_repeated(made: Repeated) -> None:
     """The table of means and deviations beside the baselines and the seeds, and where the runs are."""
     from lego.cli.output import console
     from lego.report.table import print_metrics
+    from lego.runtime.evaluation import groups_told
 
     screen, record = console(as_json=False), made.record
-    print_metrics(made.rows, screen, title=f"test ({record['groups']:,} impressions)")
+    print_metrics(made.rows, screen, title=f"test ({groups_told(record)})")
     note = "standard deviation over training seeds (n - 1); the data is the same for all"
     for line in (
         f"protocol {record['protocol']}; {note}",
@@ -111,30 +114,25 @@ def show_repeated(made: Repeated) -> None:
         screen.print(line, markup=False, soft_wrap=True)
 
 
-def show(record: dict[str, object]) -> None:
+def show(record: Mapping[str, Any]) -> None:
     """The table of metrics, and what is needed to read it."""
     from lego.cli.output import console
     from lego.report.table import print_metrics
+    from lego.runtime.evaluation import groups_told
 
     screen = console(as_json=False)
-    counts, seconds = record["counts"], record["seconds"]
-    assert isinstance(counts, dict)
-    assert isinstance(seconds, dict)
-    rows = {"this model": record["test"], **record["baselines"]}  # type: ignore[dict-item]
-    print_metrics(rows, screen, title=f"{record['part']} ({record['groups']:,} impressions)")  # type: ignore[arg-type]
-    reading = record["reading"]
-    assert isinstance(reading, dict)
+    counts, reading = record["counts"], record["reading"]
+    rows = {"this model": record["test"], **record["baselines"]}
+    print_metrics(rows, screen, title=f"{record['part']} ({groups_told(record)})")
     dropped = "left out" if reading["left_out"] else "kept"
     protocol = (
         f"protocol {record['protocol']}: per {reading['grouping']}, ties {record['ties']} ({counts['tie_rate']:.1%} have one), "
-        f"{counts['left_out']:,} of one class left out of gauc, {counts['without_history']:,} without history {dropped}"
+        f"{counts['left_out']:,} of one class left out of gauc, "
+        f"{counts['without_history']:,} impressions without history {dropped}"
     )
-    lines = [
-        protocol,
-        "seconds: " + json.dumps(seconds),
-    ]
+    undefined = [f"{name} is not defined here: {why}" for name, why in reading.get("undefined", {}).items()]
+    lines = [protocol, *undefined, "seconds: " + json.dumps(record["seconds"])]
     speedups = record["speedups"]
-    assert isinstance(speedups, dict)
     if speedups:
         lines.append(
             f"cached evaluation: {speedups['pair_by_pair']:,.1f} times as fast as pair by pair, "

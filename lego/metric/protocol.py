@@ -79,6 +79,13 @@ class Reading:
     """The tie rule of each metric."""
     formulas: Mapping[str, str]
     """What each metric is, in words."""
+    undefined: Mapping[str, Problem] = attrs.field(factory=dict)
+    """Metrics that no group defines, such as GAUC of groups of one class, and what is wrong. Their values are None."""
+
+    @property
+    def why_undefined(self) -> dict[str, str]:
+        """By the name of the metric, in a sentence."""
+        return {name: problem.what for name, problem in self.undefined.items()}
 
     @property
     def called(self) -> dict[str, float | None]:
@@ -102,6 +109,7 @@ class Reading:
             "left_out": self.left_out,
             "one_class": int(self.counts["left_out"]),
             "not_applied": list(self.not_applied),
+            "undefined": self.why_undefined,
             "counted": self.counted,
             "notes": list(self.protocol.notes),
         }
@@ -142,7 +150,7 @@ class Protocol:
         """The metrics of the rows. `ties` takes the place of the protocol's rule; without `logits` the scores are none.
 
         DataError where users are not known and the protocol groups by them, where nothing is left, and where a metric is defined
-        for no group; unless `whole`, such a metric is None, counted over 0 groups, as long as some other one is defined.
+        for no group; unless `whole`, such a metric is None, counted over 0 groups, and `Reading.undefined` says why.
         """
         if self.group == "user" and rows.user is None:
             what = "it groups by user, and the scores have no column user"
@@ -153,7 +161,7 @@ class Protocol:
         main = rows.ranking(self.group, ties or self.ties, kept, key)
         values: dict[str, float | None] = {}
         counted, rules, formulas = {}, {}, {}
-        undefined: list[Problem] = []
+        undefined: dict[str, Problem] = {}
         for metric in metrics:
             formulas[metric.name] = _first_paragraph(metric)
             rule = self._ties(metric, ties)
@@ -168,9 +176,7 @@ class Protocol:
                 if whole:
                     raise
                 values[metric.name], counted[metric.name] = None, 0
-                undefined.extend(problem.problems)
-        if undefined and all(value is None for value in values.values()):
-            raise DataError(undefined[:1])
+                undefined[metric.name] = (*problem.problems, Problem(metric.name, str(problem), ""))[0]
         counts = {
             "pairs": main.pairs,
             "groups": main.groups,
@@ -188,6 +194,7 @@ class Protocol:
             not_applied=not_applied,
             ties=rules,
             formulas=formulas,
+            undefined=undefined,
         )
 
     def ranking(self, metric: Metric, rows: Rows, *, ties: Ties | None = None) -> Ranking:

@@ -55,6 +55,9 @@ class Compared:
     data: str
     """The fingerprint of the data."""
     groups: int
+    """How many the numbers are means over."""
+    grouping: str
+    """What a group is: impression or user."""
     test: str
     resamples: int
     confidence: float
@@ -68,16 +71,14 @@ class Compared:
     @property
     def caption(self) -> str:
         """What is needed to read the numbers."""
-        told = (
-            f"Part {self.part}, protocol {self.protocol}, {self.groups:,} impressions, data {self.data[:12]}."
-        )
+        told = f"Part {self.part}, protocol {self.protocol}, {self.groups:,} {self.grouping}s, data {self.data[:12]}."
         if any(len(model.runs) > 1 for model in self.models):
             told += " Mean ± standard deviation (n - 1) over runs."
         if self.tests:
             tests = "1 test" if len(self.tests) == 1 else f"{len(self.tests)} tests"
             told += (
-                f" Tests are paired per group, by {self.test} with {self.resamples:,} resamples, on values averaged over the "
-                f"runs of a model; difference is first minus second, with its {self.confidence:.0%} interval; effect is "
+                f" Tests are paired per {self.grouping}, by {self.test} with {self.resamples:,} resamples, on values averaged "
+                f"over the runs of a model; difference is first minus second, with its {self.confidence:.0%} interval; effect is "
                 f"Cohen's d for pairs; p is two-sided, and corrected by Holm for {tests}."
             )
         return told

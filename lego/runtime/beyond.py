@@ -19,6 +19,7 @@ from lego.recommender import Recommender
 from lego.runtime import score
 from lego.runtime.evaluation import metrics_of, users_of
 from lego.runtime.load import load
+from lego.runtime.word_vectors import word_vectors
 from lego.scorer.text_similarity import TextSimilarity
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 HISTORIES: Final = ((0, 0), (1, 5), (6, 20), (21, None))
 """The lengths of histories that slices are made of, both ends included."""
+
+WORDS: Final = "words"
+"""The name of the vectors that are made of the items' words."""
 
 CATEGORIES: Final = 10
 """How many categories have a slice, those with the most clicks."""
@@ -195,16 +199,18 @@ def vectors_of(
 ) -> NDArray[np.float32] | None:
     """(items + 1, D): a vector for each item row, that of row 0 being zero.
 
-    By default those that the run's model makes of the items; None for a baseline. Else those of a file or a checkpoint, as
-    `TextSimilarity` takes them.
+    By default those that the run's model makes of the items; where it makes none, or by `words`, those of the items' words (see
+    `word_vectors`), None where there are no words. Else those of a file or a checkpoint, as `TextSimilarity` takes them.
     """
-    if vectors:
-        made = TextSimilarity(vectors).fitted()
+    model = scored.experiment.model
+    asked = TextSimilarity(vectors) if vectors and vectors != WORDS else model
+    if vectors != WORDS and isinstance(asked, TextSimilarity):
+        made = asked.fitted()
         made.fit(scored.store)
         table: NDArray[np.float32] = made.table  # type: ignore[attr-defined]  # what a fitted TextSimilarity holds
         return table
-    if not isinstance(scored.experiment.model, Recommender):
-        return None
+    if vectors == WORDS or not isinstance(model, Recommender):
+        return word_vectors(scored.store)
     compiled = load(scored.path, device=device, screen=screen).compiled
     assert compiled is not None
     pipeline = compiled.pipeline
@@ -212,6 +218,15 @@ def vectors_of(
     with torch.inference_mode():
         rows = np.arange(1, scored.store.item_count + 1, dtype=np.int64)
         return score.encode_catalog(pipeline, rows, place).float().cpu().numpy()
+
+
+def vectors_told(scored: Scored, vectors: str = "") -> str:
+    """What the vectors of `vectors_of` are, in words."""
+    if vectors and vectors != WORDS:
+        return vectors
+    if not vectors and isinstance(scored.experiment.model, Recommender | TextSimilarity):
+        return "the item vectors of the run"
+    return f"the words of {', '.join(scored.store.manifest['reads'])}"
 
 
 def clicks_of(store: Store) -> NDArray[np.int64]:

@@ -53,8 +53,13 @@ class _One:
             "protocol": self.record["protocol"],
             "data fingerprint": self.base,
             "part": self.record["part"],
-            "impressions": self.record["groups"],
+            "number of groups": self.record["groups"],
         }
+
+    @property
+    def grouping(self) -> str:
+        """What a group is."""
+        return str(self.record.get("reading", {}).get("grouping", "impression"))
 
 
 def compare(
@@ -105,9 +110,10 @@ def compare(
     if len(groups) > 1 and not available():
         notes.append(f"{WITHOUT_SCIPY}.")
     elif len(groups) > 1:
-        pairs = _tests(
+        pairs, untested = _tests(
             values, names, chosen, test=test, resamples=resamples, confidence=confidence, seed=seed
         )
+        notes += untested
     if len({one.fingerprint for one in every}) > 1:
         notes.append(
             "The runs read different additions to the same data: impressions and candidates are the same."
@@ -122,7 +128,8 @@ def compare(
         protocol=first.record["protocol"],
         part=first.record["part"],
         data=first.fingerprint,
-        groups=first.record["groups"] if kept is None else int(kept.sum()),
+        groups=first.record["groups"] if kept is None else _size(values),
+        grouping=first.grouping,
         test=test,
         resamples=resamples,
         confidence=confidence,
@@ -221,14 +228,21 @@ def _tests(
     resamples: int,
     confidence: float,
     seed: int,
-) -> list[Pair]:
+) -> tuple[list[Pair], list[str]]:
+    """The tests, and in a sentence each which metrics have too few groups for one."""
     values = {
         text: {metric.name: np.mean([found[metric.name] for found in runs], axis=0) for metric in metrics}
         for text, runs in groups.items()
     }
     made = []
+    untested: dict[str, str] = {}
     for metric in metrics:
         for one, other in itertools.combinations(groups, 2):
+            there = np.isfinite(values[one][metric.name] - values[other][metric.name])
+            if there.sum() < 2:
+                what = f"two models share {there.sum()} of {len(there):,} groups that define it"
+                untested[metric.name] = f"{metric.name} is not tested: {what}, and a test wants two."
+                continue
             generator = numpy_generator(seed, f"compare {metric.name} {one} {other}")
             found = paired(
                 values[one][metric.name],
@@ -240,7 +254,7 @@ def _tests(
             )
             made.append((metric.name, names[one], names[other], found))
     corrected = holm([found.p for *_, found in made])
-    return [
+    pairs = [
         Pair(
             metric=metric,
             first=one,
@@ -254,10 +268,18 @@ def _tests(
         )
         for (metric, one, other, found), p in zip(made, corrected, strict=True)
     ]
+    return pairs, list(untested.values())
 
 
 _OfRuns = Sequence[Mapping[str, NDArray[np.float64]]]
 """For each run: metric → the value of each group."""
+
+
+def _size(values: Mapping[str, _OfRuns]) -> int:
+    """How many groups there are."""
+    return max(
+        (len(each) for runs in values.values() for found in runs for each in found.values()), default=0
+    )
 
 
 def _values(

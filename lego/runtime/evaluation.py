@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import numpy as np
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
     from lego.data.store import Impressions, Users
 
+BASELINES: Final[Mapping[str, Baseline]] = {"random": Random(), "popularity": Popularity()}
+"""What stands beside every result."""
+
 ALWAYS = ("mrr", "mrr_all")
 """Metrics that are reported whatever was asked for, since papers mean the one or the other by MRR."""
 
@@ -49,7 +53,7 @@ class Evaluated:
     """What evaluating one part gave."""
 
     metrics: dict[str, float | None]
-    """None where a metric does not apply to such scores."""
+    """None where a metric does not apply to such scores, or no group defines it."""
     counts: dict[str, float]
     seconds: float
     scores: NDArray[np.float32]
@@ -102,7 +106,11 @@ def evaluate_scores(
     """
     wanted = experiment.evaluation
     read = protocol(wanted.protocol or experiment.data.protocol).read(
-        metrics_of(experiment), rows_of(impressions, scores, users), ties=wanted.ties, logits=logits
+        metrics_of(experiment),
+        rows_of(impressions, scores, users),
+        ties=wanted.ties,
+        logits=logits,
+        whole=False,
     )
     return Evaluated(read.values, read.counts, seconds, np.asarray(scores, np.float32), read)
 
@@ -137,6 +145,17 @@ def evaluate_part(
     with stage("metrics"):
         evaluated = evaluate_scores(experiment, impressions, scores, 0.0, logits=logits, users=users)
     return attrs.evolve(evaluated, seconds=time.perf_counter() - begun)
+
+
+def undefined_in(experiment: Experiment, impressions: Impressions, users: Users) -> dict[str, str]:
+    """Metrics that the groups of a part do not define, whatever the scores, and why; as where all are of one class.
+
+    DataError where the protocol leaves out all impressions.
+    """
+    nothing = np.zeros(len(impressions.labels), np.float32)
+    logits = isinstance(experiment.model, Recommender) and experiment.task.logits
+    read = evaluate_scores(experiment, impressions, nothing, 0.0, logits=logits, users=users).reading
+    return read.why_undefined
 
 
 def protocol_of(experiment: Experiment) -> str:
@@ -216,7 +235,7 @@ def evaluation_record(
     seconds["evaluate"] = evaluated.seconds
     baselines = {}
     with stage("beside"):
-        for name, baseline in (("random", Random()), ("popularity", Popularity())):
+        for name, baseline in BASELINES.items():
             other = baseline.fitted()
             other.fit(store)
             baselines[name] = evaluate_part(experiment, other, impressions, store.users).metrics
@@ -237,6 +256,12 @@ def evaluation_record(
         "speedups": faster,
         "baselines": baselines,
     }
+
+
+def groups_told(record: Mapping[str, Any]) -> str:
+    """What the numbers of a run are means over, as in `1,234 impressions`; users where its protocol groups by them."""
+    reading = record.get("reading", {})
+    return f"{record['groups']:,} {reading.get('grouping', 'impression')}s"
 
 
 def speedups(compiled: Compiled, impressions: Impressions, seconds: float) -> dict[str, float]:

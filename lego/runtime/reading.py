@@ -12,10 +12,10 @@ from lego.data.scores import read_scores
 from lego.errors import DataError
 from lego.experiment import Evaluation, Experiment
 from lego.metric.parse import parse_metric
-from lego.metric.protocol import PROTOCOLS, Reading, Rows, headline, protocol
+from lego.metric.protocol import PROTOCOLS, Protocol, Reading, Rows, headline, protocol
 from lego.metric.ranking import Ties
 from lego.recommender import Recommender
-from lego.runtime.evaluation import metrics_of, rows_of
+from lego.runtime.evaluation import BASELINES, metrics_of, rows_of
 from lego.runtime.load import load, opened
 from lego.runtime.progress import Screen
 from lego.runtime.scored import kept_scores, rows_of_table
@@ -64,6 +64,21 @@ class Scored:
         every = (*metrics_of(self.experiment), *map(_made, metrics))
         own = name or wanted.protocol or self.experiment.data.protocol
         return readings(own, every, self.rows, logits=self.logits, ties=None if name else wanted.ties)
+
+
+def beside(found: Scored) -> dict[str, Scored]:
+    """The same part as the baselines score it, by their names."""
+    made = {}
+    for name, baseline in BASELINES.items():
+        scorer = baseline.fitted()
+        scorer.fit(found.store)
+        made[name] = attrs.evolve(
+            found,
+            experiment=attrs.evolve(found.experiment, model=baseline),
+            scores=scorer.score(found.impressions),
+            reranked=False,
+        )
+    return made
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -132,16 +147,22 @@ def readings(
     """Rows in the protocol of a name, or in all; what the sources of the protocols print is always among the metrics.
 
     A metric that is defined for no group is None, counted over 0 groups. `ties` takes the place of the protocol's rule.
-    DataError where the one protocol cannot read them; where all are asked for, `refused` says so.
+    DataError where the one protocol cannot read them, or no metric is defined; where all are asked for, `refused` says so.
     """
+
+    def read(rule: Protocol, ties: Ties | None) -> Reading:
+        made = rule.read(every, rows, ties=ties, logits=logits, whole=False)
+        if made.undefined and all(value is None for value in made.values.values()):
+            raise DataError(list(made.undefined.values())[:1])
+        return made
+
     every = list({metric.name: metric for metric in (*metrics, *headline())}.values())
     if name != ALL:
-        read = protocol(name).read(every, rows, ties=ties, logits=logits, whole=False)
-        return Readings(found={name: read}, refused={})
+        return Readings(found={name: read(protocol(name), ties)}, refused={})
     found, refused = {}, {}
     for each in PROTOCOLS.values():
         try:
-            found[each.name] = each.read(every, rows, ties=ties, logits=logits, whole=False)
+            found[each.name] = read(each, None)
         except DataError as problem:
             refused[each.name] = "; ".join(f"{each.where}: {each.what}" for each in problem.problems) or str(
                 problem

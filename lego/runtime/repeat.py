@@ -11,6 +11,7 @@ import numpy as np
 from lego.errors import SpecError
 from lego.experiment import Experiment
 from lego.report.html import metrics_html
+from lego.runtime.evaluation import groups_told
 from lego.runtime.run import Run, run_experiment
 
 Rows = dict[str, dict[str, float | None]]
@@ -53,6 +54,7 @@ class Repeated:
             "n": len(self.runs),
             "protocol": first["protocol"],
             "groups": first["groups"],
+            "reading": first.get("reading", {}),
             "mean": self.metrics,
             "std": self.deviations,
             "baselines": first["baselines"],
@@ -70,7 +72,7 @@ class Repeated:
     def _repr_html_(self) -> str:
         """For notebooks."""
         first = self.runs[0].record
-        title = f"{first['part']} ({first['groups']:,} impressions), protocol {first['protocol']}"
+        title = f"{first['part']} ({groups_told(first)}), protocol {first['protocol']}"
         return metrics_html(self.rows, title=title, note=f"run folders: {self.runs[0].path.parent}")
 
 

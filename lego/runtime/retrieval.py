@@ -14,6 +14,7 @@ import numpy as np
 from lego.compiler.gather import seconds_before
 from lego.errors import DataError, Problem, SpecError
 from lego.ragged import Ragged, flat_positions, offsets_of
+from lego.runtime.beyond import clicks_of
 from lego.runtime.items import asked
 from lego.runtime.progress import Screen
 from lego.runtime.recommend import Askers, best_of
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
     from lego.data.store import Impressions, Store
     from lego.runtime.load import Loaded
+
+_BLOCK = 1024
+"""Users whose lists of the most clicked are made at a time."""
 
 CUTS = (10, 50, 100)
 """The k that are measured unless others are named."""
@@ -38,6 +42,7 @@ def retrieval(
 ) -> dict[str, Any]:
     """`recall@k`, `ndcg@k`, `hit@k` for each cut and `mrr` at the largest, over all items: means over impressions with a click.
 
+    Beside them stand the same of the items in the order of their clicks in the train part, and what chance gives on average.
     `exclude_seen` ranks no item of the history; clicks on such items are then left out, and counted. Equal scores are in the
     order of the items. DataError for a part without clicks, SpecError for a cut below 1.
     """
@@ -57,9 +62,16 @@ def retrieval(
         )
     clicks = Ragged.from_lengths(clicks.values[~repeated], lengths)
     k = min(max(cuts), store.real_items)
+    clicks = clicks.take(wanted)
+    askers = _askers(store, impressions.take(wanted))
+    seen = (
+        askers.history
+        if exclude_seen
+        else Ragged.from_lengths(np.empty(0, np.int64), np.zeros(len(wanted), np.int64))
+    )
     _, rows = best_of(
         loaded,
-        _askers(store, impressions.take(wanted)),
+        askers,
         asked(store, None, ()),
         k,
         screen or Screen(),
@@ -73,7 +85,13 @@ def retrieval(
         "clicks": int(lengths.sum()),
         "clicks_on_seen": int(repeated.sum()),
         "exclude_seen": exclude_seen,
-        "metrics": measure(rows, clicks.take(wanted), cuts),
+        "metrics": measure(rows, clicks, cuts),
+        "baselines": {
+            "random": by_chance(_unseen(seen, store.real_items), clicks.lengths, cuts, k),
+            "popularity": measure(
+                most_clicked(clicks_of(store)[: store.real_items + 1], seen, k), clicks, cuts
+            ),
+        },
     }
 
 
@@ -97,6 +115,62 @@ def measure(rows: NDArray[np.int64], clicks: Ragged, cuts: Sequence[int]) -> dic
     first = np.where(found.any(1), 1 / (found.argmax(1) + 1), 0.0)
     values[f"mrr@{max(cuts)}"] = float(first.mean())
     return values
+
+
+def most_clicked(counts: NDArray[np.int64], seen: Ragged, k: int) -> NDArray[np.int64]:
+    """counts (items + 1,), and the item rows that each of B users has seen -> the k most clicked others (B, k), 0 where none is.
+
+    Equals are in the order of the items. All users share one order, of which nobody needs more than k and what was seen.
+    """
+    order = np.argsort(-counts[1:], kind="stable") + 1
+    head = order[: k + int(seen.lengths.max(initial=0))]
+    found = np.zeros((len(seen), k), np.int64)
+    for at in range(0, len(seen), _BLOCK):
+        block = seen.take(np.arange(at, min(at + _BLOCK, len(seen))))
+        owner = np.repeat(np.arange(len(block)), block.lengths)
+        hidden = np.isin(
+            np.arange(len(block))[:, None] * len(counts) + head,
+            owner[block.values < len(counts)] * len(counts) + block.values[block.values < len(counts)],
+        )
+        places = np.argsort(hidden, axis=1, kind="stable")[:, :k]
+        found[at : at + len(block), : places.shape[1]] = np.where(
+            np.take_along_axis(hidden, places, 1), 0, head[places]
+        )
+    return found
+
+
+def by_chance(
+    unseen: NDArray[np.int64], clicks: NDArray[np.int64], cuts: Sequence[int], width: int
+) -> dict[str, float]:
+    """What `measure` gives on average for random orders, by how many items each of B users has not seen, and clicks on; (B,)."""
+    pairs, times = np.unique(np.stack([unseen, clicks], 1), axis=0, return_counts=True)
+    free, wanted = pairs[:, :1], pairs[:, 1:]
+    ranks = np.arange(1, width + 1)
+    # The chance that no click is at a rank up to r: each rank takes one of the items left, if any is.
+    none = np.cumprod(np.maximum(free - wanted - ranks + 1, 0) / np.maximum(free - ranks + 1, 1), axis=1)
+    first = np.concatenate([np.ones_like(none[:, :1]), none[:, :-1]], axis=1) - none
+    gains = np.concatenate([[0.0], np.cumsum(1 / np.log2(ranks + 1))])
+
+    def mean(values: NDArray[np.float64]) -> float:
+        return float(np.average(values, weights=times))
+
+    values: dict[str, float] = {}
+    for cut in cuts:
+        inside = min(cut, width)
+        shown = np.minimum(inside, free[:, 0])
+        share = wanted[:, 0] / free[:, 0]
+        values[f"recall@{cut}"] = mean(shown / free[:, 0])
+        values[f"ndcg@{cut}"] = mean(share * gains[shown] / gains[np.minimum(wanted[:, 0], inside)])
+        values[f"hit@{cut}"] = mean(1 - none[:, inside - 1])
+    values[f"mrr@{max(cuts)}"] = mean((first / ranks).sum(1))
+    return values
+
+
+def _unseen(seen: Ragged, items: int) -> NDArray[np.int64]:
+    """(B,): how many of the items each user has not seen."""
+    owner = np.repeat(np.arange(len(seen)), seen.lengths)
+    pairs = np.unique(owner[seen.values <= items] * (items + 1) + seen.values[seen.values <= items])
+    return items - np.bincount(pairs // (items + 1), minlength=len(seen))
 
 
 def _clicks(impressions: Impressions) -> Ragged:

@@ -20,11 +20,21 @@ from lego.errors import CompositionError, DataError, Problem, RunError
 from lego.experiment import Experiment
 from lego.expression import to_json
 from lego.home import home
+from lego.metric.parse import parse_metric
 from lego.recommender import Recommender
 from lego.report.html import metrics_html
 from lego.runtime.compiling import require_compiler
 from lego.runtime.device import choose_device
-from lego.runtime.evaluation import CompiledScorer, evaluate_part, evaluation_record, fresh, ignored, misread
+from lego.runtime.evaluation import (
+    CompiledScorer,
+    evaluate_part,
+    evaluation_record,
+    fresh,
+    groups_told,
+    ignored,
+    misread,
+    undefined_in,
+)
 from lego.runtime.fit import Fit, Stopped
 from lego.runtime.folder import (
     Folder,
@@ -84,7 +94,7 @@ class Run:
 
     def _repr_html_(self) -> str:
         """For notebooks."""
-        title = f"{self.record['part']} ({self.record['groups']:,} impressions), protocol {self.record['protocol']}"
+        title = f"{self.record['part']} ({groups_told(self.record)}), protocol {self.record['protocol']}"
         return metrics_html(self.rows, title=title, note=f"run folder: {self.path}")
 
 
@@ -123,7 +133,7 @@ def run_experiment(
         store = prepare(experiment.data, home() / "data", progress=screen.progress)
     if (left_out := dropped_line(store.manifest)) is not None:
         screen.say(left_out)
-    _require_parts(experiment, store)
+    _require_parts(experiment, store, screen)
     trackers, experiment = experiment.trackers, experiment.untracked
     record = to_json(experiment)
     name = name or (script.stem if script else "run")
@@ -178,14 +188,28 @@ def numbers(value: Any) -> Any:
     return {**value, "test": test}
 
 
-def _require_parts(experiment: Experiment, store: Store) -> None:
-    """What is measured must be there, which is better known before the training than behind it."""
+def _require_parts(experiment: Experiment, store: Store, screen: Screen) -> None:
+    """What is measured must be there, which is better known before the training than behind it.
+
+    Without the monitored metric no epoch could be chosen; what the test part does not define is told, and is then missing.
+    """
     trained = isinstance(experiment.model, Recommender) and experiment.training.epochs > 0
     wanted = {"train": trained, "dev": trained, "test": True}
     what, fix = "the part has no impressions", "give it a share of the data: see the options of the source"
     empty = [part for part, needed in wanted.items() if needed and not len(store.part(part))]
     if empty:
         raise DataError([Problem(f"{store.path.name}, {part}", what, fix) for part in empty])
+    monitor = parse_metric(experiment.training.monitor).name
+    if trained and (why := undefined_in(experiment, store.part("dev"), store.users).get(monitor)):
+        what = f"{monitor} is monitored, and it is not defined there: {why}"
+        fix = "give the impressions of dev both clicked and unclicked candidates, or monitor a metric that they define"
+        raise DataError([Problem(f"{store.path.name}, dev", what, fix)])
+    if undefined := undefined_in(experiment, store.part("test"), store.users):
+        screen.say(f"warning: the test part does not define {', '.join(undefined)}: {_common(undefined)}")
+
+
+def _common(reasons: Mapping[str, str]) -> str:
+    return "; ".join(dict.fromkeys(reasons.values()))
 
 
 def _run_in(

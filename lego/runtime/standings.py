@@ -18,12 +18,10 @@ from lego.expansion import Combination
 from lego.experiment import Experiment
 from lego.metric.parse import parse_metric
 from lego.report.leaderboard import Line, comma_separated, html, markdown, ranked
-from lego.runtime.evaluation import evaluate_part, protocol_of
+from lego.runtime.evaluation import BASELINES, evaluate_part, protocol_of
 from lego.runtime.folder import plain, read_json, write_json, written_aside
 from lego.runtime.jobs import Outcome
 from lego.runtime.run import numbers
-from lego.scorer.popularity import Popularity
-from lego.scorer.random import Random
 
 Numbers = dict[str, float | None]
 
@@ -139,7 +137,7 @@ class Board:
 
     def measure_baselines(self) -> None:
         """Random and popularity on both parts, once."""
-        for name, baseline in (("random", Random()), ("popularity", Popularity())):
+        for name, baseline in BASELINES.items():
             if name in self.baselines:
                 continue
             scorer = baseline.fitted()

@@ -12,25 +12,24 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 import numpy as np
-import pyarrow as pa
 
 from lego.errors import LegoError
 from lego.ragged import Ragged, flat_positions
 from lego.scorer.base import Baseline, Fitted, Scores
+from lego.scorer.words import words_of
 from lego.spec import between, ge, operator
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from lego.data.store import Impressions, Store
 
-_WORD: Final = re.compile(r"\w+")
 _PLACES: Final = 1 << 23
 """Places (users × words) of the queries that are held at a time."""
 
@@ -73,16 +72,7 @@ class _BM25:
         """Weighs the words of all items; no click is read."""
         library = _library()
         names = self.attributes or tuple(data.manifest["reads"])
-        texts = [_texts(data.items[name]) for name in names]
-        vocabulary: dict[str, int] = {}
-        every = [
-            [
-                vocabulary.setdefault(word, len(vocabulary))
-                for text in of
-                for word in _WORD.findall(text.lower())
-            ]
-            for of in zip(*texts, strict=True)
-        ]
+        every, vocabulary = words_of(data, names)
         lengths = np.array([0, *map(len, every)])
         self.size = max(1, len(vocabulary))
         self.counted = Ragged.from_lengths(
@@ -166,12 +156,3 @@ def _library() -> Any:
         return importlib.import_module("bm25s")
     except ImportError:
         raise LegoError("BM25 wants bm25s, which is not installed: pip install 'legorec[bm25]'.") from None
-
-
-def _texts(column: pa.ChunkedArray) -> Iterable[str]:
-    """The text of each item; of a list its values, one after the other."""
-    for value in column.to_pylist():
-        if isinstance(value, list):
-            yield " ".join(map(str, value))
-        else:
-            yield "" if value is None else str(value)

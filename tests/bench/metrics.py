@@ -2,14 +2,16 @@
 
 All rows measure the same scores in five metrics: AUC, both MRRs, nDCG@5 and nDCG@10; ranx has no AUC and one MRR, and
 measures five of its own. The loop is what most codes of the field do: scikit-learn for AUC and nDCG, numpy for the MRRs,
-impression by impression.
+impression by impression. Legommenders, which lego comes from, spreads such a loop over processes: five new ones for each
+metric, and a task for each group.
 """
 
 from __future__ import annotations
 
 import itertools
+import multiprocessing
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,14 +29,17 @@ IMPRESSIONS = 73_152
 SAMPLE = 2_000
 """Impressions that the slow ways measure in a step."""
 METRICS = (GAUC(), MRR(), MRRAll(), NDCG(5), NDCG(10))
-OURS, SORTED, LOOP, RANX, RANX_READY = (
+OURS, SORTED, LOOP, TASKS, RANX, RANX_READY = (
     "lego",
     "lego, after the sort",
     "scikit-learn, per impression",
+    "scikit-learn, a task for each impression (Legommenders)",
     "ranx",
     "ranx, once its tables are made",
 )
-HOW = {OURS: "all", SORTED: "sorted", LOOP: "loop", RANX: "ranx", RANX_READY: "ranx ready"}
+HOW = {OURS: "all", SORTED: "sorted", LOOP: "loop", TASKS: "tasks", RANX: "ranx", RANX_READY: "ranx ready"}
+PROCESSES = 5
+"""That Legommenders starts for each metric."""
 
 
 def scores_of(impressions: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -60,6 +65,8 @@ def prepare(*, how: str, impressions: int) -> tuple[Callable[[int], int], dict[s
         return lambda _: _measured(ranking), about
     if how == "loop":
         return lambda _: _loop(scores, labels, cut), about
+    if how == "tasks":
+        return lambda _: _tasks(scores, labels, cut), about
     from ranx import Qrels, Run, evaluate
 
     wanted = ["mrr", "map", "ndcg@5", "ndcg@10", "recall@10"]
@@ -100,23 +107,48 @@ def _measured(ranking: Ranking) -> int:
 
 
 def _loop(scores: np.ndarray, labels: np.ndarray, offsets: np.ndarray) -> int:
-    from sklearn.metrics import ndcg_score, roc_auc_score
-
-    found = []
-    for begin, end in itertools.pairwise(offsets):
-        marks, values = labels[begin:end], scores[begin:end]
-        ranks = np.flatnonzero(marks[np.argsort(-values, kind="stable")]) + 1
-        found.append(
-            (
-                roc_auc_score(marks, values),
-                1 / ranks[0],
-                (1 / ranks).mean(),
-                ndcg_score([marks], [values], k=5),
-                ndcg_score([marks], [values], k=10),
-            )
-        )
+    ways = _slow().values()
+    found = [[way(*one) for way in ways] for one in _one_by_one(scores, labels, offsets)]
     np.mean(found, axis=0)
     return len(found)
+
+
+def _tasks(scores: np.ndarray, labels: np.ndarray, offsets: np.ndarray) -> int:
+    each = list(_one_by_one(scores, labels, offsets))
+    for name in _slow():
+        pool = multiprocessing.get_context("fork").Pool(PROCESSES)
+        np.mean(pool.starmap(_task, [(name, *one) for one in each], chunksize=1))
+        pool.close()
+        pool.join()
+    return len(each)
+
+
+def _task(name: str, marks: np.ndarray, values: np.ndarray) -> float:
+    return float(_slow()[name](marks, values))
+
+
+def _one_by_one(
+    scores: np.ndarray, labels: np.ndarray, offsets: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The labels and scores of each impression."""
+    for begin, end in itertools.pairwise(offsets):
+        yield labels[begin:end], scores[begin:end]
+
+
+def _slow() -> dict[str, Callable[[np.ndarray, np.ndarray], float]]:
+    """The same five metrics of one impression's labels and scores, in the order of `METRICS`."""
+    from sklearn.metrics import ndcg_score, roc_auc_score
+
+    def ranks(marks: np.ndarray, values: np.ndarray) -> np.ndarray:
+        return np.flatnonzero(marks[np.argsort(-values, kind="stable")]) + 1
+
+    return {
+        "gauc": roc_auc_score,
+        "mrr": lambda marks, values: 1 / ranks(marks, values)[0],
+        "mrr_all": lambda marks, values: (1 / ranks(marks, values)).mean(),
+        "ndcg@5": lambda marks, values: ndcg_score([marks], [values], k=5),
+        "ndcg@10": lambda marks, values: ndcg_score([marks], [values], k=10),
+    }
 
 
 def measure(*, quick: bool, seconds: float, rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
@@ -154,7 +186,8 @@ def page(numbers: Mapping[str, Any], machine: Mapping[str, Any]) -> str:
 `make bench ONLY=metrics` on one core of {machine["processor"]}: five metrics of {about["scores"]:,} scores in
 {about["impressions"]:,} impressions, the size of MIND-small's dev part. CPU seconds, the median of the rounds; ways take turns.
 The slow ones measure a part of the impressions, and their seconds for all are that times as many. The loop over impressions,
-with scikit-learn for AUC and nDCG and numpy for the MRRs, is what most codes of the field do. ranx has no AUC and measures five
+with scikit-learn for AUC and nDCG and numpy for the MRRs, is what most codes of the field do; Legommenders starts {PROCESSES}
+processes for each metric and gives them a task for each group. ranx has no AUC and measures five
 of its own; its tables are made from dicts.
 
 """

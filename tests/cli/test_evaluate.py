@@ -114,10 +114,27 @@ def test_what_one_number_does_not_say(lego, run, tmp_path):
     assert {"history", "item"} <= found["slices"].keys()
     assert "novelty@5" in found["beyond"]
     assert found["retrieval"]["metrics"].keys() == {"recall@5", "ndcg@5", "hit@5", "mrr@5"}
+    assert found["vectors"] == "the words of title"
+    for name in ("random", "popularity"):
+        other = found["baselines"][name]
+        assert other["slices"].keys() == found["slices"].keys()
+        assert {"novelty@5", "diversity@5"} <= other["beyond"].keys() == found["beyond"].keys()
+        assert found["retrieval"]["baselines"][name].keys() == found["retrieval"]["metrics"].keys()
     shown = lego("evaluate", run.path, *options)
     assert shown.code == 0, shown.err
-    for text in ("item cold", "novelty@5", "all 120 items", "recall@5"):
+    for text in (
+        *("item cold", "gauc by slice", "novelty@5", "by the words of title", "all 120 items", "recall@5"),
+        *("impressions without a click to find", "clicks on items of the history"),
+    ):
         assert text in shown.out, text
+    lines = shown.out.splitlines()
+    assert sum(line.startswith("popularity ") for line in lines) == 2, (
+        "beside beyond accuracy, and beside retrieval"
+    )
+    again = lego("evaluate", run.path, "--beyond", "--slices", "-k", 3, "--rerank", "MMR(0.5)")
+    assert again.code == 0, again.err
+    for text in ("re-ranked by MMR", "this model", "popularity"):
+        assert text in again.out, text
     table = tmp_path / "users.csv"
     told = lego("evaluate", run.path, "--beyond", "-k", 3, "-k", 5, "--per-user", table, "--json").json
     assert told["per_user"] == str(table)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import MappingProxyType
+
 import numpy as np
 import pytest
 
@@ -8,9 +10,18 @@ from lego.errors import SpecError
 from lego.metric.gauc import GAUC
 from lego.metric.ranking import Ranking
 from lego.ragged import Ragged
-from lego.runtime.beyond import beyond_accuracy, beyond_per_user, category_of, clicks_of, slices, vectors_of
-from lego.runtime.reading import scored
-from lego.runtime.retrieval import measure, retrieval
+from lego.runtime.beyond import (
+    beyond_accuracy,
+    beyond_per_user,
+    category_of,
+    clicks_of,
+    slices,
+    vectors_of,
+    vectors_told,
+)
+from lego.runtime.reading import beside, scored
+from lego.runtime.retrieval import by_chance, measure, most_clicked, retrieval
+from lego.runtime.word_vectors import WIDTH, word_vectors
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +48,14 @@ def test_numbers_beyond_accuracy(made, genres):
     assert 0 <= values["serendipity@3"] <= 2
     assert 0 < values["catalog_share@3"] <= 1
     other = scored(genres.path)
-    assert vectors_of(other) is None
-    values = beyond_accuracy(other, 2)
-    assert "diversity@2" not in values
+    assert np.array_equal(vectors_of(other), word_vectors(other.store)), (
+        "a scorer without vectors has those of the words"
+    )
+    assert vectors_told(other) == "the words of title"
+    assert np.array_equal(vectors_of(found, "words"), word_vectors(found.store))
+    assert vectors_told(found) == "the item vectors of the run"
+    values = beyond_accuracy(other, 2, vectors=vectors_of(other))
+    assert 0.5 < values["diversity@2"] < 1.1, "titles of movies share few words"
     assert values["popularity@2"] > 0.8
     assert values["category_entropy@2"] <= 1
     assert values["miscalibration@2"] > 0
@@ -138,3 +154,74 @@ def test_retrieval_of_a_baseline(genres, small, tmp_path):
         retrieval(load(genres.path), cuts=(0,))
     by_row = small(content=ItemID(), epochs=1).run(out=tmp_path)
     assert retrieval(load(by_row.path))["metrics"]["hit@100"] > 0
+
+
+def test_baselines_stand_beside(genres, small):
+    """The same part by chance and by popularity, in the metrics that apply to them."""
+    found = scored(genres.path)
+    others = beside(found)
+    assert list(others) == ["random", "popularity"]
+    assert np.array_equal(others["popularity"].scores, found.scores)
+    assert beyond_accuracy(others["popularity"], 2) == beyond_accuracy(found, 2)
+    assert beyond_accuracy(others["random"], 2)["popularity@2"] < beyond_accuracy(found, 2)["popularity@2"]
+
+
+def test_word_vectors_have_the_cosines_of_tf_idf(genres):
+    """Those of scikit-learn, on average exactly and for each pair about; the order of items does not count."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    store = scored(genres.path).store
+    vectors = word_vectors(store)
+    assert vectors.shape == (store.item_count + 1, WIDTH)
+    assert not vectors[0].any()
+    titles = store.items["title"].to_pylist()[:400]
+    every = TfidfVectorizer(token_pattern=r"\w+").fit(store.items["title"].to_pylist()).transform(titles)
+    exact = (every @ every.T).toarray()
+    off = vectors[1:401] @ vectors[1:401].T - exact
+    assert abs(off[~np.eye(400, dtype=bool)].mean()) < 0.003
+    assert off[~np.eye(400, dtype=bool)].std() < 1.2 / np.sqrt(WIDTH)
+
+    class Turned:
+        items = store.items.take(np.arange(store.item_count)[::-1])
+        manifest = store.manifest
+
+    turned = word_vectors(Turned())
+    np.testing.assert_allclose(turned[:0:-1], vectors[1:], atol=1e-5)
+
+
+def test_items_without_words_have_no_vectors():
+    """There is nothing to compare by."""
+    import pyarrow as pa
+
+    class Silent:
+        items = pa.table({"title": ["", "…"]})
+        manifest = MappingProxyType({"reads": ["title"]})
+
+    assert word_vectors(Silent()) is None
+
+
+def test_chance_is_the_mean_over_orders():
+    """Of many random orders, with fewer items left than ranks looked at, too."""
+    rng = np.random.default_rng(0)
+    free, clicks, cuts, width = np.array([6, 9, 3]), np.array([2, 1, 3]), (1, 5, 20), 8
+    drawn = []
+    for _ in range(20_000):
+        rows = np.zeros((3, width), np.int64)
+        for user, count in enumerate(free):
+            rows[user, : min(count, width)] = (rng.permutation(count) + 1)[:width]
+        drawn.append(measure(rows, Ragged.from_lengths(np.array([1, 2, 1, 1, 2, 3]), clicks), cuts))
+    found = by_chance(free, clicks, cuts, width)
+    assert list(found) == list(drawn[0])
+    for name, value in found.items():
+        assert value == pytest.approx(np.mean([each[name] for each in drawn]), abs=0.005), name
+
+
+def test_the_most_clicked_are_what_popularity_recommends(genres):
+    """The same lists as by scoring all items for each user, whatever was seen; nothing is left of a seen catalog."""
+    loaded = load(genres.path)
+    found = retrieval(loaded, cuts=(5, 50))
+    assert found["metrics"] == found["baselines"]["popularity"]
+    assert found["baselines"]["random"]["recall@50"] < found["metrics"]["recall@50"]
+    counts = np.array([0, 1, 5, 5, 0])
+    seen = Ragged.from_lengths(np.array([2, 1, 2, 3, 4, 9]), np.array([0, 1, 5]))
+    assert most_clicked(counts, seen, 3).tolist() == [[2, 3, 1], [3, 1, 4], [0, 0, 0]]
