@@ -324,7 +324,9 @@ def _more(
         print_json(told)
         return
     terminal = console(as_json=False)
-    for each in shown:
+    for place, each in enumerate(shown):
+        if place:
+            terminal.print()
         print_metrics(each.rows, terminal, title=each.title)
         for line in each.notes:
             terminal.print(line, markup=False, soft_wrap=True)

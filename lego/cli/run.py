@@ -105,8 +105,8 @@ def show_repeated(made: Repeated) -> None:
     from lego.runtime.evaluation import groups_told
 
     screen, record = console(as_json=False), made.record
-    print_metrics(made.rows, screen, title=f"test ({groups_told(record)})")
-    note = "standard deviation over training seeds (n - 1); the data is the same for all"
+    print_metrics(made.rows, screen, title=f"test ({groups_told(made.runs[0].record)})")
+    note = "standard deviation (n - 1) and 95% interval of the mean (Student's t) over seeds; the data is the same for all"
     for line in (
         f"protocol {record['protocol']}; {note}",
         *(f"run folder: {each}" for each in record["runs"]),

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import numpy as np
 
 from lego.errors import SpecError
 from lego.experiment import Experiment
+from lego.metric.significance import student
 from lego.report.html import metrics_html
 from lego.runtime.evaluation import groups_told
 from lego.runtime.run import Run, run_experiment
+
+CONFIDENCE: Final = 0.95
+"""Of the intervals of means over seeds."""
 
 Rows = dict[str, dict[str, float | None]]
 
@@ -35,11 +40,30 @@ class Repeated:
         return {name: deviation for name, (_, deviation) in spread(run.metrics for run in self.runs).items()}
 
     @property
+    def intervals(self) -> dict[str, tuple[float, float] | None]:
+        """The 95 % interval of each mean over the seeds, by Student's t; None where there is one seed."""
+        return {
+            name: None if half is None or mean is None else (mean - half, mean + half)
+            for (name, half), mean in zip(self._halves.items(), self.metrics.values(), strict=True)
+        }
+
+    @property
+    def _halves(self) -> dict[str, float | None]:
+        """Half the width of the interval of each mean."""
+        count = len(self.runs)
+        factor = student(CONFIDENCE, count - 1) / math.sqrt(count) if count > 1 else 0.0
+        return {name: None if std is None else factor * std for name, std in self.deviations.items()}
+
+    @property
     def rows(self) -> Rows:
-        """Mean and standard deviation, then the baselines on the same part, then each seed's own numbers."""
+        """Mean, deviation, half the 95 % interval of the mean; then the baselines on the same part, and each seed's own numbers."""
         return {
             f"mean of {len(self.runs)} seeds": self.metrics,
-            **({"standard deviation": self.deviations} if len(self.runs) > 1 else {}),
+            **(
+                {"standard deviation": self.deviations, "95% interval ±": self._halves}
+                if len(self.runs) > 1
+                else {}
+            ),
             **{name: dict(metrics) for name, metrics in self.runs[0].record["baselines"].items()},
             **{f"seed {seed}": run.metrics for seed, run in zip(self.seeds, self.runs, strict=True)},
         }
@@ -54,9 +78,9 @@ class Repeated:
             "n": len(self.runs),
             "protocol": first["protocol"],
             "groups": first["groups"],
-            "reading": first.get("reading", {}),
             "mean": self.metrics,
             "std": self.deviations,
+            "interval": self.intervals,
             "baselines": first["baselines"],
         }
 

@@ -114,7 +114,7 @@ def test_what_one_number_does_not_say(lego, run, tmp_path):
     assert {"history", "item"} <= found["slices"].keys()
     assert "novelty@5" in found["beyond"]
     assert found["retrieval"]["metrics"].keys() == {"recall@5", "ndcg@5", "hit@5", "mrr@5"}
-    assert found["vectors"] == "the words of title"
+    assert found["vectors"] == "the words of title, genres"
     for name in ("random", "popularity"):
         other = found["baselines"][name]
         assert other["slices"].keys() == found["slices"].keys()
@@ -123,7 +123,14 @@ def test_what_one_number_does_not_say(lego, run, tmp_path):
     shown = lego("evaluate", run.path, *options)
     assert shown.code == 0, shown.err
     for text in (
-        *("item cold", "gauc by slice", "novelty@5", "by the words of title", "all 120 items", "recall@5"),
+        *(
+            "item cold",
+            "gauc by slice",
+            "novelty@5",
+            "by the words of title, genres",
+            "all 120 items",
+            "recall@5",
+        ),
         *("impressions without a click to find", "clicks on items of the history"),
     ):
         assert text in shown.out, text

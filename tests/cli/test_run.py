@@ -431,7 +431,7 @@ def test_seeds_repeat_a_run(lego, script, tmp_path):
         "run", script, "--seed", "4", "--seeds", "2", "--json"
     )  # as if stopped behind its second seed
     found = last(lego("run", script, "--seed", "4", "--seeds", "3", "--resume", "--json"))
-    assert list(found) == ["runs", "seeds", "n", "protocol", "groups", "mean", "std", "baselines"]
+    assert list(found) == ["runs", "seeds", "n", "protocol", "groups", "mean", "std", "interval", "baselines"]
     assert (found["seeds"], found["n"]) == ([4, 5, 6], 3)
     assert found["runs"][:2] == last(killed)["runs"]
     assert len(list((tmp_path / "runs" / "mine").iterdir())) == 3
@@ -444,8 +444,10 @@ def test_seeds_repeat_a_run(lego, script, tmp_path):
         assert found["mean"][name] == pytest.approx(statistics.mean(values), abs=1e-12)
         assert found["std"][name] == pytest.approx(statistics.stdev(values), abs=1e-12)
     assert found["std"]["gauc"] > 0
+    low, high = found["interval"]["gauc"]
+    assert low < found["mean"]["gauc"] < high
     table = lego("run", script, "--seed", "4", "--seeds", "3", "--resume").out
-    for words in ("mean of 3 seeds", "standard deviation", "random", "popularity", "seed 6"):
+    for words in ("mean of 3 seeds", "standard deviation", "95% interval", "random", "popularity", "seed 6"):
         assert words in table
     assert [line for line in table.splitlines() if line.startswith("run folder: ")] == [
         f"run folder: {path}" for path in found["runs"]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lego.errors import LegoError
-from lego.metric.significance import holm, paired
+from lego.metric.significance import holm, paired, student
 
 FIRST = np.array([0.9, 0.8, 0.7, 0.6, 0.9, 0.5, 0.75, np.nan])
 SECOND = np.array([0.5, 0.6, 0.65, 0.7, 0.4, 0.3, 0.5, 0.1])
@@ -38,6 +38,16 @@ def test_the_interval_is_that_of_a_normal_mean_where_groups_are_many():
     back = paired(zero, differences, np.random.default_rng(0), test="bootstrap", resamples=2000)
     np.testing.assert_allclose(back.interval, (-found.interval[1], -found.interval[0]), atol=1e-12)
     assert back.p == found.p
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.95, 0.99])
+def test_quantiles_of_student(confidence):
+    """Those of scipy."""
+    from scipy import stats
+
+    for freedom in (1, 2, 3, 4, 9, 30):
+        expected = stats.t.ppf((1 + confidence) / 2, freedom)
+        assert student(confidence, freedom) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("test", ["permutation", "bootstrap"])

@@ -51,7 +51,7 @@ def test_numbers_beyond_accuracy(made, genres):
     assert np.array_equal(vectors_of(other), word_vectors(other.store)), (
         "a scorer without vectors has those of the words"
     )
-    assert vectors_told(other) == "the words of title"
+    assert vectors_told(other) == "the words of title, genres"
     assert np.array_equal(vectors_of(found, "words"), word_vectors(found.store))
     assert vectors_told(found) == "the item vectors of the run"
     values = beyond_accuracy(other, 2, vectors=vectors_of(other))
@@ -167,18 +167,23 @@ def test_baselines_stand_beside(genres, small):
 
 
 def test_word_vectors_have_the_cosines_of_tf_idf(genres):
-    """Those of scikit-learn, on average exactly and for each pair about; the order of items does not count."""
+    """Those of scikit-learn, about; the order of items does not count."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     store = scored(genres.path).store
     vectors = word_vectors(store)
     assert vectors.shape == (store.item_count + 1, WIDTH)
     assert not vectors[0].any()
-    titles = store.items["title"].to_pylist()[:400]
-    every = TfidfVectorizer(token_pattern=r"\w+").fit(store.items["title"].to_pylist()).transform(titles)
+    texts = [
+        f"{row['title']} {' '.join(row['genres'] or ())}"
+        for row in store.items.select(["title", "genres"]).to_pylist()
+    ]
+    every = TfidfVectorizer(token_pattern=r"\w+").fit(texts).transform(texts[:400])
     exact = (every @ every.T).toarray()
     off = vectors[1:401] @ vectors[1:401].T - exact
-    assert abs(off[~np.eye(400, dtype=bool)].mean()) < 0.003
+    assert abs(off[~np.eye(400, dtype=bool)].mean()) < 0.015, (
+        "frequent words are in many pairs, so that these err together"
+    )
     assert off[~np.eye(400, dtype=bool)].std() < 1.2 / np.sqrt(WIDTH)
 
     class Turned:

@@ -4,6 +4,7 @@ import math
 import statistics
 
 import pytest
+from scipy import stats
 
 from lego.errors import SpecError
 from lego.runtime.fit import Fit
@@ -49,6 +50,10 @@ def test_a_repetition_that_breaks_off_keeps_what_is_finished(small, tmp_path, mo
     values = [run.metrics["gauc"] for run in found.runs]
     assert found.metrics["gauc"] == pytest.approx(statistics.mean(values))
     assert found.deviations["gauc"] == pytest.approx(statistics.stdev(values))
+    low, high = stats.t.interval(0.95, 2, statistics.mean(values), statistics.stdev(values) / math.sqrt(3))
+    assert found.intervals["gauc"] == (pytest.approx(low), pytest.approx(high))
+    assert found.intervals["logloss"] is None
+    assert found.rows["95% interval ±"]["gauc"] == pytest.approx((high - low) / 2)
     assert repr(found).startswith(f"Repeated(3 seeds: gauc {statistics.mean(values):.4f} ± ")
     assert "<td>" in found._repr_html_()
     assert list(found.rows)[-3:] == ["seed 7", "seed 8", "seed 9"]
