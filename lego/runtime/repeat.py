@@ -56,7 +56,7 @@ class Repeated:
 
     @property
     def rows(self) -> Rows:
-        """Mean, deviation, half the 95 % interval of the mean; then the baselines on the same part, and each seed's own numbers."""
+        """Mean, deviation, half the 95 % interval of the mean; then the baselines on the same part, then each seed's numbers."""
         return {
             f"mean of {len(self.runs)} seeds": self.metrics,
             **(
