@@ -437,7 +437,7 @@ def _refuse_with_scores(**given: object) -> None:
 def _show(read: Readings, title: str) -> None:
     """By our names, then by those of the sources, then what each protocol did."""
     from lego.cli.output import console
-    from lego.metric.protocol import HEADINGS
+    from lego.metric.protocol import HEADINGS, told
     from lego.report.table import print_metrics
 
     screen = console(as_json=False)
@@ -460,6 +460,7 @@ def _show(read: Readings, title: str) -> None:
             f"ties {each.rule} ({each.counts['tie_rate']:.1%} have one)",
             *out,
             *(f"not applied: {rule}" for rule in each.not_applied),
+            *told(each.why_undefined),
         ]
         screen.print(f"{name}: {'; '.join(parts)}", markup=False, soft_wrap=True)
     for name, why in read.refused.items():

@@ -117,6 +117,7 @@ def show_repeated(made: Repeated) -> None:
 def show(record: Mapping[str, Any]) -> None:
     """The table of metrics, and what is needed to read it."""
     from lego.cli.output import console
+    from lego.metric.protocol import told
     from lego.report.table import print_metrics
     from lego.runtime.evaluation import groups_told
 
@@ -130,8 +131,7 @@ def show(record: Mapping[str, Any]) -> None:
         f"{counts['left_out']:,} of one class left out of gauc, "
         f"{counts['without_history']:,} impressions without history {dropped}"
     )
-    undefined = [f"{name} is not defined here: {why}" for name, why in reading.get("undefined", {}).items()]
-    lines = [protocol, *undefined, "seconds: " + json.dumps(record["seconds"])]
+    lines = [protocol, *told(reading.get("undefined", {})), "seconds: " + json.dumps(record["seconds"])]
     speedups = record["speedups"]
     if speedups:
         lines.append(

@@ -252,6 +252,18 @@ class Protocol:
         return kept, tuple(key), left_out, tuple(not_applied)
 
 
+def told(undefined: Mapping[str, str]) -> list[str]:
+    """`Reading.why_undefined` in sentences, metrics of one reason together.
+
+    >>> told({"gauc": "2 groups have no negative", "auc": "all rows are positive", "lrap": "2 groups have no negative"})
+    ['gauc, lrap: not defined, 2 groups have no negative', 'auc: not defined, all rows are positive']
+    """
+    names: dict[str, list[str]] = {}
+    for name, why in undefined.items():
+        names.setdefault(why, []).append(name)
+    return [f"{', '.join(those)}: not defined, {why}" for why, those in names.items()]
+
+
 def _first_paragraph(metric: Metric) -> str:
     """What a metric's documentation says first."""
     return " ".join((metric.__doc__ or "").partition("\n\n")[0].split())

@@ -21,6 +21,7 @@ from lego.experiment import Experiment
 from lego.expression import to_json
 from lego.home import home
 from lego.metric.parse import parse_metric
+from lego.metric.protocol import told
 from lego.recommender import Recommender
 from lego.report.html import metrics_html
 from lego.runtime.compiling import require_compiler
@@ -205,11 +206,7 @@ def _require_parts(experiment: Experiment, store: Store, screen: Screen) -> None
         fix = "give the impressions of dev both clicked and unclicked candidates, or monitor a metric that they define"
         raise DataError([Problem(f"{store.path.name}, dev", what, fix)])
     if undefined := undefined_in(experiment, store.part("test"), store.users):
-        screen.say(f"warning: the test part does not define {', '.join(undefined)}: {_common(undefined)}")
-
-
-def _common(reasons: Mapping[str, str]) -> str:
-    return "; ".join(dict.fromkeys(reasons.values()))
+        screen.say(f"warning: in the test part {'; '.join(told(undefined))}")
 
 
 def _run_in(

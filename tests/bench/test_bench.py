@@ -187,6 +187,9 @@ def test_every_way_to_measure_does_the_same(suite, monkeypatch):
     monkeypatch.undo()
     ours = [metric.measure(ranking) for metric in module.METRICS]
     assert np.mean(found[0], axis=0) == pytest.approx(ours)
+    each = list(module._one_by_one(scores, labels, offsets))
+    tasks = [np.mean([module._task(name, *one) for one in each]) for name in module._slow()]
+    assert tasks == pytest.approx(ours)
     for how in ("all", "sorted", "loop"):
         step, about = module.prepare(how=how, impressions=50)
         assert step(0) == about["impressions"] == 50
