@@ -74,7 +74,7 @@ def beside(found: Scored) -> dict[str, Scored]:
         scorer.fit(found.store)
         made[name] = attrs.evolve(
             found,
-            experiment=attrs.evolve(found.experiment, model=baseline),
+            experiment=found.experiment.set(f"model={baseline!r}"),
             scores=scorer.score(found.impressions),
             reranked=False,
         )
