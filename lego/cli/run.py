@@ -131,7 +131,12 @@ def show(record: Mapping[str, Any]) -> None:
         f"{counts['left_out']:,} of one class left out of gauc, "
         f"{counts['without_history']:,} impressions without history {dropped}"
     )
-    lines = [protocol, *told(reading.get("undefined", {})), "seconds: " + json.dumps(record["seconds"])]
+    undefined = reading.get("undefined", {})
+    strange = [name for name in record["not_applicable"] if name not in undefined]
+    no_logits = (
+        [f"{', '.join(strange)}: not applicable, these scores are no logits of a click"] if strange else []
+    )
+    lines = [protocol, *told(undefined), *no_logits, "seconds: " + json.dumps(record["seconds"])]
     speedups = record["speedups"]
     if speedups:
         lines.append(
