@@ -173,7 +173,8 @@ def _problems(file: Path, table: pa.Table, row_name: Callable[[int], str]) -> It
                 f"{row_name(int(row))}: impression {table['impression'][int(row)]}, item {table['item'][int(row)]}"
                 for row in np.flatnonzero(again)[:_SHOWN]
             ]
-            what = f"{again.sum()} rows repeat an item of their impression ({'; '.join(shown)})"
+            repeats = "1 row repeats" if again.sum() == 1 else f"{again.sum()} rows repeat"
+            what = f"{repeats} an item of the impression ({'; '.join(shown)})"
             yield Problem(str(file), what, "give each candidate of an impression one row")
     for name in OPTIONAL:
         if name in sound:

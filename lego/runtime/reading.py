@@ -63,7 +63,8 @@ class Scored:
         wanted = self.experiment.evaluation
         every = (*metrics_of(self.experiment), *map(_made, metrics))
         own = name or wanted.protocol or self.experiment.data.protocol
-        return readings(own, every, self.rows, logits=self.logits, ties=None if name else wanted.ties)
+        ties = None if name else wanted.ties
+        return readings(own, every, self.rows, logits=self.logits, ties=ties, measured=False)
 
 
 def beside(found: Scored) -> dict[str, Scored]:
@@ -142,17 +143,24 @@ def _made(metric: str | Metric) -> Metric:
 
 
 def readings(
-    name: str, metrics: Iterable[Metric], rows: Rows, *, logits: bool, ties: Ties | None = None
+    name: str,
+    metrics: Iterable[Metric],
+    rows: Rows,
+    *,
+    logits: bool,
+    ties: Ties | None = None,
+    measured: bool = True,
 ) -> Readings:
     """Rows in the protocol of a name, or in all; what the sources of the protocols print is always among the metrics.
 
     A metric that is defined for no group is None, counted over 0 groups. `ties` takes the place of the protocol's rule.
-    DataError where the one protocol cannot read them, or no metric is defined; where all are asked for, `refused` says so.
+    DataError where the one protocol cannot read them, or, if they must be `measured`, no metric is defined; where all are asked
+    for, `refused` says so.
     """
 
     def read(rule: Protocol, ties: Ties | None) -> Reading:
         made = rule.read(every, rows, ties=ties, logits=logits, whole=False)
-        if made.undefined and all(value is None for value in made.values.values()):
+        if measured and made.undefined and all(value is None for value in made.values.values()):
             raise DataError(list(made.undefined.values())[:1])
         return made
 

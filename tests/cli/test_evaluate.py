@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lego import Experiment, MovieLens, Popularity
+from lego import Experiment, MovieLens, Popularity, Tables
 from lego.metric.protocol import PROTOCOLS
 
 
@@ -86,6 +86,24 @@ def test_files_are_written(lego, run, tmp_path):
         lego("evaluate", run.path, "--protocol", "all", "--json").json["protocols"]["newsreclib"]["mrr"]
     )
     assert f"submission: {ranks}" in lego("evaluate", run.path, "--submission", ranks).out
+
+
+def test_ranks_are_written_of_a_part_without_labels(lego, tmp_path):
+    """As that of a challenge, where no candidate is known to be clicked: no number is defined, and the file is the point."""
+    shown = [{"user": f"u{at % 3}", "candidates": ["a", "b", "c"], "labels": [1, 0, 0]} for at in range(6)]
+    hidden = [{**each, "labels": [0, 0, 0]} for each in shown]
+    data = Tables(
+        [{"item_id": each} for each in "abc"], impressions={"train": shown, "test": hidden}, dev=0.0
+    )
+    run = Experiment(data=data, model=Popularity()).run(out=tmp_path)
+    ranks = tmp_path / "prediction.txt"
+    answer = lego("evaluate", run.path, "--submission", ranks)
+    assert answer.code == 0, answer.err
+    assert [line.split()[1] for line in ranks.read_text().splitlines()] == ["[1,2,3]"] * 6
+    assert "not defined, none of the 6 groups can be counted" in answer.out
+    found = lego("evaluate", run.path, "--protocol", "all", "--json").json
+    assert found["protocols"]["mind"]["gauc"] is None
+    assert found["refused"] == {}
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,9 @@ def test_protocols_that_leave_out_ask_the_data(movies, tmp_path):
     found = compare(paths(made), resamples=99)
     assert found.protocol == "legommenders"
     assert found.tests[0].difference == pytest.approx(made[0].metrics["gauc"] - made[1].metrics["gauc"])
+    assert found.record["grouping"] == "user"
+    assert f"{found.groups} users, data" in found.caption
+    assert "paired per user" in found.caption
 
 
 def test_without_scipy_there_are_no_tests(runs, monkeypatch):
