@@ -9,7 +9,7 @@ import language_models
 import torch
 from measure import Pool, Row
 from plain import bucketed, padded
-from step import DEV, IMPRESSIONS, NEWS, batches, experiment_of, stepping
+from step import DEV, IMPRESSIONS, NEWS, batches, experiment_of, megabytes, stepping
 
 from lego.compiler.assemble import compile as compiled_of
 from lego.pretrained.packaged import MINILM
@@ -117,6 +117,10 @@ def _steps(rows: Mapping[str, Row]) -> list[dict[str, Any]]:
 def page(numbers: Mapping[str, Any], machine: Mapping[str, Any]) -> str:
     """As Markdown."""
     lines = [HEAD.format(processor=machine["processor"], torch=machine["torch"])]
+    if (
+        "note" in numbers
+    ):  # what was special when these were taken, written by hand into the file of a release
+        lines.append(f"{numbers['note']}\n")
     for name, steps in numbers["words"].items():
         lines += [f"## {name}\n", *_table(steps, "ms an impression"), ""]
     if numbers["language"]:
@@ -133,7 +137,7 @@ def _table(steps: list[dict[str, Any]], unit: str) -> list[str]:
         over, before = each["over plain"], each["over before"]
         lines.append(
             f"| {each['name']} | {1e3 * each['cost']:.2f} | {over[0]:.2f} ({over[1]:.2f} to {over[2]:.2f}) | "
-            f"{before[0]:.2f} | {each['peak'] / 1e6:,.0f} |"
+            f"{before[0]:.2f} | {megabytes(each['peak'])} |"
         )
     return lines
 

@@ -248,7 +248,7 @@ def page(numbers: Mapping[str, Any], machine: Mapping[str, Any]) -> str:
             f"{each['plain']:,.0f}" + ("" if each["measured"] else " *"),
             f"{middle:.1f} ({least:.1f} to {most:.1f})",
             f"{each['peak'] / 1e6:,.0f}",
-            *(_megabytes(each.get(name)) for name in ("plain peak", "of the step", "of the plain step")),
+            *(megabytes(each.get(name)) for name in ("plain peak", "of the step", "of the plain step")),
             f"{each['rate'] / 1e9 / peak:.0%}",
             f"{each['plain rate'] / 1e9 / peak:.1%}",
         ]
@@ -267,7 +267,8 @@ def page(numbers: Mapping[str, Any], machine: Mapping[str, Any]) -> str:
     return head + "\n".join(lines) + TAIL
 
 
-def _megabytes(size: int | None) -> str:
+def megabytes(size: int | None) -> str:
+    """A cell of a table; a dash where it was not measured."""
     return "–" if size is None else f"{size / 1e6:,.0f}"
 
 

@@ -314,3 +314,30 @@ def test_a_regression_is_a_ratio_below_all_of_before(suite):
         "step / models / NRMS / a / ratio: 4.00 (3.50 to 4.40), was 5.00 (4.50 to 5.50)"
     ]
     assert measure.regressions(before, numbers(1.0, 1.0, 1.0, name="b")) == []
+
+
+def test_what_rounds_is_told_seed_by_seed(suite, monkeypatch):
+    """Differences are those of one seed each; what was left out is named; the first way is always there."""
+    module = suite["rounding"]
+    gauc = {module.BASE: {"0": 0.60, "1": 0.62}, "bf16": {"0": 0.61, "1": 0.63}}
+    text = module.page({"gauc": gauc}, {"processor": "a machine", "torch": torch.__version__})
+    assert "2 seeds" in text
+    assert "| +0.01000 ± 0.00000 | +0.01000, +0.01000 |" in text
+    assert "Not measured here: `Training(tables" in text
+    monkeypatch.setenv("LEGO_BENCH_WAYS", "slots")
+    assert module.ways() == (module.BASE, "slots")
+    assert {each for each in module.WAYS if each != module.BASE} == {"touched", "slots", "bf16", "compile"}
+    for way in module.WAYS:
+        assert module.experiment_of(way, 3, quick=True).training.seed == 3
+
+
+def test_what_was_not_measured_is_a_dash(suite):
+    """A row without its memory has no number there, and a note of a release stands on the page."""
+    module = suite["factors"]
+    step = {"name": "a lever", "cost": 0.01, "over plain": (2, 1, 3), "over before": (1, 1, 1), "peak": None}
+    text = module.page(
+        {"words": {"NRMS": [step]}, "language": [], "note": "Half a machine."},
+        {"processor": "a machine", "torch": torch.__version__},
+    )
+    assert "| a lever | 10.00 | 2.00 (1.00 to 3.00) | 1.00 | – |" in text
+    assert "Half a machine." in text
