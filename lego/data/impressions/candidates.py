@@ -1,6 +1,7 @@
 """Impressions from clicks, for data that logs what was taken and not what was shown.
 
-Each click is shown among items that were drawn for it. How they are drawn is declared and seeded by the source alone.
+Each click is shown among items that were drawn for it. How they are drawn is declared and seeded by the source alone. What is
+drawn is much longer than the log, so it is put on disk as it is drawn.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lego.data.impressions.events import counts_of
+from lego.data.raw.growing import Growing, blocks, on_disk
 from lego.data.table import PARTS, lists
 from lego.ragged import Ragged, flat_positions, offsets_of
 
@@ -34,22 +37,29 @@ def draw_unseen(
     item with probability proportional to its weight among those left. A row gets fewer where fewer are left to draw. `seen` is
     sorted and distinct in each row.
     """
-    pool, weights = np.unique(urn, return_counts=True)
     size = int(max(urn.max(initial=0), seen.values.max(initial=0))) + 1
-    keys = np.repeat(np.arange(len(seen), dtype=np.int64), seen.lengths) * size + seen.values
-    known = np.zeros(size, bool)
-    known[pool] = True
-    outside = np.add.reduceat(np.append(known[seen.values], False).astype(np.int64), seen.offsets[:-1]) * (
-        seen.lengths > 0
-    )
+    weights = counts_of(urn, size)
+    known = weights > 0
+    pool, weights = np.flatnonzero(known).astype(np.int32), weights[known]
+    outside = np.zeros(len(seen), np.int64)
+    for first, last in blocks(len(seen), _ROWS):
+        user, values = _between(seen, first, last)
+        outside[first:last] = np.bincount(user[known[values]] - first, minlength=last - first)
     want = np.minimum(count, len(pool) - outside)[owners]
-    drawn = np.zeros((len(owners), count), np.int32)
-    for first in range(0, len(owners), _ROWS):
-        rows = slice(first, first + _ROWS)
-        base = owners[rows] * size
-        near = keys[np.searchsorted(keys, base.min()) : np.searchsorted(keys, base.max() + size)]
-        drawn[rows] = _draw_rows(urn, pool, weights, base, near, want[rows], count, generator)
-    return Ragged.from_lengths(drawn[np.arange(count) < want[:, None]], want)
+    drawn = Growing(np.int32)
+    for first, last in blocks(len(owners), _ROWS):
+        base = owners[first:last] * size
+        user, values = _between(seen, int(owners[first:last].min()), int(owners[first:last].max()) + 1)
+        near = user * size + values
+        rows = _draw_rows(urn, pool, weights, base, near, want[first:last], count, generator)
+        drawn.add(rows[np.arange(count) < want[first:last, None]])
+    return Ragged.from_lengths(drawn.array(), want)
+
+
+def _between(rows: Ragged, first: int, last: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Row and value of all values of some rows."""
+    offsets = rows.offsets[first : last + 1]
+    return np.repeat(np.arange(first, last), np.diff(offsets)), rows.values[offsets[0] : offsets[-1]]
 
 
 def _draw_rows(
@@ -136,32 +146,32 @@ def draw_listed(
     listed: Ragged, owners: NDArray[np.int64], count: int, generator: np.random.Generator
 ) -> Ragged:
     """Up to `count` items of `listed[owner]` for each row, each subset of that size as likely; all where there are no more."""
-    parts = []
-    for first in range(0, len(owners), _ROWS):
-        rows = listed.take(owners[first : first + _ROWS])
+    drawn = Growing(np.int32)
+    for first, last in blocks(len(owners), _ROWS):
+        rows = listed.take(owners[first:last])
         row = np.repeat(np.arange(len(rows)), rows.lengths)
         order = np.lexsort((generator.random(len(rows.values)), row))
-        parts.append(Ragged(rows.values[order], rows.offsets).head(count))
-    if not parts:
-        return Ragged(np.empty(0, np.int32), np.zeros(1, np.int64))
-    return Ragged.from_lengths(
-        np.concatenate([part.values for part in parts]), np.concatenate([part.lengths for part in parts])
-    )
+        drawn.add(Ragged(rows.values[order], rows.offsets).head(count).values)
+    return Ragged.from_lengths(drawn.array(), np.minimum(listed.lengths, count)[owners])
 
 
 def show_among(
     clicks: NDArray[np.int32], others: Ragged, generator: np.random.Generator
 ) -> tuple[Ragged, NDArray[np.int8]]:
     """Each click at a random place among the others, so that no order can tell it; and the flat labels."""
-    lengths = others.lengths + 1
-    offsets = offsets_of(lengths)
-    place = offsets[:-1] + generator.integers(0, lengths)
-    labels = np.zeros(offsets[-1], np.int8)
-    labels[place] = 1
-    values = np.empty(offsets[-1], np.int32)
-    values[place] = clicks
-    values[labels == 0] = others.values
-    return Ragged(values, offsets), labels
+    shown, flags, every = Growing(np.int32), Growing(np.int8), others.lengths + 1
+    for first, last in blocks(len(clicks), _ROWS):
+        lengths = every[first:last]
+        offsets = offsets_of(lengths)
+        place = offsets[:-1] + generator.integers(0, lengths)
+        labels = np.zeros(offsets[-1], np.int8)
+        labels[place] = 1
+        values = np.empty(offsets[-1], np.int32)
+        values[place] = clicks[first:last]
+        values[labels == 0] = others.values[others.offsets[first] : others.offsets[last]]
+        shown.add(values)
+        flags.add(labels)
+    return Ragged.from_lengths(shown.array(), every), flags.array()
 
 
 def split_by_share(lengths: NDArray[np.int64], dev: float, test: float) -> NDArray[np.int8]:
@@ -199,28 +209,59 @@ def impressions_of_clicks(
     users. The history of an impression is all clicks of its user before it, or the first `before` of them where that is given; a
     click of another part than these makes no impression. Each part has a stream of the seed.
     """
-    owner = np.repeat(np.arange(len(history)), history.lengths)
     parts, without = {}, 0
     for number, part in enumerate(PARTS):
         generator = np.random.default_rng([seed, number])
-        clicks = np.flatnonzero(part_of == number)
-        others = draw(owner[clicks], generator)
+        clicks, owners = _clicks_of(history, part_of, number)
+        others = draw(owners, generator)
         some = others.lengths > 0
-        without += int((~some).sum())
-        clicks, others = clicks[some], others.take(np.flatnonzero(some))
-        shown, labels = show_among(history.values[clicks], others, generator)
-        users = owner[clicks]
-        columns = {
-            "impression": pa.array(np.arange(len(clicks)), pa.int64()),
-            "user": pa.array(users, pa.int32()),
-            "start": pa.array(np.zeros(len(clicks)), pa.int32()),
-            "stop": pa.array(
-                clicks - history.offsets[users] if before is None else before[clicks], pa.int32()
-            ),
-        }
-        if times is not None:
-            columns["time"] = pa.array(times.values[clicks], pa.int64())
-        columns["candidates"] = lists(shown, pa.int32())
-        columns["labels"] = lists(Ragged(labels, shown.offsets), pa.int8())
-        parts[part] = pa.table(columns)
+        if not some.all():
+            without += int((~some).sum())
+            clicks, owners = clicks[some], owners[some]
+            others = Ragged.from_lengths(others.values, others.lengths[some])
+        parts[part] = _table(history, times, clicks, owners, others, before, generator)
     return parts, without
+
+
+def _table(
+    history: Ragged,
+    times: Ragged | None,
+    clicks: NDArray[np.int64],
+    owners: NDArray[np.int64],
+    others: Ragged,
+    before: NDArray[np.int64] | None,
+    generator: np.random.Generator,
+) -> pa.Table:
+    """The impressions of a part."""
+    count = len(clicks)
+
+    def stop(first: int, last: int) -> NDArray[np.int64]:
+        at = clicks[first:last]
+        return at - history.offsets[owners[first:last]] if before is None else before[at]
+
+    taken = on_disk(count, np.int32, lambda first, last: history.values[clicks[first:last]])
+    shown, labels = show_among(taken, others, generator)
+    columns = {
+        "impression": pa.array(np.arange(count), pa.int64()),
+        "user": pa.array(on_disk(count, np.int32, lambda first, last: owners[first:last])),
+        "start": pa.array(np.zeros(count, np.int32)),
+        "stop": pa.array(on_disk(count, np.int32, stop)),
+    }
+    if times is not None:
+        moments = times.values
+        columns["time"] = pa.array(on_disk(count, np.int64, lambda first, last: moments[clicks[first:last]]))
+    columns["candidates"] = lists(shown, pa.int32())
+    columns["labels"] = lists(Ragged(labels, shown.offsets), pa.int8())
+    return pa.table(columns)
+
+
+def _clicks_of(
+    history: Ragged, part_of: NDArray[np.int8], number: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Places of the clicks of a part, and whose they are."""
+    places, owners = Growing(np.int64), Growing(np.int64)
+    for first, last in blocks(len(part_of), _CELLS):
+        found = first + np.flatnonzero(part_of[first:last] == number)
+        places.add(found)
+        owners.add(np.searchsorted(history.offsets, found, "right") - 1)
+    return places.array(), owners.array()

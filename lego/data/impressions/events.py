@@ -1,8 +1,8 @@
-"""Who took what: the rows of a log of clicks, ratings or purchases, read in pieces and held as numbers."""
+"""Who took what: the rows of a log of clicks, ratings or purchases, read in pieces and held as numbers, on disk if many."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import attrs
@@ -11,8 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from lego.data.raw.growing import Growing, blocks
 from lego.data.table import flat
 
+_MANY = 1 << 20
+"""Rows that are looked at together."""
+_SORTED = 1 << 22
+"""Rows that are put in order together, but those of one user are never apart."""
 HELD = 4_000_000
 """Ids of pieces, counted once per piece, that are held before those of all pieces are made one."""
 _NUMBERS = {"value": pa.float32(), "time": pa.int64(), "part": pa.int8()}
@@ -23,12 +28,12 @@ _ORDER_STREAM = 10
 
 @attrs.frozen(eq=False, kw_only=True)
 class Events:
-    """n rows in the order of the log: 20 bytes a row with value and time, however long the ids are."""
+    """n rows in the order of the log: 20 bytes a row with value and time, however long the ids are; on disk if they are many."""
 
     user_ids: pa.Array
     """Distinct, ascending: numbers as numbers, text by code points. Strings or int64, as the log has them."""
     item_ids: pa.Array
-    """The same of items: those that the log names."""
+    """The same of items, those that the log names; or all of the catalogue, once the two were brought together."""
     user: NDArray[np.int32]
     """Place in `user_ids`, counted from 0."""
     item: NDArray[np.int32]
@@ -45,14 +50,74 @@ class Events:
 
     def where(self, kept: NDArray[np.bool_] | NDArray[np.int64]) -> Events:
         """The rows of a mask or at the given places; the ids stay."""
-        return attrs.evolve(
-            self,
-            user=self.user[kept],
-            item=self.item[kept],
-            value=None if self.value is None else self.value[kept],
-            time=None if self.time is None else self.time[kept],
-            part=None if self.part is None else self.part[kept],
-        )
+        made = {}
+        for name, values in self._columns().items():
+            column = Growing(values.dtype)
+            for begin, end in blocks(len(kept), _MANY):
+                piece = kept[begin:end]
+                column.add(values[begin:end][piece] if kept.dtype == bool else values[piece])
+            made[name] = column.array()
+        return attrs.evolve(self, **made)
+
+    def by_user(self) -> Events:
+        """User by user, and of a user by time, then by part; what is equal stays in the order of the log."""
+        ends = np.cumsum(counts_of(self.user, len(self.user_ids)))
+        made = {name: Growing(values.dtype) for name, values in self._columns().items()}
+        first = 0
+        while first < len(ends):
+            done = ends[first - 1] if first else 0
+            last = max(int(np.searchsorted(ends, done + _SORTED, "right")), first + 1)
+            places = np.concatenate(
+                [
+                    begin + np.flatnonzero((self.user[begin:end] >= first) & (self.user[begin:end] < last))
+                    for begin, end in blocks(len(self), _MANY)
+                ]
+            )
+            keys = [self.user[places], *(each[places] for each in (self.time, self.part) if each is not None)]
+            places = places[np.lexsort(keys[::-1])]
+            for name, values in self._columns().items():
+                made[name].add(values[places])
+            first = last
+        return attrs.evolve(self, **{name: each.array() for name, each in made.items()})
+
+    def _columns(self) -> dict[str, NDArray[Any]]:
+        every = {
+            "user": self.user,
+            "item": self.item,
+            "value": self.value,
+            "time": self.time,
+            "part": self.part,
+        }
+        return {name: values for name, values in every.items() if values is not None}
+
+
+def counts_of(
+    codes: NDArray[np.int32], count: int, kept: NDArray[np.bool_] | None = None
+) -> NDArray[np.int64]:
+    """How often each of `count` codes is there, in the rows of the mask where there is one."""
+    found = np.zeros(count, np.int64)
+    for begin, end in blocks(len(codes), _MANY):
+        piece = codes[begin:end] if kept is None else codes[begin:end][kept[begin:end]]
+        found += np.bincount(piece, minlength=count)
+    return found
+
+
+def looked_up(values: NDArray[np.bool_], codes: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """The value of each code."""
+    found = np.empty(len(codes), bool)
+    for begin, end in blocks(len(codes), _MANY):
+        found[begin:end] = values[codes[begin:end]]
+    return found
+
+
+def stretches(user: NDArray[np.int32]) -> Iterator[tuple[int, int]]:
+    """Begin and end of stretches of rows that are user by user; those of one user are never apart."""
+    begin = 0
+    while begin < len(user):
+        last = user[min(begin + _MANY, len(user)) - 1]
+        end = int(np.searchsorted(user, last, "right"))
+        yield begin, end
+        begin = end
 
 
 def shuffled(events: Events, seed: int) -> Events:
@@ -67,7 +132,7 @@ def gather(pieces: Iterable[pa.Table | pa.RecordBatch]) -> Events:
     asked for. ValueError where pieces have different columns.
     """
     users, items = _Ids(), _Ids()
-    numbers: dict[str, list[NDArray[Any]]] = {}
+    numbers: dict[str, Growing] = {}
     for piece in pieces:
         if not piece.num_rows:
             continue
@@ -76,11 +141,12 @@ def gather(pieces: Iterable[pa.Table | pa.RecordBatch]) -> Events:
         for name, kind in _NUMBERS.items():
             if name in piece.schema.names:
                 # A count beyond 2^24 is rounded, not refused.
-                numbers.setdefault(name, []).append(flat(pc.cast(piece.column(name), kind, safe=False)))
+                column = numbers.setdefault(name, Growing(np.dtype(kind.to_pandas_dtype())))
+                column.add(flat(pc.cast(piece.column(name), kind, safe=False)))
         del piece
     user_ids, user = users.joined()
     item_ids, item = items.joined()
-    joined = {name: np.concatenate(parts) for name, parts in numbers.items()}
+    joined = {name: column.array() for name, column in numbers.items()}
     for name, values in joined.items():
         if len(values) != len(user):
             raise ValueError(f"some pieces of the log have the column {name}, and others do not")
@@ -99,20 +165,36 @@ class _Ids:
     """Ids piece by piece: the distinct ones of each, and the place of each row's among them."""
 
     def __init__(self) -> None:
-        self.parts: list[tuple[pa.Array, NDArray[np.int32]]] = []
+        self.parts: list[tuple[pa.Array, int]] = []
+        """Distinct ids of a piece, and how many rows it has."""
+        self.codes = Growing(np.int32)
         self.held = 0
 
     def add(self, column: pa.ChunkedArray | pa.Array) -> None:
         """The next rows."""
-        self.parts.append(_encoded(column))
-        self.held += len(self.parts[-1][0])
+        ids, codes = _encoded(column)
+        self.parts.append((ids, len(codes)))
+        self.codes.add(codes)
+        self.held += len(ids)
         if self.held > HELD and len(self.parts) > 1:
-            self.parts = [self.joined()]
-            self.held = 0
+            ids, codes = self.joined()
+            self.parts, self.codes, self.held = [(ids, len(codes))], Growing(np.int32), 0
+            for begin, end in blocks(len(codes), _MANY):
+                self.codes.add(codes[begin:end])
 
     def joined(self) -> tuple[pa.Array, NDArray[np.int32]]:
         """The distinct ids of all rows, ascending, and the place of each row's among them."""
-        return _joined(self.parts)
+        if not self.parts:
+            return pa.array([], pa.string()), np.empty(0, np.int32)
+        distinct = pc.unique(pa.chunked_array([ids for ids, _ in self.parts]))
+        distinct = distinct.take(pc.sort_indices(distinct))
+        codes, places, before = self.codes.array(), Growing(np.int32), 0
+        for ids, rows in self.parts:
+            place = flat(pc.index_in(ids, value_set=distinct)).astype(np.int32)
+            for begin, end in blocks(rows, _MANY):
+                places.add(place[codes[before + begin : before + end]])
+            before += rows
+        return distinct, places.array()
 
 
 def _encoded(column: pa.ChunkedArray | pa.Array) -> tuple[pa.Array, NDArray[np.int32]]:
@@ -124,13 +206,3 @@ def _encoded(column: pa.ChunkedArray | pa.Array) -> tuple[pa.Array, NDArray[np.i
     wide = pa.int64() if pa.types.is_integer(column.type) else pa.string()
     coded = pc.cast(column, wide).dictionary_encode()
     return coded.dictionary, flat(coded.indices).astype(np.int32, copy=False)
-
-
-def _joined(parts: list[tuple[pa.Array, NDArray[np.int32]]]) -> tuple[pa.Array, NDArray[np.int32]]:
-    """The distinct values of all parts, ascending, and the places among them."""
-    if not parts:
-        return pa.array([], pa.string()), np.empty(0, np.int32)
-    distinct = pc.unique(pa.chunked_array([ids for ids, _ in parts]))
-    distinct = distinct.take(pc.sort_indices(distinct))
-    places = [flat(pc.index_in(ids, value_set=distinct)).astype(np.int32)[codes] for ids, codes in parts]
-    return distinct, np.concatenate(places)

@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lego.data.impressions.candidates import draw_listed, draw_unseen, impressions_of_clicks, split_by_share
-from lego.data.impressions.events import Events
+from lego.data.impressions.events import Events, counts_of, looked_up, stretches
 from lego.data.impressions.parts import cut, in_words
 from lego.data.problems import Problems
+from lego.data.raw.growing import Growing, on_disk
 from lego.data.table import TEXT, Tables, flat, lists
 from lego.errors import DataError, Problem, SpecError
 from lego.ragged import Ragged
@@ -235,39 +236,35 @@ class _Maker:
         if not len(self.raw.events):
             what, fix = f"the log holds no {source.event}", "put the complete files in their place"
             raise DataError([Problem(source.path, what, fix)])
-        items, events, row = self._settle_missing()
-        order, owner = self._in_order(events, row)
-        events, row = events.where(order), row[order]
+        items, events = self._settle_missing()
+        events = self._without_repeats(events.by_user())
         clicked = source.clicked(events)
-        kept = self._without_repeats(owner, row, clicked)
-        events, row, owner, clicked = events.where(kept), row[kept], owner[kept], clicked[kept]
         if source.core is not None:
-            items, events, row, owner, clicked = self._core(items, events, row, owner, clicked)
-        return self._tables(items, events, row, owner, clicked)
+            items, events, clicked = self._core(items, events, clicked)
+        return self._tables(items, events, clicked)
 
-    def _settle_missing(self) -> tuple[pa.Table, Events, NDArray[np.int32]]:
-        """Items, events and the item row of each event, by the policy for items that the catalogue lacks."""
+    def _settle_missing(self) -> tuple[pa.Table, Events]:
+        """Items, and events whose items are places in them, by the policy for items that the catalogue lacks."""
         source, items, events = self.source, self.raw.items, self.raw.events
         ids = items["item_id"].combine_chunks()
         place = pc.index_in(events.item_ids, value_set=ids)
-        row_of = flat(pc.add(pc.fill_null(place, -1), 1)).astype(np.int32)
-        row = row_of[events.item]
-        count = int((row == 0).sum())
+        place_of = flat(pc.fill_null(place, -1)).astype(np.int32)
+        count = int(counts_of(events.item, len(place))[place_of < 0].sum())
         named = f"{source.event}_of_missing_{source.item}"
         if source.missing != "error":
             self.dropped[named] = count
         if not count:
-            return items, events, row
+            return items, _with_items(events, ids, place_of)
         absent = events.item_ids.filter(place.is_null())
         if source.missing == "drop":
-            return items, events.where(row > 0), row[row > 0]
+            return items, _with_items(events.where(looked_up(place_of >= 0, events.item)), ids, place_of)
         if source.missing == "empty":
             self.dropped[named] = 0
             self.dropped[f"{source.item}_without_text"] = len(absent)
             columns = [pa.nulls(len(absent), field.type) for field in items.schema if field.name != "item_id"]
             items = pa.concat_tables([items, pa.table([absent, *columns], items.schema)])
-            row_of[row_of == 0] = np.arange(len(ids) + 1, len(ids) + len(absent) + 1)
-            return items, events, row_of[events.item]
+            place_of[place_of < 0] = np.arange(len(ids), len(ids) + len(absent))
+            return items, _with_items(events, items["item_id"].combine_chunks(), place_of)
         fix = 'use files of the same edition, or choose missing="drop" or missing="empty"'
         problems = Problems()
         source.complain_of_missing(absent, fix, problems)
@@ -276,45 +273,34 @@ class _Maker:
         what = f"{count} {source.event} are of {len(absent)} {source.item} that the catalogue lacks: {named}"
         raise DataError([Problem(source.path, what, fix)])
 
-    def _in_order(
-        self, events: Events, row: NDArray[np.int32]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Places user by user and in the order of time, then of parts, and whose they are."""
-        keys = [each for each in (events.part, events.time) if each is not None]
-        order = np.lexsort((*keys, events.user))  # stable: what is equal stays in the order of the log
-        return order, events.user[order]
-
-    def _without_repeats(
-        self, owner: NDArray[np.int32], row: NDArray[np.int32], clicked: NDArray[np.bool_]
-    ) -> NDArray[np.bool_]:
+    def _without_repeats(self, events: Events) -> Events:
         """The rows that stay, where a user has several of one item."""
-        rule, kept = self.source.repeats, np.ones(len(row), bool)
-        if rule != "all" and len(row):
-            key = owner.astype(np.int64) * (int(row.max()) + 1) + row
+        rule = self.source.repeats
+        if rule == "all":
+            return events
+        kept = np.ones(len(events), bool)
+        for begin, end in stretches(events.user):
+            key = events.user[begin:end].astype(np.int64) * len(events.item_ids) + events.item[begin:end]
             order = np.argsort(key, kind="stable")
             same = key[order][1:] == key[order][:-1]
-            kept[order[1:][same] if rule == "first" else order[:-1][same]] = False
-        if not kept.all():
-            self.dropped[f"repeated_{self.source.event}"] = int((~kept).sum())
-        return kept
+            kept[begin + (order[1:][same] if rule == "first" else order[:-1][same])] = False
+        if kept.all():
+            return events
+        self.dropped[f"repeated_{self.source.event}"] = int((~kept).sum())
+        return events.where(kept)
 
     def _core(
-        self,
-        items: pa.Table,
-        events: Events,
-        row: NDArray[np.int32],
-        owner: NDArray[np.int32],
-        clicked: NDArray[np.bool_],
-    ) -> tuple[pa.Table, Events, NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_]]:
+        self, items: pa.Table, events: Events, clicked: NDArray[np.bool_]
+    ) -> tuple[pa.Table, Events, NDArray[np.bool_]]:
         """Only users and items of the k-core of the clicks; items that it lacks are taken out of the catalogue."""
         least = self.source.core
         assert least is not None
         user_in = np.ones(len(events.user_ids), bool)
-        item_in = np.ones(items.num_rows + 1, bool)
+        item_in = np.ones(items.num_rows, bool)
         while True:
-            live = clicked & user_in[owner] & item_in[row]
-            few_users = user_in & (np.bincount(owner[live], minlength=len(user_in)) < least)
-            few_items = item_in & (np.bincount(row[live], minlength=len(item_in)) < least)
+            live = clicked & looked_up(user_in, events.user) & looked_up(item_in, events.item)
+            few_users = user_in & (counts_of(events.user, len(user_in), live) < least)
+            few_items = item_in & (counts_of(events.item, len(item_in), live) < least)
             if not few_users.any() and not few_items.any():
                 break
             user_in &= ~few_users
@@ -322,49 +308,41 @@ class _Maker:
         if not item_in.any():
             what = f"no user and no item is left of the {least}-core"
             raise DataError([Problem(self.source.path, what, "lower core=, or use the complete files")])
-        kept = user_in[owner] & item_in[row]
+        kept = looked_up(user_in, events.user) & looked_up(item_in, events.item)
         self.dropped["users_outside_core"] = int((~user_in).sum())
         self.dropped[f"{self.source.item}_outside_core"] = items.num_rows - int(item_in.sum())
         self.dropped["clicks_outside_core"] = int((clicked & ~kept).sum())
-        new_row = np.cumsum(item_in).astype(np.int32) * item_in
-        items = items.filter(pa.array(item_in[1:]))
-        return items, events.where(kept), new_row[row[kept]], owner[kept], clicked[kept]
+        items = items.filter(pa.array(item_in))
+        place_of = np.cumsum(item_in, dtype=np.int32) - np.int32(1)
+        events = _with_items(events.where(kept), items["item_id"].combine_chunks(), place_of)
+        return items, events, clicked[kept]
 
-    def _tables(
-        self,
-        items: pa.Table,
-        events: Events,
-        row: NDArray[np.int32],
-        owner: NDArray[np.int32],
-        clicked: NDArray[np.bool_],
-    ) -> Tables:
+    def _tables(self, items: pa.Table, events: Events, clicked: NDArray[np.bool_]) -> Tables:
         source = self.source
-        clicks = np.bincount(owner[clicked], minlength=len(events.user_ids))
+        clicks = counts_of(events.user, len(events.user_ids), clicked)
         users = self._keep_users(clicks)
-        popular = row[clicked & (clicks >= source.minimum)[owner]]
-        user_row = np.full(len(clicks), -1)
-        user_row[users] = np.arange(len(users))
-        owner = user_row[owner]
-        kept = owner >= 0
-        events, row, owner, clicked = events.where(kept), row[kept], owner[kept], clicked[kept]
-        lengths = np.bincount(owner[clicked], minlength=len(users))
-        history = Ragged.from_lengths(row[clicked], lengths)
-        times = None if events.time is None else Ragged(events.time[clicked], history.offsets)
-        urn = (
-            popular if source.candidates == "popularity" else np.arange(1, items.num_rows + 1, dtype=np.int32)
-        )
-        met = _by_user(row, owner, len(users))
+        urn = np.arange(1, items.num_rows + 1, dtype=np.int32)
+        if source.candidates == "popularity":
+            urn = _rows(events.where(clicked & looked_up(clicks >= source.minimum, events.user)))
+        if len(users) < len(clicks):
+            chosen = np.zeros(len(clicks), bool)
+            chosen[users] = True
+            kept = looked_up(chosen, events.user)
+            events, clicked = events.where(kept), clicked[kept]
+        taken = events.where(clicked)
+        history = Ragged.from_lengths(_rows(taken), clicks[users])
+        times = None if taken.time is None else Ragged(taken.time, history.offsets)
+        met = _by_user(events, users, np.ones(len(events), bool))
         low = None
         if isinstance(source, Ratings) and source.candidates == "disliked":
-            disliked = source.disliked(events)
-            low = _by_user(row[disliked], owner[disliked], len(users))
+            low = _by_user(events, users, source.disliked(events))
 
         def draw(owners: NDArray[np.int64], generator: np.random.Generator) -> Ragged:
             if low is not None:
                 return draw_listed(low, owners, source.negatives, generator)
             return draw_unseen(urn, owners, met, source.negatives, generator)
 
-        own = source.own_split(history, events.where(clicked), self.dropped)
+        own = source.own_split(history, taken, self.dropped)
         part, before = (self._parts(history, times), None) if own is None else own
         parts, without = impressions_of_clicks(history, times, part, draw, source.seed, before)
         self.dropped["impressions_without_negatives"] = without
@@ -446,13 +424,30 @@ class _Maker:
         return said | dict(source.own_rules()) | dict(self.raw.rules)
 
 
-def _by_user(item: NDArray[np.int32], user: NDArray[Any], users: int) -> Ragged:
-    """Distinct item rows of each user, ascending."""
-    order = np.lexsort((item, user))
-    item, user = item[order], user[order]
-    new = np.ones(len(item), bool)
-    new[1:] = (item[1:] != item[:-1]) | (user[1:] != user[:-1])
-    return Ragged.from_lengths(item[new], np.bincount(user[new], minlength=users))
+def _with_items(events: Events, ids: pa.Array, place_of: NDArray[np.int32]) -> Events:
+    """The events with the place of each item among other ids."""
+    places = on_disk(len(events), np.int32, lambda begin, end: place_of[events.item[begin:end]])
+    return attrs.evolve(events, item_ids=ids, item=places)
+
+
+def _rows(events: Events) -> NDArray[np.int32]:
+    """Item row of each event."""
+    return on_disk(len(events), np.int32, lambda begin, end: events.item[begin:end] + np.int32(1))
+
+
+def _by_user(events: Events, users: NDArray[np.int64], kept: NDArray[np.bool_]) -> Ragged:
+    """Distinct item rows of each of the users, ascending, in the rows of the mask; the events are user by user."""
+    values, lengths = Growing(np.int32), np.zeros(len(events.user_ids), np.int64)
+    for begin, end in stretches(events.user):
+        rows = kept[begin:end]
+        user, item = events.user[begin:end][rows], events.item[begin:end][rows]
+        order = np.lexsort((item, user))
+        item, user = item[order], user[order]
+        new = np.ones(len(item), bool)
+        new[1:] = (item[1:] != item[:-1]) | (user[1:] != user[:-1])
+        values.add(item[new] + np.int32(1))
+        lengths += np.bincount(user[new], minlength=len(lengths))
+    return Ragged.from_lengths(values.array(), lengths[users])
 
 
 def _with_text_ids(items: pa.Table) -> pa.Table:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import mmap
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -17,6 +17,8 @@ from weakref import WeakSet
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+_TOGETHER = 1 << 20
+"""Values that are made at a time."""
 HELD = 1 << 22
 """Bytes of an array that are in memory before it is put on disk."""
 
@@ -79,6 +81,14 @@ def blocks(count: int, size: int) -> Iterator[tuple[int, int]]:
     for begin in range(0, count, size):
         yield begin, min(begin + size, count)
         forget()
+
+
+def on_disk(count: int, dtype: DTypeLike, piece: Callable[[int, int], NDArray[Any]]) -> NDArray[Any]:
+    """An array of `piece(begin, end)` for each stretch of `count` rows, one behind the other."""
+    made = Growing(dtype)
+    for begin, end in blocks(count, _TOGETHER):
+        made.add(piece(begin, end))
+    return made.array()
 
 
 def forget() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,8 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lego.data.impressions import candidates, events
 from lego.data.impressions.events import gather
 from lego.data.impressions.interactions import Interactions, Ratings, Raw
+from lego.data.raw import growing
 from lego.errors import DataError, SpecError
 from lego.spec import operator
 
@@ -431,3 +434,71 @@ def test_the_rules_are_told_in_words():
     assert rules["order"] == "the log's"
     assert rules["candidates"].startswith("the click and up to 20 items the user never rated, each as likely")
     assert rules["split"] == "clicks by user: the last of each user test, the one before it dev"
+
+
+@operator
+class Long(Interactions):
+    """As many clicks as `LOG` says, made piece by piece."""
+
+    def read(self, problems):
+        """Clicks of 40 each by as many users as it takes, and 2,000 items."""
+        generator, clicks = np.random.default_rng(0), LOG["clicks"]
+
+        def pieces():
+            for begin in range(0, clicks, 10_000):
+                size = min(10_000, clicks - begin)
+                yield pa.table(
+                    {
+                        "user": generator.integers(clicks // 40, size=size),
+                        "item": generator.integers(2000, size=size),
+                        "value": np.ones(size, np.float32),
+                        "time": generator.integers(10**9, size=size),
+                    }
+                )
+
+        return Raw(items=pa.table({"item_id": pa.array(np.arange(2000))}), events=gather(pieces()))
+
+
+def test_what_is_as_long_as_the_log_is_on_disk(monkeypatch):
+    """Memory grows by a small part of what a click makes: 20 bytes of log, 105 of candidates and labels, and much on the way."""
+    for name, value in (("HELD", 1 << 15), ("_TOGETHER", 1 << 13)):
+        monkeypatch.setattr(growing, name, value)
+    for module, name, value in (
+        (events, "_MANY", 1 << 13),
+        (events, "_SORTED", 1 << 14),
+        (candidates, "_ROWS", 1 << 10),
+    ):
+        monkeypatch.setattr(module, name, value)
+    peaks = []
+    for clicks in (30_000, 90_000):
+        LOG.update(clicks=clicks)
+        tracemalloc.start()
+        Long("raw").tables()
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert (peaks[1] - peaks[0]) / 60_000 < 60
+
+
+@pytest.mark.parametrize("options", [{}, {"core": 2}, {"split": "time"}, {"repeats": "last", "users": 3}])
+def test_the_size_of_the_pieces_changes_nothing(monkeypatch, options):
+    """In one go, or with every array on disk and some rows at a time; draws are those of one go, too."""
+    generator = np.random.default_rng(3)
+    rows = [
+        (f"u{generator.integers(9)}", f"i{generator.integers(12)}", 1.0, int(generator.integers(30)))
+        for _ in range(150)
+    ]
+    LOG.clear()
+    LOG.update(items=[f"i{n}" for n in range(12)], rows=rows, columns=["value", "time"])
+    made = []
+    for small in (False, True):
+        if small:
+            monkeypatch.setattr(growing, "HELD", 7)
+            monkeypatch.setattr(growing, "_TOGETHER", 11)
+            monkeypatch.setattr(events, "_MANY", 13)
+            monkeypatch.setattr(events, "_SORTED", 40)
+            monkeypatch.setattr(candidates, "_CELLS", 17)
+        made.append(Clicks("raw", minimum=3, negatives=2, **options).tables())
+    first, second = made
+    assert second.users.equals(first.users)
+    assert second.impressions == first.impressions
+    assert (second.dropped, second.rules) == (first.dropped, first.rules)
