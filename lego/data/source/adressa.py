@@ -86,6 +86,7 @@ class Adressa(Interactions):
     official_files: ClassVar[tuple[str, ...]] = ("one_week.tar.gz (20170101, …, 20170107)",)
     url: ClassVar[str] = "https://reclab.idi.ntnu.no/dataset/"
     licence: ClassVar[str] = "CC BY-NC-SA 4.0, after registration"
+    proven: ClassVar[str] = "format"
 
     repeats: Literal["first", "last", "all"] = "all"
     candidates: Literal["popularity", "uniform"] = "uniform"

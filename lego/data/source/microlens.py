@@ -57,6 +57,7 @@ class MicroLens(Interactions):
     )
     url: ClassVar[str] = "https://github.com/westlake-repl/MicroLens"
     licence: ClassVar[str] = "research; no modified copies"
+    proven: ClassVar[str] = "format"
 
     def files(self) -> Iterable[Path]:
         """Pairs and titles, and likes and views where they are there; DataError with where to get them."""

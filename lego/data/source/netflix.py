@@ -65,6 +65,7 @@ class Netflix(Ratings):
     )
     url: ClassVar[str] = "https://www.kaggle.com/datasets/netflix-inc/netflix-prize-data"
     licence: ClassVar[str] = "research; no redistribution without permission"
+    proven: ClassVar[str] = "real rows of the titles, format of the ratings"
 
     split: Literal["share", "leave_last_out", "time", "user", "probe"] = "share"  # type: ignore[assignment]  # one more
 

@@ -47,6 +47,7 @@ class POG(Interactions):
     official_files: ClassVar[tuple[str, ...]] = ("item_data.txt", "user_data.txt")
     url: ClassVar[str] = "https://github.com/wenyuer/POG"
     licence: ClassVar[str] = "research; see the repository of the authors"
+    proven: ClassVar[str] = "format"
 
     translations: str | None = attrs.field(
         default=None, converter=attrs.converters.optional(path_text), metadata=PATH

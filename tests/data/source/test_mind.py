@@ -12,6 +12,8 @@ from lego import Dot, Experiment, Mean, Recommender, Training, Words
 from lego.data.source.mind import MIND
 from lego.data.store import prepare
 from lego.errors import DataError, SpecError
+from tests.data.source.samples import cut_mind
+from tests.data.source.trial import trial
 
 
 def news(*ids, text="Text of"):
@@ -517,3 +519,9 @@ def test_a_model_trains_on_it(sample, tmp_path):
     )
     run = experiment.run(out=tmp_path)
     assert 0 < run.metrics["gauc"] < 1
+
+
+def test_models_train_on_real_rows(shared_data, tmp_path):
+    """By text, by ids and by a frozen language model, on the first rows."""
+    mind, _ = cut_mind(shared_data, tmp_path / "raw", rows=8)
+    assert {"text", "id"} <= set(trial(MIND(mind, missing="drop"), tmp_path / "runs", texts=["title"]))

@@ -11,6 +11,7 @@ from lego.data.source.movielens import MovieLens
 from lego.data.store import prepare
 from lego.data.table import ragged
 from lego.errors import DataError, SpecError
+from tests.data.source.trial import trial
 
 MOVIES = "movieId,title,genres\n" + "".join(f"{m},Film {m} (1990),Drama|War\n" for m in range(1, 31))
 
@@ -583,3 +584,9 @@ def test_real_movies_and_users_of_1m_are_read(shared_data, older):
     assert all(tables.items["genres"].to_pylist())
     assert tables.users["age"].to_pylist() == ["under 18", "25-34"]
     assert tables.users["occupation"].to_pylist() == ["K-12 student", "doctor or health care"]
+
+
+def test_models_train_on_real_rows(shared_data, tmp_path):
+    """By text, by ids and by a frozen language model, on some users of ml-latest-small."""
+    source = MovieLens(shared_data / "movielens" / "ml-latest-small", users=12, core=20, negatives=5)
+    assert {"text", "id"} <= set(trial(source, tmp_path))
