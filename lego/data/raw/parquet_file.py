@@ -153,3 +153,13 @@ def kept(rows: Ragged, inside: NDArray[np.bool_]) -> Ragged:
     """The rows with only the values that are inside."""
     before = np.concatenate([[0], np.cumsum(inside)]).astype(np.int64)
     return Ragged(rows.values[inside], before[rows.offsets])
+
+
+def refuse_nulls(
+    file: RawFile, batch: pa.RecordBatch, names: Sequence[str], base: int, problems: Problems
+) -> None:
+    """A problem for each row of the batch, which begins with row `base`, that has nothing in one of the columns."""
+    for name in names:
+        if batch[name].null_count:
+            rows = np.flatnonzero(flat(batch[name].is_null())) + base
+            complain(file, rows, name, "a value is expected, nothing found", problems)

@@ -1,0 +1,189 @@
+"""The impressions of EB-NeRD, their context, and what they say of users."""
+
+from __future__ import annotations
+
+import attrs
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lego.data.impressions.log import (
+    Catalog,
+    Log,
+    join_logs,
+    no_rows,
+)
+from lego.data.problems import Problems
+from lego.data.raw.parquet_file import (
+    Wanted,
+    batches,
+    complain,
+    list_values,
+    owners_of,
+    refuse_nulls,
+    seconds,
+)
+from lego.data.raw.raw_file import RawFile
+from lego.data.table import CATEGORY, NUMBER, TEXT, flat
+from lego.ragged import Ragged, flat_positions
+
+_BEHAVIORS = {
+    "impression_id": Wanted("whole"),
+    "impression_time": Wanted("time"),
+    "user_id": Wanted("whole"),
+    "article_ids_inview": Wanted("wholes"),
+    "article_ids_clicked": Wanted("wholes"),
+    "article_id": Wanted("number", needed=False),
+    "device_type": Wanted("number", needed=False),
+    "is_sso_user": Wanted("flag", needed=False),
+    "is_subscriber": Wanted("flag", needed=False),
+    "read_time": Wanted("number", needed=False),
+    "scroll_percentage": Wanted("number", needed=False),
+    "gender": Wanted("number", needed=False),
+    "postcode": Wanted("number", needed=False),
+    "age": Wanted("number", needed=False),
+}
+
+_PEOPLE = ("gender", "postcode", "age")
+
+
+@attrs.frozen(eq=False)
+class Behaviors:
+    """Impressions, and what they say of users: user, time and a column per attribute, in any order."""
+
+    log: Log
+    people: pa.Table
+
+
+def read_log(
+    file: RawFile, catalog: Catalog, problems: Problems, dropped: dict[str, int]
+) -> Behaviors | None:
+    """Those of behaviors.parquet; None where something is wrong."""
+    before, base, read = len(problems), 0, []
+    for batch in batches(file, _BEHAVIORS, problems):
+        made = _log(file, batch, base, catalog, problems, dropped)
+        base += batch.num_rows
+        if made is not None:
+            read.append(made)
+    if len(problems) > before or not read:
+        return None
+    log = join_logs([each.log for each in read])
+    _, first, inverse = np.unique(log.impression, return_index=True, return_inverse=True)
+    again = np.flatnonzero(first[inverse] != np.arange(len(inverse)))
+    words = [f"{log.impression[row]} is already in row {first[inverse[row]] + 1}" for row in again[:20]]
+    complain(file, again, "impression_id", words, problems)
+    return Behaviors(log, pa.concat_tables([each.people for each in read]))
+
+
+def _log(
+    file: RawFile,
+    batch: pa.RecordBatch,
+    base: int,
+    catalog: Catalog,
+    problems: Problems,
+    dropped: dict[str, int],
+) -> Behaviors | None:
+    before = len(problems)
+    needed = ("impression_id", "impression_time", "user_id", "article_ids_inview", "article_ids_clicked")
+    refuse_nulls(file, batch, needed, base, problems)
+    shown, lengths = list_values(batch["article_ids_inview"])
+    clicked, clicks = list_values(batch["article_ids_clicked"])
+    for column, values, count in (
+        ("article_ids_inview", shown, lengths),
+        ("article_ids_clicked", clicked, clicks),
+    ):
+        wrong = owners_of(count, flat(values.is_null()))
+        complain(file, np.flatnonzero(wrong) + base, column, "a value inside the list is missing", problems)
+    complain(
+        file, np.flatnonzero(lengths == 0) + base, "article_ids_inview", "no article is in view", problems
+    )
+    if len(problems) > before:
+        return None
+    rows = catalog.rows(pc.cast(shown, pa.int64()))
+    size = int(rows.max()) + 1
+    row = np.repeat(np.arange(len(lengths)), lengths)
+    # An id that was clicked and is not in view must not become an item by being looked up.
+    place = flat(
+        pc.fill_null(pc.index_in(pc.cast(clicked, pa.int64()), value_set=_every(catalog)), -1)
+    ).astype(np.int64)
+    owner = np.repeat(np.arange(len(clicks)), clicks)
+    taken = np.where((place >= 0) & (place + 1 < size), owner * size + place + 1, -1)
+    keys = row * size + rows
+    # Sorted once: those that were clicked are few beside those in view.
+    distinct, times = np.unique(taken, return_counts=True)
+    at = np.minimum(np.searchsorted(distinct, keys), max(len(distinct) - 1, 0))
+    labels = distinct[at] == keys if len(distinct) else np.zeros(len(keys), bool)
+    in_view = np.zeros(len(distinct), bool)
+    in_view[at[labels]] = True
+    dropped["clicks_not_in_view"] += int(times[~in_view].sum())
+    time = flat(seconds(batch["impression_time"]))
+    user = pc.cast(batch["user_id"], pa.int64())
+    log = Log(
+        impression=flat(pc.cast(batch["impression_id"], pa.int64())),
+        user=pa.chunked_array([pc.cast(user, TEXT)]),
+        time=time,
+        history=no_rows(len(lengths)),
+        candidates=Ragged.from_lengths(rows, lengths),
+        labels=labels.astype(np.int8),
+        attributes=_context(batch),
+        signals={"position": (flat_positions(np.zeros(len(lengths)), lengths) + 1).astype(np.float32)},
+    )
+    people = {name: pc.cast(_column(batch, name), TEXT) for name in _PEOPLE}
+    return Behaviors(log, pa.table({"user": user, "time": pa.array(time), **people}))
+
+
+def _every(catalog: Catalog) -> pa.Array:
+    return pa.concat_arrays([catalog.known, catalog.missing])
+
+
+def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
+    if name not in batch.schema.names:
+        return pa.nulls(batch.num_rows)
+    values = batch[name]
+    # Numbers that were written beside nulls by another tool came as floats.
+    whole = pa.types.is_floating(values.type) and name not in {"read_time", "scroll_percentage"}
+    return pc.cast(values, pa.int64(), safe=False) if whole else values
+
+
+def _context(batch: pa.RecordBatch) -> pa.Table:
+    """What is known of each impression beside user, time and candidates."""
+
+    def category(values: pa.Array) -> pa.Array:
+        return pc.cast(pc.cast(values, TEXT).dictionary_encode(), CATEGORY)
+
+    def number(values: pa.Array) -> pa.Array:
+        numbers = pc.cast(values, NUMBER)
+        return pc.if_else(pc.is_finite(numbers), numbers, pa.scalar(None, NUMBER))
+
+    def flag(name: str) -> pa.Array:
+        return category(pc.if_else(pc.cast(_column(batch, name), pa.bool_()), "yes", "no"))
+
+    page = pa.nulls(batch.num_rows, TEXT)
+    if "article_id" in batch.schema.names:
+        page = pc.if_else(batch["article_id"].is_null(), "front page", "article")
+    return pa.table(
+        {
+            "device": category(_column(batch, "device_type")),
+            "page": category(page),
+            "read_time": number(_column(batch, "read_time")),
+            "scroll": number(_column(batch, "scroll_percentage")),
+            "subscriber": flag("is_subscriber"),
+            "sso": flag("is_sso_user"),
+        }
+    )
+
+
+def people_of(users: pa.Array, several: list[pa.Table]) -> dict[str, pa.Array]:
+    """What the first impression of each user that says it, says."""
+    table = pa.concat_tables(several)
+    table = table.take(pc.sort_indices(table["time"]))
+    found = {}
+    for name in _PEOPLE:
+        known = table.select(["user", name]).drop_null()
+        user = known["user"].to_numpy()
+        ids, first = np.unique(user, return_index=True)
+        place = pc.index_in(users, value_set=pa.array(ids, pa.int64()))
+        values = known[name].take(pa.array(first)).combine_chunks()
+        values = pa.concat_arrays(values.chunks) if isinstance(values, pa.ChunkedArray) else values
+        found[name] = pc.cast(values.take(place).dictionary_encode(), CATEGORY)
+    return found
