@@ -231,7 +231,8 @@ def _about(name: str, source: Any) -> dict[str, Any]:
     return {
         "name": name,
         "domain": getattr(source, "domain", ""),
-        "language": getattr(source, "language", ""),
+        # Where the language is an option, the class says which there are.
+        "language": getattr(source, "languages", "") or getattr(source, "language", ""),
         # A source that stands on another one knows them only once it is made.
         "attributes": [] if isinstance(attributes, property) else list(attributes),
         "files": list(getattr(source, "official_files", ())),

@@ -72,6 +72,7 @@ class XMIND(Source):
     )
     url: ClassVar[str] = "https://github.com/andreeaiana/xMIND"
     licence: ClassVar[str] = "CC BY-NC-SA 4.0; the terms of MIND for what is joined"
+    languages: ClassVar[str] = f"one of {', '.join(LANGUAGES.values())}"
     proven: ClassVar[str] = "real rows"
 
     path: str = attrs.field(kw_only=False, converter=path_text, metadata=PATH, validator=is_text)
