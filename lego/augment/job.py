@@ -41,7 +41,7 @@ class Estimate:
     cost: float | None
     """In the currency of the prices; None where they are not known."""
     seconds: float | None
-    """At the speed of what is kept already, within the rate limits; None where neither is known."""
+    """At the speed of what is kept already, or a usual one, within the rate limits; None where neither is known."""
 
     def words(self) -> str:
         """In a sentence."""
@@ -158,8 +158,10 @@ def _seconds(step: Step, calls: int, tokens: float, written: float, limits: Limi
     if limits.tokens_per_minute:
         least = max(least, tokens / limits.tokens_per_minute * 60)
     speed = step.known.speed() if isinstance(step.known, Cache) else None
+    speed = speed or step.generator.tokens_per_second
     if speed:
-        return max(least, written / speed)
+        at_once = min(limits.concurrency, calls) if step.generator.parallel else 1
+        return max(least, written / speed / at_once)
     return least or None
 
 

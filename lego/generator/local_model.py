@@ -59,7 +59,7 @@ _RULE = 1
 
 
 class _Local:
-    parallel = False
+    parallel = LocalModel.parallel
 
     def __init__(self, decoder: Decoder, spec: LocalModel) -> None:
         self.decoder = decoder

@@ -10,7 +10,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 import attrs
@@ -53,6 +53,9 @@ class OpenAICompatible(Generator):
     `structured` is how JSON is asked for: by its schema, as any JSON, or in the prompt alone, for servers that know no better.
     Prices are those of a million tokens; without them a cost is neither estimated nor limited.
     """
+
+    parallel: ClassVar[bool] = True
+    tokens_per_second: ClassVar[float | None] = 50.0
 
     model: str = attrs.field(kw_only=False)
     url: str = attrs.field(default="https://api.openai.com/v1", validator=_holds_no_key)
@@ -113,7 +116,7 @@ class OpenAICompatible(Generator):
 
 
 class _Client:
-    parallel = True
+    parallel = OpenAICompatible.parallel
     together = 1
 
     def __init__(self, spec: OpenAICompatible, secret: str) -> None:

@@ -326,6 +326,10 @@ class Generator(Spec):
     """A language model that answers prompts, or answers that one gave before."""
 
     slot: ClassVar[str] = "generator"
+    parallel: ClassVar[bool] = False
+    """Whether several requests may be under way at once."""
+    tokens_per_second: ClassVar[float | None] = None
+    """What one request writes, about, for an estimate before any was measured; None where that depends on too much."""
 
     @property
     def prices(self) -> tuple[float, float] | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from lego import Augment
+from lego import Augment, LocalModel
 from lego.augment.cache import Cache, file_of
 from lego.augment.job import estimate, export, generate
 from lego.augment.limits import Limits
@@ -151,12 +151,17 @@ def test_an_estimate_says_what_is_left_to_do(titles):
     assert before.prompt_tokens > 12 * 20
     assert before.cost is not None
     assert before.cost > 0
-    assert before.seconds is None
+    assert before.seconds == pytest.approx(before.answer_tokens / titles.generator.tokens_per_second / 3)
+    assert estimate(titles, attrs.evolve(FAST, concurrency=1)).seconds == pytest.approx(3 * before.seconds)
     assert estimate(titles, Limits(requests_per_minute=6)).seconds == pytest.approx(120)
+    unknown = attrs.evolve(titles, generator=LocalModel("nowhere"))
+    assert estimate(unknown, FAST).seconds is None
     generate(titles, Limits(max_tokens=500))
     after = estimate(titles, FAST)
     assert 0 < after.calls < 12
-    assert after.seconds is not None
+    assert after.seconds == pytest.approx(
+        after.answer_tokens / (kept(titles).speed() or 0) / min(3, after.calls), rel=0.01
+    )
     generate(titles, FAST)
     assert estimate(titles, FAST).calls == 0
 
