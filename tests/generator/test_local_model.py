@@ -10,6 +10,7 @@ from lego.errors import CheckpointError
 from lego.generator.answer import Field, Shape
 from lego.generator.base import Question
 from lego.pretrained.decoder import Decoder, Wanted
+from lego.testing import GeneratorTests
 from lego.testing.checkpoint import tiny_checkpoint
 
 WORDS = [*"abcdefghij", '"', "{", "}", "[", "]", ":", ",", "title", "topics"]
@@ -85,3 +86,11 @@ def test_a_model_that_cannot_write_is_refused(tmp_path):
     reader = str(tiny_checkpoint(tmp_path / "mpnet", "mpnet", layers=1))
     with pytest.raises(CheckpointError, match="SmolLM2"):
         LocalModel(reader).open()
+
+
+class TestLocalModel(GeneratorTests):
+    """A tiny model that answers two at once."""
+
+    @pytest.fixture
+    def spec(self, folder):
+        return LocalModel(folder, batch=2)

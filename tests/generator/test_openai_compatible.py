@@ -4,6 +4,8 @@ import pytest
 
 from lego import OpenAICompatible
 from lego.errors import GeneratorError, SpecError
+from lego.testing import GeneratorTests
+from lego.testing.chat_server import ChatServer
 
 SECRET = "sk-abcdefghijklmnop"
 
@@ -34,3 +36,14 @@ def test_neither_the_key_nor_its_name_is_part_of_what_is_recorded(monkeypatch):
     assert "MY_KEY" not in str(made.identity)
     assert made.prices is None
     assert OpenAICompatible("m", prompt_price=1, answer_price=2).prices == (1.0, 2.0)
+
+
+class TestOpenAICompatible(GeneratorTests):
+    """A server on this machine, which first stumbles."""
+
+    @pytest.fixture
+    def spec(self):
+        pytest.importorskip("openai")
+        with ChatServer() as server:
+            server.moods = [500]
+            yield OpenAICompatible("small", url=server.url, prompt_price=1, answer_price=2)

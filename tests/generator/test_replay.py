@@ -4,10 +4,12 @@ import json
 
 import pytest
 
-from lego import Replay
+from lego import Augment, Goodreads, Imagine, Profile, Replay, Rewrite
+from lego.data.store import prepare
 from lego.errors import DataError, GeneratorError
 from lego.generator.answer import Field, Misfit, Shape
 from lego.generator.base import Question
+from lego.testing import GeneratorTests
 
 WORDS = Shape(fields=(Field(name="interests", kind="list"),))
 TEXT = Shape(fields=(Field(name="title"),))
@@ -71,6 +73,27 @@ def test_the_published_profiles_and_descriptions(shared_data):
     assert told["text"].startswith("Heaven is a book")
 
 
+def test_the_published_answers_become_data(shared_data, tmp_path):
+    """Descriptions as a column, interests as an attribute of users, books at the end of histories: each by one line."""
+    folder = shared_data / "goodreads" / "once"
+    desc, user, book = (
+        Replay(str(folder / f"{name}")) for name in ("book-desc.csv", "user_profiler.log", "generator_v1.log")
+    )
+    data = Augment(
+        Goodreads(str(folder), clean=(), users=60),
+        desc=Rewrite("{title}", words=400, generator=desc),
+        interest=Profile("{title}", generator=user),
+        book=Imagine("{title}", cold=5, generator=book),
+        missing="empty",
+    )
+    store = prepare(data, tmp_path)
+    assert store.generated["items.llm_desc"]["values"] == store.real_items == 16833
+    assert store.generated["users.llm_interest"]["share"] == 1
+    assert store.item_count > store.real_items
+    titles = store.items["title"].to_pylist()[store.real_items :]
+    assert all(titles)
+
+
 def test_fields_can_be_named(tmp_path):
     """Where a line has more than an id and an answer, the reader is told which is which."""
     file = tmp_path / "some.jsonl"
@@ -127,3 +150,13 @@ def test_another_encoding_is_told(tmp_path):
     file.write_bytes(b"")
     with pytest.raises(DataError, match="holds no answer"):
         ask(file, "item:1", TEXT)
+
+
+class TestReplay(GeneratorTests):
+    """An answer about one of the two items."""
+
+    @pytest.fixture
+    def spec(self, tmp_path):
+        file = tmp_path / "some.jsonl"
+        file.write_text('{"id": "N1", "answer": "A"}\n')
+        return Replay(str(file))
