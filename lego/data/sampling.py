@@ -109,7 +109,7 @@ def draw(
         alone = Rows(impression, items, np.ones(items.shape, np.float32), without)
         return attrs.evolve(
             alone,
-            offsets=_offsets(want, alone, counts, np.count_nonzero(~clicked)),
+            offsets=_offsets(want, alone, counts, int(np.count_nonzero(~clicked))),
             shared=Shared(taken, want.negatives),
         )
     assert want.negatives is not None
@@ -129,7 +129,7 @@ def draw(
         weights[1 + (item_count if real_items is None else real_items) :] = 0
         negatives = _from_all(weights, taken, user, want.negatives, generator)
     rows = _with_positives(impression, shown[clicked], negatives, len(impressions))
-    return attrs.evolve(rows, offsets=_offsets(want, rows, counts, np.count_nonzero(~clicked)))
+    return attrs.evolve(rows, offsets=_offsets(want, rows, counts, int(np.count_nonzero(~clicked))))
 
 
 def _of_impressions(

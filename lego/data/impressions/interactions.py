@@ -117,6 +117,11 @@ class Interactions(Source):
         names = [name for name in field_names(type(self)) if name not in {"path", "history"}]
         return {"version": self.version, **{name: getattr(self, name) for name in names}}
 
+    def changed(self, *names: str) -> list[str]:
+        """Which of these options are not what they are unless they are given."""
+        cls: Any = type(self)
+        return [name for name in names if getattr(self, name) != getattr(attrs.fields(cls), name).default]
+
     def read(self, problems: Problems) -> Raw:
         """The raw files. Problems are added to `problems` as they are found, and may be raised on the way."""
         raise NotImplementedError
