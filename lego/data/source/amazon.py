@@ -83,10 +83,7 @@ class Amazon(Ratings):
 
     def _edition(self) -> Edition:
         edition = find(Path(self.path).expanduser(), self.category, self.log)
-        defaults = {
-            name: getattr(attrs.fields(type(self)), name).default for name in ("split", "dev", "test")
-        }
-        given = [name for name, value in defaults.items() if getattr(self, name) != value]
+        given = self.changed("split", "dev", "test")
         if edition.cut and given:
             what = f"the files are cut into train, dev and test, so there is nothing for {' and '.join(given)} to do"
             raise DataError(

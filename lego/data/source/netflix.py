@@ -72,7 +72,7 @@ class Netflix(Ratings):
     def __attrs_post_init__(self) -> None:
         """A share of test is for the rules that have one."""
         super().__attrs_post_init__()
-        if self.split == "probe" and self.test != attrs.fields(Netflix).test.default:
+        if self.split == "probe" and self.changed("test"):
             raise SpecError.wrong_value(
                 "Netflix", "test", self.test, 'left out: split="probe" says what is test'
             )
