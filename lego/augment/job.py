@@ -45,6 +45,8 @@ class Estimate:
 
     def words(self) -> str:
         """In a sentence."""
+        if not self.calls:
+            return f"0 of {self.questions:,} questions to ask"
         cost = "cost not known (give the generator prompt_price= and answer_price=)"
         if self.cost is not None:
             cost = f"cost about {self.cost:,.4g}" if self.cost else "no cost"

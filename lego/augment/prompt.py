@@ -43,8 +43,8 @@ def read(path: str | None, packaged: str, fields: Iterable[str]) -> Prompt:
         fix = f"correct the path, or begin with a copy of {PACKAGED / packaged}.md"
         raise DataError([Problem(str(file), f"cannot be read: {problem}", fix)]) from None
     found = list(_PART.finditer(text))
-    ends = [part.start() for part in found[1:]] + [len(text)]
-    parts = {part[1]: text[part.end() : end].strip() for part, end in zip(found, ends, strict=True)}
+    ends = [*(part.start() for part in found[1:]), len(text)]
+    parts = {part[1]: text[part.end() : end].strip() for part, end in zip(found, ends, strict=False)}
     if not found:
         parts = {"user": text.strip()}
     parts.setdefault("again", _AGAIN)

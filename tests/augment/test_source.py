@@ -290,6 +290,13 @@ def test_a_prompt_of_ones_own(movies_source, tmp_path):
     _, question = kind.questions("title", draft)[0]
     title = draft.items["title"][0].as_py()
     assert question.messages == (("user", f'Shout {title} as {{"title": "…"}}!'),)
+    mine.write_text("Shout {text}!\n")  # no parts: it is what the user says
+    _, question = kind.questions("title", draft)[0]
+    assert question.messages == (("user", f"Shout {title}!"),)
+    assert "at most" in kind.complaint(question, "at most 3 words")
+    mine.write_text("")
+    with pytest.raises(DataError, match="has no part `# user`"):
+        kind.questions("title", draft)
     mine.write_text("# user\nShout {txt}, {\n")
     with pytest.raises(DataError, match="cannot be read"):
         kind.questions("title", draft)
