@@ -33,6 +33,7 @@ ORDER = (
     "recommend",
     "export",
     "embed",
+    "migrate",
     "plugins",
     "doctor",
 )
