@@ -1,4 +1,4 @@
-"""Makes the pages on what operators may lean on when the pages are built: each public name with what it is for, read from the code."""
+"""Makes the pages on what operators may lean on when the pages are built: each public name with what it is for."""
 
 from __future__ import annotations
 

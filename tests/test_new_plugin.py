@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from lego.cli.new_plugin import kinds
+
 ROOT = Path(__file__).resolve().parents[1]
 
 PIP = ("--quiet", "--disable-pip-version-check", "--no-input")
@@ -130,11 +132,50 @@ def test_the_linter_and_the_formatter_are_content(project, within, command):
     )
 
 
+@pytest.fixture(scope="module")
+def all_slots(within, tmp_path_factory):
+    """A project of each slot that can be begun, side by side."""
+    folder = tmp_path_factory.mktemp("slots")
+    for slot in kinds():
+        within("lego", "plugins", "new", f"own {slot}", "--slot", slot, cwd=folder)
+    return folder
+
+
+def test_each_slot_has_its_templates():
+    """A row of the table, an operator and its tests; nothing lies about unused."""
+    folder = ROOT / "lego" / "cli" / "plugin"
+    there = {each.name for each in folder.glob("*.py.txt")} - {"init.py.txt"}
+    assert there == {f"{start}{slot}.py.txt" for slot in kinds() for start in ("", "test_")}
+    assert set(kinds()) >= {"content", "behavior", "sequence", "predictor", "task", "metric"}
+
+
+@pytest.mark.parametrize("command", [("check",), ("format", "--check")])
+def test_the_linter_and_the_formatter_are_content_with_each_slot(all_slots, command):
+    """Every project as it is made, by its own settings."""
+    if importlib.util.find_spec("ruff") is None:
+        pytest.skip("ruff is not installed: pip install ruff")
+    line = [sys.executable, "-m", "ruff", command[0], "--no-cache", *command[1:], "."]
+    for project in sorted(all_slots.iterdir()):
+        subprocess.run(line, cwd=project, check=True)
+
+
+def test_each_slot_passes_its_own_tests(all_slots, scratch, within, tmp_path):
+    """Every project, installed, passes its suite and its formula; with LEGO_TEST_ALL=1, since a suite takes seconds."""
+    if os.environ.get("LEGO_TEST_ALL") != "1":
+        pytest.skip("the suites of all slots take a minute: LEGO_TEST_ALL=1 runs them")
+    for project in sorted(all_slots.iterdir()):
+        copy = shutil.copytree(project, tmp_path / project.name)
+        line = ["-m", "pip", "--python", scratch / "bin" / "python", "install", *PIP, *ALONE, copy]
+        subprocess.run([sys.executable, *line], check=True)
+        printed = within("python", "-m", "pytest", "-p", "no:cacheprovider", "-q", cwd=project, seconds=900)
+        assert " passed" in printed
+
+
 LIBRARIES = "torch.*,numpy.*,pyarrow.*,pytest.*,_pytest.*,safetensors.*,transformers.*,tokenizers.*"
 
 
-def test_the_type_checker_is_content(project, within, tmp_path):
-    """Untouched, strict, code and tests: what lego gives is typed in the wheel.
+def test_the_type_checker_is_content(project, all_slots, within, tmp_path):
+    """Untouched, strict, code and tests, of every slot: what lego gives is typed in the wheel.
 
     The libraries below lego are taken on trust, since reading them takes minutes; with LEGO_TEST_ALL=1 they are read, too.
     """
@@ -145,11 +186,11 @@ def test_the_type_checker_is_content(project, within, tmp_path):
         return
     settings = tmp_path / "mypy.ini"
     settings.write_text(
-        "[mypy]\nfiles = src, tests\npython_version = 3.11\nstrict = True\nwarn_return_any = False\n"
+        "[mypy]\nfiles = */src, */tests\npython_version = 3.11\nstrict = True\nwarn_return_any = False\n"
         "disable_error_code = type-abstract\nallow_subclassing_any = True\nallow_untyped_decorators = True\n"
         f"[mypy-{LIBRARIES}]\nfollow_imports = skip\nignore_missing_imports = True\n"
     )
-    assert "Success" in within("python", "-m", "mypy", "--config-file", settings, *cache, cwd=project)
+    assert "Success" in within("python", "-m", "mypy", "--config-file", settings, *cache, cwd=all_slots)
 
 
 def test_it_is_listed_and_runs_by_name(project, within, tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 
@@ -37,59 +36,27 @@ class Kind:
     says: str
     change: str
     """A `--set` that runs it; `$call` stands for the operator."""
+    bench: str = "lego plugins bench $operator"
+    """The command that measures it; empty where none does."""
 
 
-KINDS: Mapping[str, Kind] = {
-    "behavior": Kind(
-        slots=("behavior",),
-        kind="a behavior operator",
-        does="the mean of the history in which what is older counts less",
-        cites="[Ding and Li 2005](https://doi.org/10.1145/1099554.1099689)",
-        option="decay",
-        default="0.9",
-        says="the weight of an item beside the one taken after it, from 0 up to, not including, 1",
-        change="model.behavior=$call",
-    ),
-    "sequence": Kind(
-        slots=("content", "behavior"),
-        kind="an operator for the content slot and the behavior slot",
-        does="a smooth maximum over the words of an item or the items of a history",
-        cites="[Pinheiro and Collobert 2015](https://arxiv.org/abs/1411.6228)",
-        option="sharpness",
-        default="4.0",
-        says="how near it is to the maximum, more than 0; near 0 it is the mean",
-        change="model.behavior=$call",
-    ),
-    "predictor": Kind(
-        slots=("predictor",),
-        kind="a predictor",
-        does="the nearer a candidate is to the user, the better it scores",
-        cites="[Hsieh et al. 2017](https://doi.org/10.1145/3038912.3052639)",
-        option="scale",
-        default="1.0",
-        says="what the squared distance is multiplied by, more than 0",
-        change="model.predictor=$call",
-    ),
-    "metric": Kind(
-        slots=("metric",),
-        kind="a metric",
-        does="precision as a reader has it who may stop after each row",
-        cites="[Moffat and Zobel 2008](https://doi.org/10.1145/1416950.1416952)",
-        option="persistence",
-        default="0.8",
-        says="the chance to go on to the next row, from 0 up to, not including, 1",
-        change='evaluation.metrics=("gauc", $call)',
-    ),
-}
-"""The slots that `--slot` names. One that fits both content and behavior is a `sequence`."""
+def kinds() -> dict[str, Kind]:
+    """The table of slots that `--slot` names: `plugin/slots.toml`. One that fits both content and behavior is a `sequence`."""
+    import tomllib
+    from importlib.resources import files
+
+    table = tomllib.loads((files("lego.cli") / "plugin" / "slots.toml").read_text(encoding="utf-8"))
+    return {slot: Kind(**{**row, "slots": tuple(row["slots"])}) for slot, row in table.items()}
 
 
 def kind_of(slot: str) -> Kind:
     """What is begun for a slot; SpecError where there is none."""
-    if slot in KINDS:
-        return KINDS[slot]
-    hint = "An operator for it is a sequence. " if slot == "content" else did_you_mean(slot, KINDS)
-    raise SpecError(f"lego plugins new --slot {slot!r}: {hint}One of {', '.join(KINDS)} can be begun.")
+    known = kinds()
+    if slot in known:
+        return known[slot]
+    raise SpecError(
+        f"lego plugins new --slot {slot!r}: {did_you_mean(slot, known)}One of {', '.join(known)} can be begun."
+    )
 
 
 def names_of(name: str) -> Names:
@@ -134,6 +101,7 @@ def files_of(names: Names, slot: str) -> dict[str, str]:
         **attrs.asdict(names),
         **attrs.asdict(kind),
         "change": change_of(names, kind),
+        "bench": Template(f"{kind.bench}\n" if kind.bench else "").substitute(operator=names.operator),
         "groups": "\n".join(groups).rstrip(),
         "year": str(dt.datetime.now(tz=dt.UTC).year),
     }

@@ -54,7 +54,7 @@ def new(
     slot: str = typer.Option(
         "behavior",
         "--slot",
-        help="What its operator is for: behavior, sequence (content and behavior), predictor, metric.",
+        help="What its operator is for: behavior, content, sequence (content and behavior), predictor, task, metric.",
     ),
     out: Path = typer.Option(Path(), help="The folder that the project's folder is made in."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),

@@ -23,7 +23,8 @@ that a test writes overrides `spec` and leaves `operator` and `specs` out. Width
     MetricTests      Metric               TrackerTests      Tracker
     CommandTests     a command            CheckpointTests   a packaged checkpoint
 
-The last two test no spec: they take the `name` of an entry point.
+The last two test no spec: they take the `name` of an entry point. `Ranking` is what a metric measures. A `conftest.py` with
+`from lego.testing import own_home` keeps what tests prepare apart from the user's data and caches.
 
 `lego.testing.checkpoint` makes tiny language models, `lego.testing.chat_server` is a server for generators that ask one.
 
@@ -54,11 +55,13 @@ pytest.register_assert_rewrite(
     "lego.testing.tracker",
 )
 
-from lego.nn.random import seeded  # noqa: E402 - see above
+from lego.metric.ranking import Ranking  # noqa: E402 - see above
+from lego.nn.random import seeded  # noqa: E402
 from lego.testing.behavior import BehaviorTests  # noqa: E402
 from lego.testing.command import CommandTests  # noqa: E402
 from lego.testing.content import ContentTests  # noqa: E402
 from lego.testing.generator import GeneratorTests  # noqa: E402
+from lego.testing.home import own_home  # noqa: E402
 from lego.testing.metric import MetricTests  # noqa: E402
 from lego.testing.packaged import CheckpointTests  # noqa: E402
 from lego.testing.predictor import PredictorTests  # noqa: E402
@@ -78,6 +81,7 @@ __all__ = [
     "GeneratorTests",
     "MetricTests",
     "PredictorTests",
+    "Ranking",
     "RerankTests",
     "ScorerTests",
     "SequenceTests",
@@ -85,5 +89,6 @@ __all__ = [
     "TaskTests",
     "TokensTests",
     "TrackerTests",
+    "own_home",
     "seeded",
 ]
