@@ -32,6 +32,25 @@ from lego.testing.checkpoint import tiny_checkpoint
 VECTORS = "red 0.5 -1 2\nfox 1 2 3\nblue 4 5 6\nsea 7 8 9\nx 1 1 1\na 2 2 2\n"
 
 
+@pytest.fixture(scope="module")
+def encoder_folder(tmp_path_factory):
+    """A checkpoint that reads texts."""
+    words = ["red", "fox", "blue", "sea", "the", ","]
+    return str(tiny_checkpoint(tmp_path_factory.mktemp("encoder") / "bert", words=words))
+
+
+@pytest.fixture(scope="module")
+def decoder_folder(tmp_path_factory):
+    """A checkpoint that writes them."""
+    words = [*"abcdefghij", '"', "{", "}", "[", "]", ":", ",", "title", "some", "words"]
+    options = {"max_position_embeddings": 256, "tie_word_embeddings": True}
+    return str(
+        tiny_checkpoint(
+            tmp_path_factory.mktemp("decoder") / "llama", "llama", layers=1, words=words, **options
+        )
+    )
+
+
 class TestWords(TokensTests):
     """Words of the corpus, all of them and some."""
 
@@ -50,14 +69,9 @@ class TestGloVe(TokensTests):
 class TestPretrainedTokens(TokensTests):
     """The lowest part of a language model."""
 
-    @pytest.fixture(scope="class")
-    def folder(self, tmp_path_factory):
-        words = ["red", "fox", "blue", "sea", "the", ","]
-        return str(tiny_checkpoint(tmp_path_factory.mktemp("tokens") / "bert", words=words))
-
     @pytest.fixture(params=[False, True])
-    def spec(self, request, folder):
-        return PretrainedTokens(folder, trainable=request.param)
+    def spec(self, request, encoder_folder):
+        return PretrainedTokens(encoder_folder, trainable=request.param)
 
 
 class TestPopularity(ScorerTests):
@@ -114,16 +128,9 @@ class TestScoreFile(ScorerTests):
 class TestLocalModel(GeneratorTests):
     """A model on this machine, with drawn weights."""
 
-    @pytest.fixture(scope="class")
-    def folder(self, tmp_path_factory):
-        words = [*"abcdefghij", '"', "{", "}", "[", "]", ":", ",", "title", "some", "words"]
-        options = {"max_position_embeddings": 256, "tie_word_embeddings": True}
-        place = tmp_path_factory.mktemp("local") / "llama"
-        return str(tiny_checkpoint(place, "llama", layers=1, words=words, **options))
-
     @pytest.fixture
-    def spec(self, folder):
-        return LocalModel(folder, batch=2)
+    def spec(self, decoder_folder):
+        return LocalModel(decoder_folder, batch=2)
 
 
 class TestReplay(GeneratorTests):
@@ -160,18 +167,20 @@ class _Server(BaseHTTPRequestHandler):
         """Nothing is printed."""
 
 
+@pytest.fixture(scope="module")
+def server():
+    """Where the double answers."""
+    made = ThreadingHTTPServer(("127.0.0.1", 0), _Server)
+    thread = threading.Thread(target=made.serve_forever, daemon=True)
+    thread.start()
+    yield SimpleNamespace(url=f"http://127.0.0.1:{made.server_port}/v1")
+    made.shutdown()
+    made.server_close()
+    thread.join()
+
+
 class TestOpenAICompatible(GeneratorTests):
     """A server, which a double stands for."""
-
-    @pytest.fixture(scope="class")
-    def server(self):
-        made = ThreadingHTTPServer(("127.0.0.1", 0), _Server)
-        thread = threading.Thread(target=made.serve_forever, daemon=True)
-        thread.start()
-        yield SimpleNamespace(url=f"http://127.0.0.1:{made.server_port}/v1")
-        made.shutdown()
-        made.server_close()
-        thread.join()
 
     @pytest.fixture
     def spec(self, server):
