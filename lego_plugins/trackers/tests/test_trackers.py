@@ -153,6 +153,7 @@ class TestTensorBoard(TrackerTests):
         assert any("experiment" in name for name in events.Tags()["tensors"])
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of MLflow, about how it uses SQLAlchemy
 class TestMLflow(TrackerTests):
     """What holds for every tracker, read by MLflow's own client."""
 
