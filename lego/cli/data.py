@@ -208,13 +208,13 @@ def sample(
 
 
 def _found(source: Any, folder: Path) -> str:
-    """The folder, at FOLDER or just below it, whose files this source would read; empty where there is none."""
+    """The folder, at FOLDER or up to two below it, whose files this source would read; empty where there is none."""
     from lego.errors import LegoError
     from lego.spec import positional_names
 
     if not isinstance(source, type) or positional_names(source)[:1] != ("path",):
         return ""
-    below = sorted(each for each in folder.iterdir() if each.is_dir()) if folder.is_dir() else []
+    below = sorted(each for form in ("*/", "*/*/") for each in folder.glob(form) if each.is_dir())
     for place in (folder, *below):
         try:
             made: Any = source(str(place))
