@@ -3,6 +3,7 @@
 The cached way scores the whole dev part and measures it in five metrics. The others encode every slot where it stands, padded,
 and score a part of it; what metrics cost beside them is left out. How much a cache saves depends on how often users and items
 come again and on what encoding them costs, so both are varied: users share histories, items are folded onto fewer rows.
+LEGO_BENCH_MODELS=Dot takes a part of the models.
 """
 
 from __future__ import annotations
@@ -159,10 +160,11 @@ def measure(*, quick: bool, seconds: float, rounds: int, say: Callable[[str], No
     """The three ways on the whole part for each model; then the curves."""
     size = (300, 400, 20) if quick else (NEWS, IMPRESSIONS, DEV)
     limit = 16 if quick else int(FEW * float(os.environ.get("LEGO_BENCH_SHARE", "1")))
+    wanted = [each for each in models() if os.environ.get("LEGO_BENCH_MODELS", "") in each]
     found: dict[str, Any] = {"whole": {}, "repeats": {}, "cost": {}, "size": size, "few": limit}
     run = {"rounds": rounds, "seconds": seconds, "say": say}
     with Pool("evaluation") as pool:
-        for model in models():
+        for model in wanted:
             part = 0 if model == "Dot" else SOME
             jobs = {
                 how: {"model": model, "how": how, "size": size, "limit": part} for how in (CACHED, *SAMPLE)
@@ -173,7 +175,7 @@ def measure(*, quick: bool, seconds: float, rounds: int, say: Callable[[str], No
                 for how, row in rows.items()
             }
     with Pool("evaluation", together=True) as pool:
-        for model in models():
+        for model in wanted:
             jobs = {BY_IMPRESSION: {"model": model, "how": BY_IMPRESSION, "size": size, "limit": limit}}
             for users in USERS:
                 for items in ITEMS:
