@@ -265,8 +265,10 @@ Two findings of the Legommenders paper ([Liu et al. 2025](https://arxiv.org/abs/
 bigger language models help, and that tuning them with the recommender beats vectors made beforehand. A finding counts as
 confirmed where the means differ by more than two standard errors. The data are small, so that a run ends in about two minutes on
 one core: users of MovieLens and impressions of MIND are sampled, and rungs that run all layers in each step see the data {short}
-times, the others 6 times at most. Seconds leave out the cached states, which are made once for all runs. `make ladder` makes
-this page again, and goes on where it was stopped.
+times, the others 6 times at most. Seconds are of the clock, beside whatever else the machine did, and leave out the
+cached states, which are made once for all runs. MiniLM was trained to give vectors of sentences, SmolLM2 (135 million weights,
+in four bits, for instructions) to go on with a text: they differ in more than size. `make ladder` makes this page again, and
+goes on where it was stopped.
 
 """
 
