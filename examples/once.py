@@ -1,7 +1,7 @@
 """ONCE, all of it: a language model improves the data, and a language model reads it (Liu et al. 2024).
 
 Titles are written anew, users get profiles, users of whom little is known get movies that they might have seen. A language model
-reads the titles; its lower layers are frozen and cached, the upper ones learn through adapters with the rest.
+reads the titles; its lower layers are frozen and cached, the last one learns through adapters with the rest.
 
     lego run examples/once.py
 
@@ -47,7 +47,7 @@ experiment = Experiment(
         missing="empty",  # where an answer did not fit, the original stands
     ),
     model=Recommender(
-        content=BERT(MINILM, layers=split(4) | lora(rank=8)),
+        content=BERT(MINILM, layers=split(5) | lora(rank=8)),
         behavior=Concat(Attention(), UserAttributes(attributes=("llm_topics",))),
         predictor=Dot(),
         reads={"llm_title": 30},
