@@ -314,7 +314,7 @@ def test_9_the_suite_sees_what_is_wrong():
 # --- 10. a template -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("slot", ["behavior", "sequence", "predictor", "metric"])
+@pytest.mark.parametrize("slot", ["behavior", "content", "sequence", "predictor", "task", "metric"])
 def test_10_a_project_can_be_begun_for_each_slot(slot, lego, tmp_path):
     """Every file is there and reads as what it is; the entry points are those of the slot. tests/test_new_plugin.py runs it."""
     import tomllib
@@ -336,9 +336,9 @@ def test_10_a_project_can_be_begun_for_each_slot(slot, lego, tmp_path):
 
 def test_10_a_slot_that_has_no_template_is_refused(lego, tmp_path):
     """With the way out, and nothing written."""
-    code, _, said = lego("plugins", "new", "try out", "--slot", "content", "--out", tmp_path)
+    code, _, said = lego("plugins", "new", "try out", "--slot", "predictors", "--out", tmp_path)
     assert code == 2
-    assert "An operator for it is a sequence" in said
+    assert "Did you mean 'predictor'?" in said
     assert not list(tmp_path.iterdir())
 
 
