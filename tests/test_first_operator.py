@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import runpy
 import subprocess
@@ -52,7 +53,15 @@ def run(command, folder, monkeypatch, capsys):
         return ""
     assert program == "pytest"
     line = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words, f"--rootdir={folder}"]
-    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    # What changes how pytest prints is not the page's.
+    plain = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("FORCE_COLOR", "PY_COLORS", "PYTEST_ADDOPTS") and not name.startswith("PYTEST_XDIST")
+    }
+    done = subprocess.run(
+        line, capture_output=True, text=True, check=False, env={**plain, "COLUMNS": "80", "NO_COLOR": "1"}
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

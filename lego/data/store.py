@@ -246,10 +246,9 @@ class Store:
         return table_file.as_given(self._mapped(name))
 
     def _mapped(self, name: str) -> pa.Table:
-        old = f"{name}{table_file.OLD_SUFFIX}"
-        return table_file.mapped(
-            self.path / (old if old in self.manifest["tables"] else f"{name}{table_file.SUFFIX}")
-        )
+        old, new = (self.path / f"{name}{suffix}" for suffix in (table_file.OLD_SUFFIX, table_file.SUFFIX))
+        # Another process may have upgraded the folder since it was opened.
+        return table_file.mapped(old if old.name in self.manifest["tables"] and old.exists() else new)
 
     @cached_property
     def _parts(self) -> dict[str, Impressions]:
@@ -360,7 +359,7 @@ def prepare(
         if to is not None:
             what = f"is prepared already, so nothing is written to {to}"
             raise DataError([Problem(str(ready), what, "copy the folder, or leave --out away")])
-        return _renewed(Store.open(ready), tell)
+        return _renewed_alone(Store.open(ready), Path(root).expanduser().resolve(), tell)
     root = Path(root).expanduser().resolve()
     refused = _unwritable(root)
     began = time.perf_counter()
@@ -378,9 +377,7 @@ def prepare(
     lock = root / f".{target.name}.lock"
     if to is not None:
         target = Path(to).expanduser().resolve()
-        lock = (
-            root / f".{hashlib.sha256(os.fsencode(target)).hexdigest()[:16]}.lock"
-        )  # nothing is left beside the folder
+        lock = _lock_elsewhere(root, target)
         root = target.parent
         if refused := _unwritable(root, "name another folder with --out"):
             raise refused
@@ -479,15 +476,28 @@ def _reusable(target: Path, fingerprint: str) -> Store | None:
     return store if store.fingerprint == fingerprint else None
 
 
+def _lock_elsewhere(root: Path, folder: Path) -> Path:
+    """The lock of a prepared folder anywhere: below `root`, so that nothing is left beside the folder."""
+    return root / f".{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}.lock"
+
+
+def _renewed_alone(store: Store, root: Path, tell: Progress) -> Store:
+    """`_renewed`, for a folder that no lock is held of."""
+    if store.manifest["schema"] == SCHEMA_VERSION or _unwritable(root):
+        return store
+    with FileLock(_lock_elsewhere(root, store.path.resolve())):
+        return _renewed(Store.open(store.path), tell)
+
+
 def _renewed(store: Store, tell: Progress) -> Store:
-    """The same data in the layout of this version; as it is where nothing can be written there."""
-    if store.manifest["schema"] == SCHEMA_VERSION or _unwritable(store.path.parent):
+    """The same data in the layout of this version; as it is, with a word of why, where that cannot be written."""
+    if store.manifest["schema"] == SCHEMA_VERSION or _unwritable(store.path):
         return store
     tell(f"upgrading {store.path} from schema version {store.manifest['schema']} to {SCHEMA_VERSION}")
     try:
         upgrade(store.path, store.manifest, SCHEMA_VERSION, MANIFEST)
-    except OSError:  # the folder itself may be another's
-        return store
+    except (OSError, DataError) as failure:
+        tell(f"{store.path} is read as it is, which takes longer: it cannot be upgraded ({failure})")
     return Store.open(store.path)
 
 

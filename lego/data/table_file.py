@@ -1,7 +1,8 @@
 """A table on disk as it is in memory: an uncompressed Arrow file that is mapped, so that opening it reads and holds nothing.
 
-A list of numbers has 64-bit offsets there and is one piece, and NaN stands for a number in it that is missing: histories,
-candidates and labels are views of the file. Before schema version 3 prepared data was Parquet, which is decoded at opening.
+A list of numbers has 64-bit offsets there, and is one piece where the text beside it is less than a GiB; NaN stands for a number
+in it that is missing. Histories, candidates and labels are views of the file. Before schema version 3 prepared data was Parquet,
+which is decoded at opening.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _TEXT = 1 << 30
 
 
 def write(table: pa.Table, path: Path) -> None:
-    """The table as a file; memory grows by a column at the most."""
+    """The table as a file; memory grows by what its columns are in the types of the file."""
     stored = pa.table(
         [_stored(table[field.name], field) for field in table.schema],
         pa.schema([_stored_field(field) for field in table.schema]),

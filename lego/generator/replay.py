@@ -114,7 +114,8 @@ def _read(path: str, id_: str | None, answer: str | None, *state: int) -> Answer
 def _lines(path: Path) -> list[str]:
     """The lines of a text; without the last one where whoever wrote it was stopped in the middle of it, which is said."""
     found = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    if found[0].startswith(b"{") and found[-1].strip() and not _is_json(found[-1]):
+    first = next((line for line in found if line.strip()), b"")
+    if first.startswith(b"{") and found[-1].strip() and not _is_json(found[-1]):
         told = (
             f"{path}, line {len(found)} ends in the middle, as where a writer was stopped. It is passed over."
         )

@@ -177,6 +177,8 @@ def _side_file(path: Path) -> dict[str, str]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as problem:
         raise _unreadable(path, problem.strerror or str(problem), "give a file that is there") from None
+    except UnicodeDecodeError as problem:
+        raise _unreadable(path, f"is no UTF-8 ({problem.reason})", "save it as UTF-8") from None
     for number, line in enumerate(lines, 1):
         name, sign, value = line.partition("=")
         if sign and name.strip() and value.strip():

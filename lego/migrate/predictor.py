@@ -98,7 +98,10 @@ class _Made:
             else (8 * self.width, 2 * self.width, self.width)
         )
         options.take("dnn_hidden_units")
-        options.take("dnn_activations")
+        activation = options.take("dnn_activations", "Dice")
+        if str(activation).lower() != "dice":
+            what = f"{activation} left out: it is Dice in lego, as in the paper"
+            self.told.note(f"{options.where}.dnn_activations", what)
         dropout = options.number("net_dropout", 0.1, float)
         inner = options.number("attention_dropout", dropout, float)
         if inner != dropout:
@@ -192,7 +195,11 @@ class _Made:
         options.unneeded("the gates were options without effect", "use_fs", "fs_hidden_units")
         first = options.widths("mlp1_hidden_units", (self.width,) * 3)
         second = options.widths("mlp2_hidden_units", (self.width,) * 3)
-        dropout = max(self.perceptron("mlp1"), self.perceptron("mlp2"))
+        dropouts = self.perceptron("mlp1"), self.perceptron("mlp2")
+        dropout = max(dropouts)
+        if min(dropouts) != dropout:
+            what = f"{min(dropouts)} left out: both perceptrons have the dropout {dropout}"
+            self.told.note(f"{options.where}.mlp1_dropout, mlp2_dropout", what)
         self.note("FinalMLP as published: with gates that choose features; there were none")
         return FinalMLP(first=first, second=second, heads=options.number("num_heads", 1), dropout=dropout)
 
@@ -213,6 +220,12 @@ class _Made:
         if kind == "ParallelMaskNet":
             blocks, units = options.number("parallel_num_blocks", 1), options.number("parallel_block_dim", 64)
             return MaskNet(blocks=blocks, units=units, reduction=reduction, hidden=hidden, dropout=dropout)
+        if not hidden:
+            fix = "write the widths of the blocks, as [64, 64]"
+            self.told.problem(
+                f"{options.where}.hidden_units", "a serial net without blocks scores nothing", fix
+            )
+            hidden = (self.width,)
         if len(set(hidden)) > 1:
             what = f"{list(hidden)}: the blocks of a serial net are equally wide in lego, here {hidden[0]}"
             self.told.note(f"{options.where}.hidden_units", what)

@@ -88,7 +88,11 @@ def training_of(
         fix = "write a whole number above 0"
         told.problem("exp.policy.batch_size", "it has none, and Legommenders has no default for it", fix)
         del training["batch_size"]
-    names = [_metric(str(each), "exp.metrics", told) for each in options.take("metrics", DEFAULT["metrics"])]
+    listed = options.take("metrics", DEFAULT["metrics"])
+    if not isinstance(listed, (list, tuple)):
+        told.problem("exp.metrics", f"{listed!r} is no list", "write it as [GAUC, MRR]")
+        listed = ()
+    names = [_metric(str(each), "exp.metrics", told) for each in listed]
     metrics = tuple(dict.fromkeys(each for each in (monitor, *names) if each))
     if any(each.partition("@")[0] in _SCORES for each in metrics):
         told.note("exp.metrics", "LogLoss and F1 were of raw scores; lego's are of probabilities")

@@ -35,14 +35,15 @@ def compiled_operators(pipeline: Pipeline, backend: str | None = None) -> Iterat
     backend = backend or BACKEND
     options: dict[str, Any] | None = {"fallback_random": True} if backend == "inductor" else None
     changed: list[nn.Module] = []
-    for _, module in pipeline.operators():
-        if module not in changed:
+    try:
+        for _, module in pipeline.operators():
+            if module in changed:
+                continue
             # Of the instance, behind its hooks: a module that is compiled as a whole would trace the stopwatch of a profile too.
             module.forward = _in_training(
                 module, torch.compile(module.forward, dynamic=True, backend=backend, options=options)
             )
             changed.append(module)
-    try:
         yield
     finally:
         for module in changed:

@@ -134,7 +134,6 @@ def run_experiment(
         store = prepare(experiment.data, home() / "data", progress=screen.progress)
     if (left_out := dropped_line(store.manifest)) is not None:
         screen.say(left_out)
-    _require_parts(experiment, store, screen)
     trackers, experiment = experiment.trackers, experiment.untracked
     record = to_json(experiment)
     name = name or (script.stem if script else "run")
@@ -144,6 +143,7 @@ def run_experiment(
     if reuse and (done := finished(Path(out), name, name_of_folder)) is not None:
         screen.say(f"finished already: {done.path}")
         return Run(path=done.path, record=numbers(read_json(done.path / "metrics.json")))
+    _require_parts(experiment, store, screen)
     folder = create(Path(out), name, name_of_folder, resume=resume, tell=None if reuse else screen.say)
     with held(folder):
         screen.say(f"run folder: {folder.path}")

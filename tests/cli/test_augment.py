@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -227,11 +225,12 @@ def test_a_killed_command_goes_on_and_pays_for_nothing_twice(server, script):
     server.delay = 0.05
     command = [sys.executable, "-c", "from lego.cli import main; main()", "augment", str(script()), "--yes"]
     command += ["--concurrency", "2", "--json"]
-    job = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    job = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     while sum(server.billed.values()) < 4 and job.poll() is None:
         time.sleep(0.01)
-    os.kill(job.pid, signal.SIGKILL)
-    job.wait()
+    assert job.poll() is None, job.stderr.read()
+    job.kill()
+    job.communicate()
     before = len(server.billed)
     assert before < MOVIES
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=200)

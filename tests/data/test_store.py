@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -19,6 +20,7 @@ import pytest
 
 from lego.data import hashes
 from lego.data import store as module
+from lego.data import upgrade as upgrade_module
 from lego.data.describe import describe
 from lego.data.source.movielens import MovieLens
 from lego.data.source.prepared import Prepared
@@ -467,6 +469,43 @@ def test_an_older_prepared_folder_is_upgraded_where_it_is(raw, root, tmp_path, m
     assert content(kept) == content(store)
     assert content(prepare(source, root)) == content(store)
     assert visible(tmp_path / "old") == sorted([*TABLES, "manifest.json"])
+
+
+def test_an_upgrade_leaves_what_is_beside_and_who_reads_goes_on(raw, root, tmp_path):
+    """Files of the user's own stay, and a store that was opened before reads the parts it has not read yet."""
+    whole = content(prepare(Tiny(str(raw)), root))
+    as_older(prepare(Tiny(str(raw)), root), 2, tmp_path / "old")
+    (tmp_path / "old" / "notes.txt").write_text("mine")
+    reading = Store.open(tmp_path / "old")
+    assert prepare(Prepared(str(tmp_path / "old")), root).manifest["schema"] == 3
+    assert (tmp_path / "old" / "notes.txt").read_text() == "mine"
+    assert visible(tmp_path / "old") == sorted([*TABLES, "manifest.json", "notes.txt"])
+    assert content(reading) == whole
+
+
+def test_an_upgrade_that_fails_leaves_the_folder_as_it_was(raw, root, tmp_path, monkeypatch):
+    """A disk that is full after two tables: it is said why, nothing half-made stays, and the old tables are read."""
+    store = prepare(Tiny(str(raw)), root)
+    as_older(store, 2, tmp_path / "old")
+    before = visible(tmp_path / "old")
+    plain, written = upgrade_module.table_file.write, []
+
+    def write(table, path):
+        plain(table, path)
+        written.append(path)
+        if len(written) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    steps = []
+    with monkeypatch.context() as patch:
+        patch.setattr(upgrade_module.table_file, "write", write)
+        kept = prepare(Prepared(str(tmp_path / "old")), root, progress=steps.append)
+    assert len(written) == 2
+    assert "cannot be upgraded ([Errno 28] No space left on device)" in steps[-1]
+    assert visible(tmp_path / "old") == before
+    assert not list((tmp_path / "old").glob(".*.partial"))
+    assert kept.manifest["schema"] == 2
+    assert content(kept) == content(store)
 
 
 def test_numbers_are_views_of_the_files(raw, root):

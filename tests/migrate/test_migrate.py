@@ -528,6 +528,34 @@ def test_options_without_a_counterpart_are_told(migrated, where, options, told):
     assert told in said(made)
 
 
+@pytest.mark.parametrize(
+    ("user", "name", "options", "told"),
+    [
+        ("Null", "DIN", {"dnn_activations": "ReLU"}, "ReLU left out: it is Dice in lego"),
+        ("Pooling", "FinalMLP", {"mlp1_dropout": 0.1, "mlp2_dropout": 0.3}, "0.1 left out"),
+    ],
+)
+def test_options_of_predictors_that_differ_are_told(migrated, user, name, options, told):
+    """What a predictor has otherwise than there is said where the configuration asks for it."""
+    made = migrated(model=model("Pooling", user, name, predictor_config=options))
+    assert told in said(made)
+
+
+def test_a_serial_net_without_blocks_and_metrics_that_are_no_list_are_problems(migrated):
+    """Both are refused with their places, neither in a traceback."""
+    written = model(
+        "Pooling",
+        "Pooling",
+        "MaskNet",
+        predictor_config={"model_type": "SerialMaskNet", "hidden_units": []},
+    )
+    with pytest.raises(DataError) as error:
+        migrated(model=written, exp=changed(EXP, metrics="GAUC"))
+    where = [each.where for each in error.value.problems]
+    assert "exp.metrics" in where
+    assert any(each.endswith("hidden_units") for each in where)
+
+
 def test_all_that_cannot_be_translated_is_told_at_once(migrated):
     """Operators without a counterpart refuse the whole, each with its reason, and values out of range beside them."""
     written = model("SCSimple", "Semantic", "SemanticMix", neg_count="many")

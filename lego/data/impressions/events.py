@@ -69,8 +69,12 @@ class Events:
             last = max(int(np.searchsorted(ends, done + _SORTED, "right")), first + 1)
             places = np.concatenate(
                 [
-                    begin + np.flatnonzero((self.user[begin:end] >= first) & (self.user[begin:end] < last))
-                    for begin, end in blocks(len(self), _MANY)
+                    np.empty(0, np.int64),  # of a log without rows
+                    *(
+                        begin
+                        + np.flatnonzero((self.user[begin:end] >= first) & (self.user[begin:end] < last))
+                        for begin, end in blocks(len(self), _MANY)
+                    ),
                 ]
             )
             keys = [self.user[places], *(each[places] for each in (self.time, self.part) if each is not None)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import mmap
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +16,8 @@ from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+
+from lego.home import written
 
 _TOGETHER = 1 << 20
 """Values that are made at a time."""
@@ -62,18 +64,30 @@ class Growing:
             return whole
         self._put_away()
         with self._file as file:
-            file.flush()
+            with _written():
+                file.flush()
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         _MAPPED.add(mapped)
         return np.frombuffer(mapped, self._dtype)
 
     def _put_away(self) -> None:
-        if self._file is None:
-            self._file = tempfile.TemporaryFile(dir=_FOLDER.get())  # noqa: SIM115 - closed when it is mapped
-        for piece in self._held:
-            self._file.write(piece.data)
+        with _written():
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(dir=_FOLDER.get())  # noqa: SIM115 - closed when it is mapped
+            try:
+                for piece in self._held:
+                    self._file.write(piece.data)
+            except OSError:
+                with suppress(OSError):  # what is left in the buffer does not fit either
+                    self._file.close()
+                raise
         self._held.clear()
         self._bytes = 0
+
+
+def _written() -> AbstractContextManager[None]:
+    """RunError, with the folder and the way out, where the disk does not take it."""
+    return written(_FOLDER.get() or Path(tempfile.gettempdir()))
 
 
 def blocks(count: int, size: int) -> Iterator[tuple[int, int]]:

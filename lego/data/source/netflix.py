@@ -22,6 +22,7 @@ from lego.data.impressions.events import Events, gather
 from lego.data.impressions.interactions import Ratings, Raw
 from lego.data.problems import LIMIT, Problems
 from lego.data.raw.columns import as_number, as_text, one, seconds
+from lego.data.raw.growing import Growing, blocks
 from lego.data.raw.official import missing_files
 from lego.data.raw.reader import Column, Layout, read_pieces
 from lego.data.raw.split_lines import split_lines
@@ -33,6 +34,8 @@ from lego.spec import operator
 _TITLES = ("movie_titles.csv", "movie_titles.txt")
 _PROBE = "probe.txt"
 _BLOCK = 1 << 24
+_MANY = 1 << 20
+"""Ratings that are looked up together."""
 """Bytes of ratings that are read at a time; many small files are one block."""
 _TYPES = {"first": pa.string(), "rating": pa.int8(), "day": pa.date32()}
 
@@ -150,10 +153,16 @@ def _with_probe(events: Events, path: Path, dropped: dict[str, int], problems: P
     known = flat(pc.and_(rows[0].is_valid(), rows[1].is_valid()))
     user, item = (flat(pc.fill_null(each, 0)).astype(np.int64)[known] for each in rows)
     wanted = np.unique(user * items + item)
-    key = events.user.astype(np.int64) * items + events.item
-    part = np.where(np.isin(key, wanted), np.int8(2), np.int8(0))
-    dropped["probe_of_unknown_ratings"] = int((~known).sum()) + len(np.setdiff1d(wanted, key[part == 2]))
-    return attrs.evolve(events, part=part)
+    part, rated = Growing(np.int8), np.zeros(len(wanted), bool)
+    for begin, end in blocks(len(events), _MANY):
+        key = events.user[begin:end].astype(np.int64) * items + events.item[begin:end]
+        place = np.searchsorted(wanted, key)
+        named = place < len(wanted)
+        named[named] = wanted[place[named]] == key[named]
+        rated[place[named]] = True
+        part.add(np.where(named, np.int8(2), np.int8(0)))
+    dropped["probe_of_unknown_ratings"] = int((~known).sum()) + int((~rated).sum())
+    return attrs.evolve(events, part=part.array())
 
 
 def _named(path: Path, problems: Problems) -> pa.Table | None:

@@ -502,3 +502,11 @@ def test_the_size_of_the_pieces_changes_nothing(monkeypatch, options):
     assert second.users.equals(first.users)
     assert second.impressions == first.impressions
     assert (second.dropped, second.rules) == (first.dropped, first.rules)
+
+
+def test_a_catalogue_that_has_none_of_the_items_is_an_error():
+    """With `missing="drop"` nothing is left, which is said, whatever the log holds."""
+    LOG.clear()
+    LOG.update(items=["z"], rows=[("u", each, 0.0, 0) for each in "abcdef"], columns=["value", "time"])
+    with pytest.raises(DataError, match="no user has 5 clicks"):
+        Clicks("folder", missing="drop").tables()

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import io
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from lego.data.raw import growing
 from lego.data.raw.growing import Growing, blocks, forget, growing_in
+from lego.errors import RunError
 
 
 @pytest.mark.parametrize("held", [0, 64, 1 << 22])
@@ -35,7 +39,7 @@ def test_nothing_added_is_nothing():
 def test_arrays_on_disk_are_in_the_folder_that_was_named(monkeypatch, tmp_path):
     """A folder that is not there cannot be written to."""
     monkeypatch.setattr(growing, "HELD", 0)
-    with growing_in(tmp_path / "gone"), pytest.raises(FileNotFoundError):
+    with growing_in(tmp_path / "gone"), pytest.raises(RunError, match="gone"):
         Growing(np.int8).add(np.ones(3, np.int8))
 
 
@@ -43,3 +47,14 @@ def test_blocks_cover_all_places():
     """One after the other, the last one shorter."""
     assert list(blocks(7, 3)) == [(0, 3), (3, 6), (6, 7)]
     assert list(blocks(0, 3)) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
+def test_a_full_disk_is_told_with_the_folder(monkeypatch, tmp_path):
+    """What does not fit is an error that names where it should have gone, and what to do."""
+    monkeypatch.setattr(growing, "HELD", 8)
+    monkeypatch.setattr(growing.tempfile, "TemporaryFile", lambda **_: io.FileIO("/dev/full", "wb"))
+    made = growing.Growing(np.int64)
+    with growing.growing_in(tmp_path), pytest.raises(RunError, match="LEGO_HOME") as told:
+        made.add(np.arange(4))
+    assert str(tmp_path) in str(told.value)
