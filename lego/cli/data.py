@@ -214,7 +214,7 @@ def _found(source: Any, folder: Path) -> str:
 
     if not isinstance(source, type) or positional_names(source)[:1] != ("path",):
         return ""
-    below = sorted(each for form in ("*/", "*/*/") for each in folder.glob(form) if each.is_dir())
+    below = [each for form in ("*/", "*/*/") for each in sorted(folder.glob(form)) if each.is_dir()]
     for place in (folder, *below):
         try:
             made: Any = source(str(place))
