@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -338,8 +339,7 @@ def test_an_unknown_part_says_which_there_are(lego, prepared):
 
 def test_a_folder_is_searched_for_data_sets(lego, raw, tmp_path):
     """The files of a data set at the folder or up to two below it; nothing is found where there are none."""
-    (tmp_path / "all" / "films").mkdir(parents=True)
-    raw = raw.rename(tmp_path / "all" / "films" / "small")
+    raw = shutil.copytree(raw, tmp_path / "all" / "films" / "small")
     for folder in (raw, raw.parent, raw.parent.parent):
         rows = {row["name"]: row["found"] for row in lego("data", "list", "--in", folder, "--json").json}
         assert rows["MovieLens"] == str(raw)
