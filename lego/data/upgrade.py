@@ -18,6 +18,8 @@ def upgrade(folder: Path, manifest: Mapping[str, Any], schema: int, name: str) -
     The new tables are written beside the old ones, which are removed once the manifest names the new; whatever else is in the
     folder stays. Where it fails, or is killed, the folder is the old one. The caller holds the folder's lock.
     """
+    for leftover in folder.glob(f".*{table_file.SUFFIX}.*.partial"):  # of an upgrade that was killed
+        leftover.unlink()
     sizes: dict[str, int] = {}
     made: list[Path] = []
     try:

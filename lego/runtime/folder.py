@@ -20,6 +20,7 @@ import attrs
 from filelock import FileLock, Timeout
 
 from lego import catalog
+from lego.data.durable import sync
 from lego.errors import RunError
 
 ASIDE = ".aside"
@@ -43,23 +44,12 @@ def written_aside(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         aside.chmod(0o644)
         aside.replace(path)
-        _sync(path.parent)
+        sync(path.parent)
     except OSError as problem:
         raise RunError.unwritten(path, problem) from problem
     finally:
         if aside is not None:
             aside.unlink(missing_ok=True)
-
-
-def _sync(folder: Path) -> None:
-    """Waits until the names in a folder are on disk, where the system can."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def plain(value: Any) -> Any:

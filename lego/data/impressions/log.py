@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lego.data.raw.growing import Growing, blocks
+from lego.data.raw.growing import Growing, blocks, kept
 from lego.data.table import flat, lists, signal
 from lego.ragged import Ragged, flat_positions, offsets_of
 
@@ -115,11 +115,11 @@ def drop_missing(
     result = []
     for log in logs:
         inside = _inside(log.history.values, items)
-        history = _keep(log.history, inside)
+        history = kept(log.history, inside)
         beside_history = {name: values[inside] for name, values in log.history_signals.items()}
         counts["history_clicks"] += int((~inside).sum())
         inside = _inside(log.candidates.values, items)
-        candidates = _keep(log.candidates, inside)
+        candidates = kept(log.candidates, inside)
         counts["candidates"] += int((~inside).sum())
         counts["clicked_candidates"] += int(log.labels[~inside].sum())
         rows = np.flatnonzero(candidates.lengths)
@@ -148,19 +148,6 @@ def drop_missing(
     dropped[f"clicked_candidates_of_missing_{noun}"] = counts["clicked_candidates"]
     dropped["impressions_without_candidates"] = counts["impressions_without_candidates"]
     return result
-
-
-def _keep(rows: Ragged, inside: NDArray[np.bool_]) -> Ragged:
-    """The rows with only the values that are inside."""
-    values, offsets = Growing(rows.values.dtype), np.zeros(len(rows.offsets), np.int64)
-    before = 0
-    for begin, end in blocks(len(inside), _MANY):
-        counts = offsets_of(inside[begin:end])  # how many values are inside before each position
-        first, last = np.searchsorted(rows.offsets, (begin, end), "right")
-        offsets[first:last] = before + counts[rows.offsets[first:last] - begin]
-        values.add(rows.values[begin:end][inside[begin:end]])
-        before += int(counts[-1])
-    return Ragged(values.array(), offsets)
 
 
 def _inside(values: NDArray[np.int32], items: int) -> NDArray[np.bool_]:

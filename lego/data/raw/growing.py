@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from lego.home import written
+from lego.ragged import Ragged, offsets_of
 
 _TOGETHER = 1 << 20
 """Values that are made at a time."""
@@ -103,6 +104,19 @@ def on_disk(count: int, dtype: DTypeLike, piece: Callable[[int, int], NDArray[An
     for begin, end in blocks(count, _TOGETHER):
         made.add(piece(begin, end))
     return made.array()
+
+
+def kept(rows: Ragged, inside: NDArray[np.bool_]) -> Ragged:
+    """The rows with only the values that are inside; on disk if they are many."""
+    values, offsets = Growing(rows.values.dtype), np.zeros(len(rows.offsets), np.int64)
+    before = 0
+    for begin, end in blocks(len(inside), _TOGETHER):
+        counts = offsets_of(inside[begin:end])  # how many values are inside before each position
+        first, last = np.searchsorted(rows.offsets, (begin, end), "right")
+        offsets[first:last] = before + counts[rows.offsets[first:last] - begin]
+        values.add(rows.values[begin:end][inside[begin:end]])
+        before += int(counts[-1])
+    return Ragged(values.array(), offsets)
 
 
 def forget() -> None:

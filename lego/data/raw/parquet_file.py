@@ -15,7 +15,6 @@ from lego.data.problems import LIMIT, Problems
 from lego.data.progress import count
 from lego.data.raw.raw_file import BROKEN, RawFile, broken
 from lego.data.table import flat
-from lego.ragged import Ragged
 
 _ROWS = 1 << 16
 """Rows that are read at a time."""
@@ -147,12 +146,6 @@ def complain(
         where = f"{file.label} row {row + 1}, column {column}"
         problems.add(where, words, "correct the value, or take the row out")
     problems.more += max(0, len(rows) - LIMIT)
-
-
-def kept(rows: Ragged, inside: NDArray[np.bool_]) -> Ragged:
-    """The rows with only the values that are inside."""
-    before = np.concatenate([[0], np.cumsum(inside)]).astype(np.int64)
-    return Ragged(rows.values[inside], before[rows.offsets])
 
 
 def refuse_nulls(

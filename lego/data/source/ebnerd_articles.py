@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lego.data.problems import Problems
+from lego.data.raw.growing import kept
 from lego.data.raw.parquet_file import (
     Wanted,
     batches,
     complain,
-    kept,
     list_values,
     seconds,
 )

@@ -17,12 +17,12 @@ from lego.data.impressions.log import (
     one_after_another,
 )
 from lego.data.problems import Problems
+from lego.data.raw.growing import kept
 from lego.data.raw.parquet_file import (
     Wanted,
     batches,
     complain,
     floats,
-    kept,
     list_values,
     owners_of,
     refuse_nulls,

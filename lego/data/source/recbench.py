@@ -21,8 +21,8 @@ from lego.data.impressions.log import Catalog, Log, drop_missing, join_logs, no_
 from lego.data.impressions.parts import cut, in_words
 from lego.data.problems import Problems
 from lego.data.raw.frame import Frame, read_frame
+from lego.data.raw.growing import kept
 from lego.data.raw.guess import budgets, kind_by_values, plain
-from lego.data.raw.parquet_file import kept
 from lego.data.raw.values import attribute_of, clicks_of, id_lists, ids_of, unique_ids
 from lego.data.table import PARTS, Tables, flat, lists
 from lego.errors import DataError, Problem, SpecError, did_you_mean
