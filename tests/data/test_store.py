@@ -476,10 +476,12 @@ def test_an_upgrade_leaves_what_is_beside_and_who_reads_goes_on(raw, root, tmp_p
     whole = content(prepare(Tiny(str(raw)), root))
     as_older(prepare(Tiny(str(raw)), root), 2, tmp_path / "old")
     (tmp_path / "old" / "notes.txt").write_text("mine")
+    (tmp_path / "old" / ".items.arrow.1.partial").write_bytes(b"of an upgrade that was killed")
     reading = Store.open(tmp_path / "old")
     assert prepare(Prepared(str(tmp_path / "old")), root).manifest["schema"] == 3
     assert (tmp_path / "old" / "notes.txt").read_text() == "mine"
     assert visible(tmp_path / "old") == sorted([*TABLES, "manifest.json", "notes.txt"])
+    assert not list((tmp_path / "old").glob(".*.partial"))
     assert content(reading) == whole
 
 
