@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 from lego.augment.ask import Step, answers_of, steps_of
 from lego.augment.draft import Answer, Draft
 from lego.augment.kind.base import Kind
-from lego.data.store import Store, prepare
+from lego.data.prepare import prepare
+from lego.data.store import Store
 from lego.data.table import Tables
 from lego.errors import DataError, Problem
 from lego.generator.base import digest

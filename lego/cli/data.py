@@ -82,7 +82,7 @@ def prepare(
 
     from lego.cli.output import print_json
     from lego.data.describe import dropped_line
-    from lego.data.store import prepare as prepared
+    from lego.data.prepare import prepare as prepared
     from lego.errors import DataError
     from lego.home import home
 

@@ -14,7 +14,8 @@ from lego.compiler.content import SHARED, Builder, Fed, fed, fitted, leaves, sha
 from lego.compiler.gather import Gather, batch_of, gather_of, lacking
 from lego.compiler.pipeline import Pipeline
 from lego.contract import Form, Need, Reads
-from lego.data.store import Store, prepare
+from lego.data.prepare import prepare
+from lego.data.store import Store
 from lego.data.text import ItemTokens, item_tokens, longest
 from lego.errors import CompositionError, Problem
 from lego.experiment import Experiment

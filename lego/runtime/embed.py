@@ -11,7 +11,8 @@ import attrs
 import numpy as np
 import pyarrow as pa
 
-from lego.data.store import MANIFEST, Store, prepare
+from lego.data.prepare import prepare
+from lego.data.store import MANIFEST, Store
 from lego.data.text import item_tokens
 from lego.errors import CheckpointError, CompositionError, Problem, SpecError
 from lego.home import home

@@ -14,7 +14,8 @@ from lego import catalog
 from lego.compiler.assemble import Compiled, compile, history_of  # noqa: A004
 from lego.compiler.check import reads_of
 from lego.compiler.content import tokenizers
-from lego.data.store import Store, prepare
+from lego.data.prepare import prepare
+from lego.data.store import Store
 from lego.errors import CatalogError, DataError, RunError
 from lego.experiment import Experiment
 from lego.expression import from_json

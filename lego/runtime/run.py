@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from lego.compiler.assemble import Compiled, checked, compile  # noqa: A004
 from lego.data.describe import dropped_line
-from lego.data.store import Store, prepare
+from lego.data.prepare import prepare
+from lego.data.store import Store
 from lego.errors import CompositionError, DataError, Problem, RunError
 from lego.experiment import Experiment
 from lego.expression import to_json

@@ -16,7 +16,8 @@ from filelock import FileLock, Timeout
 
 from lego.compiler.assemble import unfit
 from lego.compiler.check import check
-from lego.data.store import Store, prepare
+from lego.data.prepare import prepare
+from lego.data.store import Store
 from lego.errors import LegoError, Problem, RunError, SpecError
 from lego.expansion import CASES, Combination, Expansion
 from lego.experiment import Experiment

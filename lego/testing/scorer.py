@@ -9,8 +9,9 @@ import attrs
 import numpy as np
 import pytest
 
+from lego.data.prepare import prepare
 from lego.data.source.tables import Tables
-from lego.data.store import Store, prepare
+from lego.data.store import Store
 from lego.testing.suite import SpecTests
 
 WORDS = ("red", "green", "blue", "fast", "slow", "old", "new")

@@ -10,7 +10,8 @@ import attrs
 import numpy as np
 import pytest
 
-from lego.data.store import Store, prepare
+from lego.data.prepare import prepare
+from lego.data.store import Store
 from lego.errors import DataError
 from lego.spec import field_names
 from lego.testing.suite import SpecTests

@@ -13,8 +13,9 @@ from lego.augment.ask import steps_of
 from lego.augment.draft import Draft
 from lego.augment.source import side_tables
 from lego.data.describe import describe
+from lego.data.prepare import prepare
 from lego.data.source.prepared import Prepared
-from lego.data.store import Store, prepare
+from lego.data.store import Store
 from lego.data.table_file import write
 from lego.errors import DataError, SpecError
 

@@ -19,7 +19,7 @@ from step import HISTORY, TITLE, batches, made_up, stepping
 
 from lego import MIND, Attention, Dot, Experiment, ItemID, Matching, Recommender, Training
 from lego.compiler.assemble import compile as compiled_of
-from lego.data import store
+from lego.data import prepare as data_prepare
 from lego.home import home
 from lego.metric.evaluate import measure as measured
 from lego.metric.gauc import GAUC
@@ -52,7 +52,7 @@ def prepare(*, work: str, items: int, impressions: int) -> tuple[Callable[[int],
         out = home() / "bench" / "growing"
 
         def prepared(_: int) -> int:
-            made = store.prepare(data, out, force=True)
+            made = data_prepare.prepare(data, out, force=True)
             return sum(made.manifest["counts"]["impressions"].values())
 
         return prepared, {"bytes": sum(path.stat().st_size for path in Path(raw).rglob("*.tsv"))}

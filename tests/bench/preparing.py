@@ -20,7 +20,8 @@ from measure import interleave
 from mind_format import write
 
 from lego import MIND
-from lego.data import store
+from lego.data import prepare as data_prepare
+from lego.data.store import Store
 from lego.home import home
 
 PAGE = "speed_of_preparing.md"
@@ -42,15 +43,15 @@ def prepare(*, how: str, rows: int, news: int) -> tuple[Callable[[int], int], di
     if how == LOOP:
         return lambda _: by_lines(raw / "train" / "behaviors.tsv", folder, LINES), {"raw": size}
     out = folder / how.split(maxsplit=1)[0]
-    made = store.prepare(MIND(str(raw)), out)
+    made = data_prepare.prepare(MIND(str(raw)), out)
     count = sum(made.manifest["counts"]["impressions"].values())
 
     def again(_: int) -> int:
-        store.prepare(MIND(str(raw)), out, force=True)
+        data_prepare.prepare(MIND(str(raw)), out, force=True)
         return count
 
     def opened(_: int) -> int:
-        here = store.Store.open(made.path)
+        here = Store.open(made.path)
         return len(here.item_ids) and sum(len(here.part(part)) for part in here.parts)
 
     return (opened if how == OPENED else again), {"raw": size, "rows": count}

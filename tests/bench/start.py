@@ -19,7 +19,8 @@ from measure import Pool, Row
 from step import made_up
 
 from lego import MIND, Dot, Experiment, ItemID, Mean, Recommender, Training, load
-from lego.data import store
+from lego.data import prepare as data_prepare
+from lego.data.store import Store
 from lego.home import home
 
 PAGE = "speed_of_starting.md"
@@ -67,10 +68,10 @@ def prepare(*, how: str, items: int = 0, users: int = 0) -> tuple[Callable[[int]
 
         return called, {}
     if how == OPENED:
-        made = store.prepare(MIND(str(made_up(items, IMPRESSIONS, DEV))), home() / "data")
+        made = data_prepare.prepare(MIND(str(made_up(items, IMPRESSIONS, DEV))), home() / "data")
 
         def opened(_: int) -> int:
-            here = store.Store.open(made.path)
+            here = Store.open(made.path)
             assert len(here.item_ids)
             assert sum(len(here.part(part)) for part in here.parts)
             return 1

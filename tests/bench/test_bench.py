@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from lego import MIND
-from lego.data.store import prepare
+from lego.data.prepare import prepare
 from lego.pretrained.packaged import MINILM
 
 HERE = Path(__file__).parent

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from lego import MovieLens
-from lego.data.store import Store, prepare
+from lego.data.prepare import prepare
+from lego.data.store import Store
 from lego.pretrained.packaged import MINILM
 from lego.testing.checkpoint import tiny_checkpoint
 

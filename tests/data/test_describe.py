@@ -6,8 +6,9 @@ import pyarrow as pa
 import pytest
 
 from lego.data.describe import describe, dropped_line, sample
+from lego.data.prepare import prepare
 from lego.data.source.movielens import MovieLens
-from lego.data.store import Store, prepare
+from lego.data.store import Store
 from lego.data.table import IMPRESSIONS, USERS
 
 

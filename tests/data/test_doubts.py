@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from lego.data.describe import doubts, histograms
-from lego.data.store import prepare
+from lego.data.prepare import prepare
 from lego.data.table import IMPRESSIONS, USERS, Tables
 from lego.spec import Source, operator
 

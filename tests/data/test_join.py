@@ -7,8 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from lego.data.join import join
+from lego.data.prepare import prepare
 from lego.data.source.tables import Tables
-from lego.data.store import Store, prepare
+from lego.data.store import Store
 from lego.errors import DataError
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lego import Augment, Goodreads, Imagine, Profile, Replay, Rewrite
-from lego.data.store import prepare
+from lego.data.prepare import prepare
 from lego.errors import DataError, GeneratorError
 from lego.generator.answer import Field, Misfit, Shape
 from lego.generator.base import Question

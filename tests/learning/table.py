@@ -33,7 +33,8 @@ from lego import (
     zoo,
 )
 from lego.contract import Reads
-from lego.data.store import Store, prepare
+from lego.data.prepare import prepare
+from lego.data.store import Store
 from lego.errors import LegoError
 from lego.home import home
 from lego.pretrained.packaged import MINILM

@@ -9,7 +9,7 @@ import pytest
 
 from lego import MIND
 from lego.compiler.check import check
-from lego.data.store import prepare
+from lego.data.prepare import prepare
 from lego.pretrained.packaged import MINILM, SMOLLM2
 
 SPEC = importlib.util.spec_from_file_location("learning_ladder", Path(__file__).with_name("ladder.py"))

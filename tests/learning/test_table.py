@@ -7,7 +7,7 @@ import pytest
 
 from lego import Experiment, Recommender, zoo
 from lego.compiler.check import check
-from lego.data.store import prepare
+from lego.data.prepare import prepare
 from lego.pretrained.packaged import MINILM
 
 SPEC = importlib.util.spec_from_file_location("learning_table", Path(__file__).with_name("table.py"))

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from lego import DeepFM, Dot, Experiment, Mean, Ranking, Recommender, SignalWeight, Training, compile  # noqa: A004
 from lego.compiler.gather import Seen, batch_of
 from lego.contract import Form, Need, Needs, Out
+from lego.data.prepare import prepare
 from lego.data.sampling import draw
 from lego.data.source.movielens import MovieLens
-from lego.data.store import prepare
 from lego.data.table import CATEGORY, LIST, SIGNAL, Tables
 from lego.errors import CompositionError
 from lego.nn.masked import masked_mean

@@ -515,7 +515,7 @@ def test_what_operators_ask_for_is_there(small, movies, tmp_path, kind):
 
 def test_ids_of_new_items_may_stand_under_the_names_that_tables_are_known_by(movies, tmp_path):
     """What trained under `id` is asked for under `id`; `item_id` wins where there are both."""
-    from lego.data.store import prepare
+    from lego.data.prepare import prepare
     from lego.runtime.items import asked
 
     store = prepare(MovieLens(movies), tmp_path)

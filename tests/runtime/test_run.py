@@ -39,7 +39,7 @@ from lego import (
     load,
     split,
 )
-from lego.data.store import prepare
+from lego.data.prepare import prepare
 from lego.errors import CompositionError, DataError, RunError, ScriptError
 from lego.runtime.fit import Fit, Stopped
 from lego.runtime.folder import create, held

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lego import BM25, Experiment, MovieLens, load
-from lego.data.store import prepare
+from lego.data.prepare import prepare
 from lego.errors import LegoError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*(no history|are new|in the data already):UserWarning")

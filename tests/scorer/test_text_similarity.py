@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lego import Experiment, MovieLens, TextSimilarity, load
-from lego.data.store import prepare
+from lego.data.prepare import prepare
 from lego.errors import CheckpointError, DataError
 from lego.pretrained.checkpoint import resolve
 from lego.pretrained.layers import Frozen

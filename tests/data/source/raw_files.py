@@ -53,6 +53,14 @@ def _of(
     return factory
 
 
+def _netflix_probe(folder: Path) -> Source:
+    module, write = _module("netflix"), _writer("netflix", folder)
+    path = write(combined_data_1=module.blocks_of(module.RATED), probe=module.probe_of(module.PROBE))
+    return catalog.load("source", "Netflix")(  # type: ignore[no-any-return]
+        path, split="probe", negatives=2, candidates="uniform", minimum=3
+    )
+
+
 def _tables(folder: Path) -> Source:
     (folder / "items.csv").write_text(
         "item_id,title,year\n" + "".join(f'i{n},"Title, number {n}",{1990 + n}\n' for n in range(12)),
@@ -99,3 +107,33 @@ FACTORIES: dict[str, Factory] = {
     "XMIND": _made("xmind", "XMIND"),
     "Yelp": _of("yelp", "Yelp", lambda m: m.FILES, flat=True),
 }
+"""By the name of the source."""
+
+
+def _amazon(edition: str) -> Factory:
+    return _of("amazon", "Amazon", lambda m: m.EDITIONS[edition], flat=True)
+
+
+LAYOUTS: dict[str, Factory] = {
+    "Amazon, cut": _of(
+        "amazon",
+        "Amazon",
+        lambda m: {"meta_Toys.jsonl.gz": m.lines(m.META_2023)} | m.cut_2023(),
+        flat=True,
+        log="cut",
+        minimum=3,
+        candidates="uniform",
+    ),
+    "Netflix, probe": _netflix_probe,
+}
+"""Further layouts of these, of their own readers."""
+MORE_LAYOUTS: dict[str, Factory] = {
+    **{
+        f"Amazon, {edition}": _amazon(edition) for edition in ("2014", "2014 ratings", "2018 ratings", "2023")
+    },
+    "Amazon, 2023 ratings": _amazon("2023 ratings"),
+    "Steam, RecBench": _of("steam", "Steam", lambda m: m.RECBENCH, flat=True),
+    "Steam, reviews": _of("steam", "Steam", lambda m: m.UCSD, flat=True),
+    "Steam, library": _of("steam", "Steam", lambda m: m.OWNED, flat=True),
+}
+"""Those that are broken where time is no matter."""

@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 
 import pytest
 
+from lego.data.prepare import prepare
 from lego.data.source.amazon import Amazon
-from lego.data.store import prepare
 from lego.errors import DataError, SpecError
 
 

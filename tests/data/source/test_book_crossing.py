@@ -6,8 +6,8 @@ from collections import defaultdict
 
 import pytest
 
+from lego.data.prepare import prepare
 from lego.data.source.book_crossing import BookCrossing
-from lego.data.store import prepare
 from lego.errors import DataError, SpecError
 from tests.data.source.trial import trial
 

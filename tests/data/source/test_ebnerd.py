@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lego import Dot, Experiment, ItemID, Mean, Recommender, Training
+from lego.data.prepare import prepare
 from lego.data.source.ebnerd import EBNeRD
-from lego.data.store import prepare
 from lego.errors import DataError, SpecError
 from tests.data.source.trial import trial
 

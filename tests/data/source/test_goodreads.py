@@ -7,8 +7,8 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from lego.data.prepare import prepare
 from lego.data.source.goodreads import Goodreads
-from lego.data.store import prepare
 from lego.errors import DataError, SpecError
 
 FORM = "%a %b %d %H:%M:%S %z %Y"

@@ -5,8 +5,8 @@ from collections import defaultdict
 
 import pytest
 
+from lego.data.prepare import prepare
 from lego.data.source.hm import _CATEGORIES, HM
-from lego.data.store import prepare
 from lego.errors import DataError
 from tests.data.source.trial import trial
 

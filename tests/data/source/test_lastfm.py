@@ -6,8 +6,8 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
+from lego.data.prepare import prepare
 from lego.data.source.lastfm import LastFM
-from lego.data.store import prepare
 from lego.errors import DataError
 from tests.data.source.trial import trial
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import itertools
+import os
 import re
 import shutil
 import traceback
@@ -15,13 +17,17 @@ import pytest
 
 from lego import catalog
 from lego.errors import LegoError
-from tests.data.source.raw_files import FACTORIES
+from tests.data.source.raw_files import FACTORIES, LAYOUTS, MORE_LAYOUTS
 
 NOT_RAW = {"Prepared", "Augment"}
 """Sources whose files this library writes, or that stand on another source."""
 SOURCES = sorted(
     {entry.name for entry in catalog.entries("source") if entry.distribution == catalog.BUILTIN} - NOT_RAW
 )
+ALL = os.environ.get("LEGO_TEST_ALL") == "1"
+BROKEN = FACTORIES | LAYOUTS | (MORE_LAYOUTS if ALL else {})
+ROUNDS = int(os.environ.get("LEGO_FUZZ_ROUNDS", "5" if ALL else "1"))
+"""How often each file is broken in each way, each time at other places."""
 Change = Callable[[bytes, np.random.Generator], bytes]
 
 
@@ -129,16 +135,16 @@ def test_every_source_has_raw_files():
     assert not lacking, f"write small raw files of {', '.join(lacking)} in tests/data/source/raw_files.py"
 
 
-@pytest.mark.parametrize("name", sorted(FACTORIES))
+@pytest.mark.parametrize("name", sorted(BROKEN))
 def test_broken_files_are_read_rightly_or_named(name, tmp_path):
     """Each file of a source, broken in each way: tables that keep all rules, or an error with the name of a file and a reason."""
-    source = FACTORIES[name](tmp_path)
+    source = BROKEN[name](tmp_path)
     paths = list(source.files())
     names = {path.name for path in paths} | {path.parent.name for path in paths}
     right = source.tables()
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     wrong = []
-    for path in paths:
+    for path, _ in itertools.product(paths, range(ROUNDS)):
         kept = path.read_bytes()
         for change, data in _changed(path, kept, rng):
             path.write_bytes(data)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from lego import Dot, Experiment, Mean, Recommender, Training, Words
+from lego.data.prepare import prepare
 from lego.data.source.mind import MIND
-from lego.data.store import prepare
 from lego.errors import DataError, SpecError
 from tests.data.source.samples import cut_mind
 from tests.data.source.trial import trial

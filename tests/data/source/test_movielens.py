@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lego.data.prepare import prepare
 from lego.data.source.movielens import MovieLens
-from lego.data.store import prepare
 from lego.data.table import ragged
 from lego.errors import DataError, SpecError
 from tests.data.source.trial import trial

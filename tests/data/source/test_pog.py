@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from lego.data.prepare import prepare
 from lego.data.source.pog import POG
-from lego.data.store import prepare
 from lego.errors import DataError
 
 IDS = [f"{n:032x}" for n in range(1, 31)]

@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from lego.data.describe import dropped_line
+from lego.data.prepare import prepare
 from lego.data.problems import LIMIT
 from lego.data.source.mind import MIND
 from lego.data.source.tables import Tables
-from lego.data.store import Store, prepare
+from lego.data.store import Store
 from lego.errors import DataError, SpecError
 from lego.expression import parse
 from lego.home import home

@@ -5,9 +5,9 @@ import zipfile
 
 import pytest
 
+from lego.data.prepare import prepare
 from lego.data.source.mind import MIND
 from lego.data.source.xmind import LANGUAGES, XMIND
-from lego.data.store import prepare
 from lego.errors import DataError, SpecError
 from tests.data.source.samples import cut_mind
 from tests.data.source.test_mind import FILES, rows_of
