@@ -239,6 +239,7 @@ class Draft:
             rules=store.manifest["rules"],
             origins=made if before is None else pa.concat_tables([before, made]),
             base=store.base,
+            unlabeled=tuple(store.manifest["unlabeled"]),
         )
 
 

@@ -83,7 +83,9 @@ def evaluate(
     ),
     logits: bool = typer.Option(False, "--logits", help="The scores of the file are logits of a click."),
     submission: Path | None = typer.Option(
-        None, metavar="FILE", help="Write ranks in the form of the MIND challenge."
+        None,
+        metavar="FILE",
+        help="Write ranks in the form of the MIND challenge: prediction.txt, or prediction.zip with it.",
     ),
     export: Path | None = typer.Option(
         None,

@@ -44,7 +44,7 @@ def describe(store: Store) -> dict[str, Any]:
         "users": len(users),
         "impressions": {name: len(part) for name, part in parts.items()},
         "candidates": {name: _spread(part.candidates.lengths) for name, part in parts.items()},
-        "clicks": {name: int(part.labels.sum()) for name, part in parts.items()},
+        "clicks": {name: int(part.labels.sum()) if part.labeled else None for name, part in parts.items()},
         "history": {name: _spread(part.stop - part.start) for name, part in parts.items()},
         "no_history": {name: _share(part.stop == part.start) for name, part in parts.items()},
         "cold_items": {
@@ -83,7 +83,9 @@ def doubts(store: Store) -> list[str]:
         if not len(part):
             found.append(f"{name}: there is no impression in it")
             continue
-        if not part.labels.any():
+        if not part.labeled:
+            found.append(f"{name}: its labels are not known, so it can be scored and not measured")
+        elif not part.labels.any():
             found.append(f"{name}: no candidate is clicked")
         elif part.labels.all():
             found.append(f"{name}: every candidate is clicked, so there is nothing to tell apart")

@@ -269,4 +269,5 @@ def _manifest(
         "tables": sizes,
         "fingerprint": fingerprint,
         "base": tables.base,
+        "unlabeled": list(tables.unlabeled),
     }

@@ -66,6 +66,8 @@ class Impressions:
     """Line r is row r; a column per attribute of the impression, as items have them. None where the source has none."""
     signals: Mapping[str, NDArray[np.float32]] = attrs.field(factory=dict)
     """Numbers of each candidate (its position), flat, aligned with `candidates.values`; NaN where one is missing."""
+    labeled: bool = True
+    """Whether the labels are known; else they are 0 and mean nothing, as in the test part of a challenge."""
 
     def __len__(self) -> int:
         return len(self.impression)
@@ -91,6 +93,7 @@ class Impressions:
             labels=self.labels[flat_rows],
             attributes=None if self.attributes is None else self.attributes.take(pa.array(rows, pa.int64())),
             signals={name: values[flat_rows] for name, values in self.signals.items()},
+            labeled=self.labeled,
         )
 
 
@@ -215,6 +218,7 @@ class Store:
                 self.users,
                 list(self.impression_attributes),
                 self.candidate_signals,
+                labeled=name not in self.manifest["unlabeled"],
             )
         return self._parts[name]
 
@@ -237,7 +241,7 @@ def _one_array(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _impressions(
-    table: pa.Table, users: Users, attributes: Sequence[str], signals: Sequence[str]
+    table: pa.Table, users: Users, attributes: Sequence[str], signals: Sequence[str], *, labeled: bool
 ) -> Impressions:
     user = flat(table["user"])
     base = users.history.offsets[user]
@@ -251,6 +255,7 @@ def _impressions(
         labels=ragged(table["labels"]).values,
         attributes=table.select(attributes) if attributes else None,
         signals={name: ragged(table[name]).values for name in signals},
+        labeled=labeled,
     )
 
 
@@ -309,5 +314,6 @@ def _upgraded(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
         "candidate_signals": [],
         "generated": {},
         "base": None,
+        "unlabeled": [],
     }
     return {**added, **manifest}

@@ -152,6 +152,8 @@ class Tables:
     """Where generated values come from (`lego.data.origin.ORIGINS`); None where nothing is. Generated items stand last."""
     base: str | None = None
     """The fingerprint of the data that these only add to: parts, impressions and candidates are those; None for others."""
+    unlabeled: tuple[str, ...] = ()
+    """Parts whose labels are not known, as those of a challenge; they are 0 there, and mean nothing."""
 
     @property
     def attributes(self) -> dict[str, str]:

@@ -9,7 +9,7 @@ Only what can be read from scores is here. What a source does before, such as ho
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NoReturn
 
 import attrs
 import numpy as np
@@ -43,6 +43,8 @@ class Rows:
     """How many items the history of the impression has; None where that is not known."""
     tested: NDArray[np.bool_] | None = None
     """Whether the row is of the part that is tested; None where all are, or where that is not known."""
+    labeled: bool = True
+    """Whether the labels are known; nothing is measured where they are not."""
     _made: dict[Any, Ranking] = attrs.field(factory=dict, init=False, repr=False)
 
     def ranking(
@@ -171,6 +173,8 @@ class Protocol:
                 continue
             ranking = main if rule == main.ties else rows.ranking(self.group, rule, kept, key)
             try:
+                if not rows.labeled:
+                    _refuse_unlabeled(metric)
                 values[metric.name], counted[metric.name] = self._value(metric, ranking)
             except DataError as problem:
                 if whole:
@@ -250,6 +254,12 @@ class Protocol:
             what = f"nothing is left: {', '.join(f'{count} impressions ({why})' for why, count in left_out.items())}"
             raise DataError([Problem(f"protocol {self.name}", what, "choose another protocol, such as mind")])
         return kept, tuple(key), left_out, tuple(not_applied)
+
+
+def _refuse_unlabeled(metric: Metric) -> NoReturn:
+    what = "the labels of this part are not known, so it can be scored and not measured"
+    fix = "write its ranks with `lego evaluate RUN --submission prediction.zip`"
+    raise DataError([Problem(metric.name, what, fix)])
 
 
 def told(undefined: Mapping[str, str]) -> list[str]:

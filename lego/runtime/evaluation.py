@@ -125,6 +125,7 @@ def rows_of(impressions: Impressions, scores: NDArray[Any], users: Users | None 
         impression=np.repeat(np.arange(len(impressions)), counts),
         user=np.repeat(user, counts),
         history=np.repeat(np.maximum(impressions.stop - impressions.start, 0), counts),
+        labeled=impressions.labeled,
     )
 
 

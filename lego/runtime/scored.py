@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +96,8 @@ def write_table(path: Path, table: pa.Table) -> None:
 def write_submission(path: Path, impressions: Impressions, scores: NDArray[np.float32]) -> None:
     """A line for each impression in the form of the MIND challenge: `ID [rank,rank,…]`, in the order of the candidates.
 
+    A path that ends in .zip gets what the leaderboard takes: an archive that holds them as prediction.txt.
+
     The best candidate has rank 1. A submission has no ties: of equal scores the earlier candidate stands first.
     """
     offsets, counts = impressions.candidates.offsets, impressions.candidates.lengths
@@ -107,5 +110,13 @@ def write_submission(path: Path, impressions: Impressions, scores: NDArray[np.fl
         f"{name} [{','.join(words[begin:end])}]\n"
         for name, begin, end in zip(impressions.impression, offsets[:-1], offsets[1:], strict=True)
     )
-    with written_aside(path) as aside, aside.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(lines)
+    with written_aside(path) as aside:
+        if path.suffix.lower() != ".zip":
+            with aside.open("w", encoding="utf-8", newline="\n") as file:
+                file.writelines(lines)
+            return
+        # Of one time, so that the same ranks make the same file.
+        member = zipfile.ZipInfo("prediction.txt")
+        member.compress_type = zipfile.ZIP_DEFLATED
+        with zipfile.ZipFile(aside, "w") as archive, archive.open(member, "w", force_zip64=True) as packed:
+            packed.writelines(line.encode() for line in lines)

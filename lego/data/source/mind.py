@@ -36,7 +36,7 @@ from lego.data.source.mind_lines import read_lines
 from lego.data.table import CATEGORY, PARTS, Tables, flat
 from lego.errors import DataError, Problem, SpecError
 from lego.ragged import Ragged
-from lego.spec import PATH, Source, between, field_names, ge, operator
+from lego.spec import PATH, Choice, Source, between, field_names, ge, operator
 
 _NEWS = ("id", "category", "subcategory", "title", "abstract", "url", "title entities", "abstract entities")
 _BEHAVIORS = ("impression id", "user id", "time", "history", "impressions")
@@ -44,11 +44,14 @@ _NEWS_READ = ("id", "title", "abstract", "category", "subcategory")
 _BLOCK = 1 << 24
 """Bytes of a file that are read at a time."""
 
-_FOLDER = re.compile(r"(?:(mind[a-z]*)_)?(train|dev)(?:\.zip)?", re.IGNORECASE)
+_FOLDER = re.compile(r"(?:(mind[a-z]*)_)?(train|dev|test)(?:\.zip)?", re.IGNORECASE)
 _FILES = ("news.tsv", "behaviors.tsv")
 _WORD = r"^\S+$"
 _HISTORY = r"^(\S+( \S+)*)?$"
 _SHOWN = r"^\S+-[01]( \S+-[01])*$"
+_UNLABELED = r"^\S+( \S+)*$"
+_LABEL = r"-[01]( |$)"
+_DEV = 0.1
 _COMPARE = "compare the line with the official file, which is tab separated and has no header"
 
 
@@ -71,13 +74,16 @@ class MIND(Source):
     - An impression, its candidates, their order and their labels are those of the log. The dev folder serves as test. The
       latest `dev` share of the train folder's impressions by (time, impression id), rounded down but at least one, are the dev
       part; a share of 0 makes none. The rules in the manifest name the time of the first of them.
+    - `test="test"` reads a third folder, MINDlarge_test, as test: the file whose ranks the leaderboard of MIND measures. The dev
+      folder is then dev, and the train folder train, all of it. The candidates of that file have no labels (-0, -1), so the part
+      can be scored, and not measured: `lego evaluate RUN --submission prediction.zip`. Where they have labels, they are read.
     - The history of an impression is the whole history of its row, in click order. `history` cuts it to the most recent
       items when the data is read, and changes nothing that is prepared.
     - A user with several histories, in one file or in both, is one row of users per history. A history that another one of
       the same user continues shares its row.
-    - The items are the news of the train folder and then those of the dev folder that it lacks. Where the two have different
-      texts for an id, that of the train folder is kept, and the id is counted. An id that stands twice in one file is an error.
-    - An id of the log that neither news.tsv has is an error (`missing="error"`), is left out of histories and candidates and
+    - The items are the news of the train folder and then those of the other folders that it lacks. Where two have different
+      texts for an id, that of the earlier folder is kept, and the id is counted. An id that stands twice in one file is an error.
+    - An id of the log that no news.tsv has is an error (`missing="error"`), is left out of histories and candidates and
       counted (`"drop"`), or makes an item without text (`"empty"`). An impression that is left without candidates is left out
       and counted. One whose candidates are all clicked, or none of them, stays; the rules in the manifest count these.
     - Times are read as UTC.
@@ -96,25 +102,35 @@ class MIND(Source):
     proven: ClassVar[str] = "real rows"
 
     path: str = attrs.field(kw_only=False, converter=_path_text, metadata=PATH, validator=_is_text)
-    dev: float = attrs.field(default=0.1, validator=between(0.0, 1.0))
+    dev: float = attrs.field(default=_DEV, validator=between(0.0, 1.0))
     history: int = attrs.field(default=50, validator=ge(1))
     missing: Literal["error", "drop", "empty"] = "error"
+    test: Literal["dev", "test"] = "dev"
+
+    def __attrs_post_init__(self) -> None:
+        """The dev part is the dev folder where another one is test."""
+        if self.test == "test" and self.dev != _DEV and not isinstance(self.dev, Choice):
+            raise SpecError.wrong_value(
+                type(self).__name__, "dev", self.dev, 'nothing beside test="test": the dev folder is dev'
+            )
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Every option but `path` and `history`; `version` counts changes of the rules above."""
-        names = [name for name in field_names(type(self)) if name not in {"path", "history"}]
-        return {"version": 1, **{name: getattr(self, name) for name in names}}
+        names = [name for name in field_names(type(self)) if name not in {"path", "history", "test"}]
+        told = {"version": 1, **{name: getattr(self, name) for name in names}}
+        # What was prepared before there was a choice keeps its name.
+        return told if self.test == "dev" else {**told, "test": self.test}
 
     def files(self) -> Iterable[Path]:
-        """news.tsv and behaviors.tsv of train, then of dev, or their archives; DataError with where to get them."""
+        """news.tsv and behaviors.tsv of train, then of dev and of test, or their archives; DataError with where to get them."""
         return list(dict.fromkeys(file.path for file in self.raw_files()))
 
     def raw_files(self) -> list[RawFile]:
-        """news.tsv and behaviors.tsv of train, then of dev; DataError with where to get them."""
+        """news.tsv and behaviors.tsv of train, then of dev, then, if it is read, of test; DataError with where to get them."""
         problems = Problems()
         fix = f"unpack the complete archive; it is had from {self.url}"
         found = []
-        for place in _find(Path(self.path).expanduser()):
+        for place in _find(Path(self.path).expanduser(), self._folders):
             for name in _FILES:
                 if place.is_dir():
                     there = [RawFile(place / name)] if (place / name).is_file() else []
@@ -138,60 +154,79 @@ class MIND(Source):
         return self.read(lambda items, dropped: items).check()
 
     def read(self, change: Callable[[pa.Table, dict[str, int]], pa.Table]) -> Tables:
-        """The tables of it, where `change` may give the news of both files other texts, more rows or fewer."""
-        train_news, train_log, dev_news, dev_log = self.raw_files()
+        """The tables of it, where `change` may give the news of all files other texts, more rows or fewer."""
+        files = self.raw_files()
+        news_files, log_files = files[::2], files[1::2]
         problems = Problems()
-        read = [_read_news(file, problems) for file in (train_news, dev_news)]
+        read = [_read_news(file, problems) for file in news_files]
         news = [each for each in read if each is not None]
         dropped: dict[str, int] = {}
         items = None
         if len(news) == len(read):
-            items, dropped["news_with_other_text"] = _merge_news(*news)
+            items, dropped["news_with_other_text"] = _merge_news(news)
             items = change(items, dropped)
         known = pa.array([], pa.string()) if items is None else items["item_id"].combine_chunks()
         catalog = Catalog(pa.concat_arrays(known.chunks) if isinstance(known, pa.ChunkedArray) else known)
-        logs = [_read_log(file, catalog, problems) for file in (train_log, dev_log)]
+        labeled = [
+            folder != "test" or _labeled(file) for folder, file in zip(self._folders, log_files, strict=True)
+        ]
+        logs = [
+            _read_log(file, catalog, problems, labeled=has)
+            for file, has in zip(log_files, labeled, strict=True)
+        ]
         problems.raise_any()
         assert items is not None  # it is None only where there is a problem
-        train, test = (log for log in logs if log is not None)
+        found = [log for log in logs if log is not None]
         if self.missing == "error" and len(catalog.missing):
-            raise _missing_news(catalog, (train_log, dev_log))
+            raise _missing_news(catalog, log_files, labeled)
         absent = len(catalog.missing)
         if self.missing == "empty":
             nothing = [pa.nulls(absent, field.type) for field in items.schema if field.name != "item_id"]
             items = pa.concat_tables([items, pa.table([catalog.missing, *nothing], items.schema)])
             dropped["news_without_text"] = dropped.get("news_without_text", 0) + absent
         if self.missing == "drop":
-            train, test = drop_missing([train, test], items.num_rows, absent, dropped, "news")
-            empty = [file for file, log in ((train_log, train), (dev_log, test)) if not len(log.impression)]
-            for file in empty:
-                problems.add(
-                    file.label,
-                    "no news.tsv has any of the candidates",
-                    "use the news.tsv of the same edition",
-                )
+            found = drop_missing(found, items.num_rows, absent, dropped, "news")
+            for file, log in zip(log_files, found, strict=True):
+                if not len(log.impression):
+                    problems.add(
+                        file.label,
+                        "no news.tsv has any of the candidates",
+                        "use the news.tsv of the same edition",
+                    )
             problems.raise_any()
-        return self._tables(items, train, test, dropped)
+        return self._tables(items, found, dropped, unlabeled=not all(labeled))
 
-    def _tables(self, items: pa.Table, train: Log, test: Log, dropped: dict[str, int]) -> Tables:
-        users, user, stop = share_histories([train, test])
+    @property
+    def _folders(self) -> tuple[str, ...]:
+        """The folders that are read, in their order."""
+        return ("train", "dev") if self.test == "dev" else ("train", "dev", "test")
+
+    def _tables(
+        self, items: pa.Table, logs: list[Log], dropped: dict[str, int], *, unlabeled: bool
+    ) -> Tables:
+        users, user, stop = share_histories(logs)
+        begins = np.cumsum([0, *(len(log.impression) for log in logs)])
+        train, *_, test = logs
         early = len(train.impression)
         moved = np.zeros(early, bool)
-        if early:
+        if early and self.test == "dev":
             count = int(np.floor(early * self.dev + 1e-9))
             count = min(max(count, 1), early) if self.dev > 0 else 0
             moved[_latest(train, count)] = True
         chosen = {
             "train": (train, np.flatnonzero(~moved), 0),
             "dev": (train, np.flatnonzero(moved), 0),
-            "test": (test, np.arange(len(test.impression)), early),
+            "test": (test, np.arange(len(test.impression)), int(begins[-2])),
         }
+        if self.test == "test":
+            chosen["dev"] = (logs[1], np.arange(len(logs[1].impression)), early)
         impressions: dict[str, pa.Table] = {}
         single = {}
         for part in PARTS:
             log, rows, base = chosen[part]
             impressions[part] = part_of_log(log, rows, user[rows + base], stop[rows + base])
-            single[part] = one_class(log, rows)
+            if part != "test" or not unlabeled:
+                single[part] = one_class(log, rows)
         cut = str(np.datetime64(int(train.time[moved].min()), "s")) + "Z" if moved.any() else "none"
         return Tables(
             items=items,
@@ -199,16 +234,22 @@ class MIND(Source):
             impressions=impressions,
             dropped=dropped,
             rules=self._rules(cut, single),
+            unlabeled=("test",) if unlabeled else (),
         )
 
     def _rules(self, cut: str, single: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+        split = f"the dev folder is test; the latest {self.dev:g} of train, by time and then impression id, is dev"
+        told = {"split": split, "dev_begins": cut}
+        if self.test == "test":
+            told = {"split": "each folder is the part of its name"}
         return {
             "click": "label 1",
-            "split": f"the dev folder is test; the latest {self.dev:g} of train, by time and then impression id, is dev",
-            "dev_begins": cut,
+            **told,
             "history": "the whole history of the row, in click order",
             "users": "one row per history of a user; a history that is the beginning of another shares its row",
-            "items": "the news of the train folder, then those that only the dev folder has; the first text of an id is kept",
+            "items": "the news of the train folder, then those that only "
+            + ("the dev folder has" if self.test == "dev" else "dev has, then those that only test has")
+            + "; the first text of an id is kept",
             "candidates": "those of the log, in its order",
             "one_class": {part: dict(counts) for part, counts in single.items()},
             "missing": self.missing,
@@ -218,9 +259,13 @@ class MIND(Source):
 # --- the folders --------------------------------------------------------------------------------------------------------------
 
 
-def _find(root: Path) -> tuple[Path, Path]:
-    """The folders, or archives, of train and dev."""
+def _find(root: Path, wanted: tuple[str, ...]) -> list[Path]:
+    """The folders, or archives, of train and dev, and of test where it is wanted."""
     get = f"download train and dev of MINDsmall or MINDlarge from {MIND.url}, and give the folder that both are in"
+    if "test" in wanted:
+        get = (
+            f"download train, dev and test of MINDlarge from {MIND.url}, and give the folder that all are in"
+        )
     if not root.exists():
         raise DataError([Problem(str(root), "there is no such folder", get)])
     if not root.is_dir():
@@ -235,14 +280,14 @@ def _find(root: Path) -> tuple[Path, Path]:
         form = _FOLDER.fullmatch(place.name)
         if form and place.is_dir() != (place.suffix.lower() == ".zip"):
             found.setdefault((form[1] or "").lower(), {})[form[2].lower()] = place
-    whole = [parts for parts in found.values() if len(parts) == 2]
+    whole = [parts for parts in found.values() if all(part in parts for part in wanted)]
     if len(whole) == 1:
-        return whole[0]["train"], whole[0]["dev"]
+        return [whole[0][part] for part in wanted]
     names = ", ".join(sorted(folder.name for parts in found.values() for folder in parts.values()))
     if whole:
         what = f"holds more than one edition: {names}"
         raise DataError([Problem(str(root), what, "give a folder that holds one train and one dev")])
-    what = f"holds {names}, and one folder of train and one of dev of the same edition are expected"
+    what = f"holds {names}, and one folder of {' and one of '.join(wanted)} of the same edition are expected"
     if not found:
         what = "holds no folder MINDsmall_train, MINDlarge_train, MINDdemo_train or train"
         inside = sorted(path.parent for path in root.glob("*/*") if _FOLDER.fullmatch(path.name))
@@ -302,17 +347,30 @@ def _read_news(file: RawFile, problems: Problems) -> pa.Table | None:
     return table
 
 
-def _read_log(file: RawFile, catalog: Catalog, problems: Problems) -> Log | None:
+def _labeled(file: RawFile) -> bool:
+    """Whether the candidates of the first line of a log have labels; so where it cannot be read, which is said elsewhere."""
+    try:
+        with file.open() as opened:
+            first = opened.readline()
+    except BROKEN:
+        return True
+    *_, shown = first.decode("utf-8", "replace").rstrip("\r\n").split("\t")
+    return not shown or any(re.search(_LABEL, word) for word in shown.split(" "))
+
+
+def _read_log(file: RawFile, catalog: Catalog, problems: Problems, *, labeled: bool) -> Log | None:
     types = {"impression id": pa.int64(), **dict.fromkeys(_BEHAVIORS[1:], pa.string())}
     try:
-        log = read_lines(file, catalog)
+        log = read_lines(file, catalog, labeled=labeled)
         if log is None:
-            log = join_logs([_block(block, catalog) for block in _blocks(file, _BEHAVIORS, types)])
+            log = join_logs(
+                [_block(block, catalog, labeled=labeled) for block in _blocks(file, _BEHAVIORS, types)]
+            )
         ascending = bool((log.impression[1:] > log.impression[:-1]).all())
         distinct = ascending or len(np.unique(log.impression)) == len(log.impression)
         _ensure(distinct, "an impression id stands twice")
     except (pa.ArrowInvalid, _MalformedError) as failure:
-        _say(file, _wrong_log(file), str(failure), problems)
+        _say(file, _wrong_log(file, labeled=labeled), str(failure), problems)
         return None
     except BROKEN as failure:
         broken(file, failure, problems)
@@ -320,17 +378,24 @@ def _read_log(file: RawFile, catalog: Catalog, problems: Problems) -> Log | None
     return log
 
 
-def _block(block: pa.RecordBatch, catalog: Catalog) -> Log:
+def _block(block: pa.RecordBatch, catalog: Catalog, *, labeled: bool) -> Log:
     impression, user, time, history, shown = (block[name] for name in _BEHAVIORS)
-    for column, pattern in ((user, _WORD), (history, _HISTORY), (shown, _SHOWN)):
+    for column, pattern in ((user, _WORD), (history, _HISTORY), (shown, _SHOWN if labeled else _UNLABELED)):
         _ensure(_all_match(column, pattern), f"a value does not have the form {pattern}")
+    if not labeled:
+        marked = pc.match_substring_regex(shown, _LABEL)
+        _ensure(
+            not pc.any(marked, min_count=0).as_py(),
+            "a candidate has a label, and those of the first line have none",
+        )
     numbers = flat(impression)
     _ensure(bool((numbers >= 0).all()), "an impression id is negative")
     ids, lengths = _words(history)
     clicks = Ragged.from_lengths(catalog.rows(ids), lengths)
     marked, lengths = _words(shown)
-    labels = flat(pc.ends_with(marked, "-1")).astype(np.int8)
-    candidates = Ragged.from_lengths(catalog.rows(pc.utf8_slice_codeunits(marked, 0, -2)), lengths)
+    labels = flat(pc.ends_with(marked, "-1")).astype(np.int8) if labeled else np.zeros(len(marked), np.int8)
+    named = pc.utf8_slice_codeunits(marked, 0, -2) if labeled else marked
+    candidates = Ragged.from_lengths(catalog.rows(named), lengths)
     return Log(
         impression=numbers,
         user=pa.chunked_array([user]),
@@ -411,7 +476,7 @@ def _wrong_news(file: RawFile) -> Iterator[Problem]:
             yield Problem(where, f"{news} is already in line {first[news]}", "keep one of the lines")
 
 
-def _wrong_log(file: RawFile) -> Iterator[Problem]:
+def _wrong_log(file: RawFile, *, labeled: bool) -> Iterator[Problem]:
     first: dict[int, int] = {}
     unlabelled: list[int] = []
     for number, fields in _records(file, _BEHAVIORS):
@@ -435,6 +500,14 @@ def _wrong_log(file: RawFile) -> Iterator[Problem]:
         if not re.match(_HISTORY, history, re.ASCII):
             what = f"ids with one blank between them are expected, {_short(history)} found"
             yield Problem(where("history"), what, _COMPARE)
+        if not labeled:
+            if not re.match(_UNLABELED, shown, re.ASCII):
+                what = f"ids with one blank between them are expected, {_short(shown)} found"
+                yield Problem(where("impressions"), what, _COMPARE)
+            elif re.search(_LABEL, shown):
+                what = "candidates have labels (-0 or -1), and those of the first line have none"
+                yield Problem(where("impressions"), what, "give all lines labels, or none")
+            continue
         wrong = [word for word in shown.split(" ") if not re.match(_SHOWN, word, re.ASCII)]
         if shown and not any("-" in word for word in shown.split(" ")):
             unlabelled.append(number)
@@ -446,7 +519,8 @@ def _wrong_log(file: RawFile) -> Iterator[Problem]:
         yield Problem(
             f"{file.label} line {unlabelled[0]}, column impressions",
             f"the candidates of this line{several} have no labels (-0 or -1), so nothing can be learned or measured",
-            "the test part of MINDlarge is published without labels and cannot be used: put the dev part in its place",
+            "the test part of MINDlarge is published without labels: keep it in a folder MINDlarge_test beside train and dev, "
+            'and read it with MIND(path, test="test")',
         )
 
 
@@ -462,15 +536,15 @@ def _short(text: str) -> str:
     return repr(text) if len(text) <= 60 else f"{text[:60]!r}…"
 
 
-def _missing_news(catalog: Catalog, files: tuple[RawFile, ...]) -> DataError:
+def _missing_news(catalog: Catalog, files: list[RawFile], labeled: list[bool]) -> DataError:
     """Where the first twenty of them stand for the first time."""
     absent = set(catalog.missing.to_pylist())
     fix = 'use the news.tsv of the same edition, or choose missing="drop" or missing="empty"'
     problems = []
-    for file in files:
+    for file, has in zip(files, labeled, strict=True):
         for number, fields in _records(file, _BEHAVIORS):
             assert not isinstance(fields, Problem)  # the file was read before
-            shown = [word[:-2] for word in fields[4].split(" ")]
+            shown = [word[:-2] if has else word for word in fields[4].split(" ")]
             for column, words in (("history", fields[3].split(" ")), ("impressions", shown)):
                 for news in words:
                     if news not in absent:
@@ -496,16 +570,19 @@ def _latest(log: Log, count: int) -> NDArray[np.int64]:
     return np.concatenate([later, ties[len(ties) - (count - len(later)) :]])
 
 
-def _merge_news(first: pa.Table, second: pa.Table) -> tuple[pa.Table, int]:
-    """The items, and how many ids have another text in the second table."""
-    place = pc.index_in(second["id"].combine_chunks(), value_set=first["id"].combine_chunks())
-    both = second.filter(place.is_valid())
-    kept = first.take(place.drop_null())
-    other = np.zeros(both.num_rows, bool)
-    for name in _NEWS_READ[1:]:
-        other |= flat(pc.not_equal(both[name], kept[name]))
-    news = pa.concat_tables([first, second.filter(place.is_null())]).combine_chunks()
+def _merge_news(tables: list[pa.Table]) -> tuple[pa.Table, int]:
+    """The items, and how many ids have another text in a later table."""
+    news, others = tables[0], 0
+    for table in tables[1:]:
+        place = pc.index_in(table["id"].combine_chunks(), value_set=news["id"].combine_chunks())
+        both = table.filter(place.is_valid())
+        kept = news.take(place.drop_null())
+        other = np.zeros(both.num_rows, bool)
+        for name in _NEWS_READ[1:]:
+            other |= flat(pc.not_equal(both[name], kept[name]))
+        others += int(other.sum())
+        news = pa.concat_tables([news, table.filter(place.is_null())]).combine_chunks()
     columns = {"item_id": news["id"], "title": news["title"], "abstract": news["abstract"]}
     for name in ("category", "subcategory"):
         columns[name] = pc.cast(news[name].combine_chunks().dictionary_encode(), CATEGORY)
-    return pa.table(columns), int(other.sum())
+    return pa.table(columns), others

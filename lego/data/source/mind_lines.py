@@ -54,8 +54,8 @@ class _Piece:
     """Ids that no item has, of the history and of the candidates, where these have row 0."""
 
 
-def read_lines(file: RawFile, catalog: Catalog) -> Log | None:
-    """The log of the file; None where some of it is not as it is published."""
+def read_lines(file: RawFile, catalog: Catalog, *, labeled: bool = True) -> Log | None:
+    """The log of the file; None where some of it is not as it is published. Candidates that are not `labeled` have label 0."""
     known = ShortIds.of(catalog.known)
     numbers = {name: Growing(np.int64) for name in ("impression", "time")}
     lengths = {name: Growing(np.int32) for name in ("history", "candidates")}
@@ -63,7 +63,7 @@ def read_lines(file: RawFile, catalog: Catalog) -> Log | None:
     labels = Growing(np.int8)
     users = []
     with file.open() as opened:
-        for piece in _in_turn(opened, known):
+        for piece in _in_turn(opened, known, labeled=labeled):
             if piece is None:
                 return None
             count(len(piece.impression), piece.size)
@@ -90,13 +90,13 @@ def read_lines(file: RawFile, catalog: Catalog) -> Log | None:
     )
 
 
-def _in_turn(opened: IO[bytes], known: ShortIds) -> Iterator[_Piece | None]:
+def _in_turn(opened: IO[bytes], known: ShortIds, *, labeled: bool) -> Iterator[_Piece | None]:
     """What each piece of the file says, in its order, while the next ones are worked on."""
     under_way: deque[Future[_Piece | None]] = deque()
     with ThreadPoolExecutor(_WORKERS) as pool:
         try:
             for block in _pieces(opened):
-                under_way.append(pool.submit(_read, block, known))
+                under_way.append(pool.submit(_read, block, known, labeled))
                 if len(under_way) > _WORKERS:
                     yield under_way.popleft().result()
             while under_way:
@@ -123,7 +123,7 @@ def _pieces(opened: IO[bytes]) -> Iterator[bytes]:
         yield rest + b"\n" + bytes(LONGEST)
 
 
-def _read(block: bytes, known: ShortIds) -> _Piece | None:
+def _read(block: bytes, known: ShortIds, labeled: bool) -> _Piece | None:  # noqa: FBT001 - a thread calls it
     text = np.frombuffer(block, np.uint8)[:-LONGEST]
     if text.max() > 127:
         return None
@@ -162,13 +162,20 @@ def _read(block: bytes, known: ShortIds) -> _Piece | None:
     history_lengths, candidate_lengths = past - time - lacks, feeds - past
     shown = _alternately(history_lengths, candidate_lengths)
     length = np.minimum(end - begin, 127).astype(np.int8)
-    length -= shown.view(np.int8) * np.int8(2)  # without -0 or -1
+    if labeled:
+        length -= shown.view(np.int8) * np.int8(2)  # without -0 or -1
     if length.min() < 1 or length.max() > LONGEST:
         return None
     shown_end = end[shown]
-    labels = text[shown_end - 1] - np.uint8(_ZERO)
-    if labels.max() > 1 or (text[shown_end - 2] != _DASH).any():
-        return None
+    if labeled:
+        labels = text[shown_end - 1] - np.uint8(_ZERO)
+        if labels.max() > 1 or (text[shown_end - 2] != _DASH).any():
+            return None
+    else:
+        labels = np.zeros(len(shown_end), np.uint8)
+        # An id has no dash; nothing stands two places before the end of a shorter word but what is before it.
+        if (text[shown_end - 2] == _DASH).any():
+            return None
     rows = known.rows(numbers_of(block, begin, length))
     history, candidates = rows[~shown], rows[shown]
     nothing = pa.array([], pa.string())

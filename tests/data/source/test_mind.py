@@ -363,7 +363,68 @@ def test_a_part_without_labels_is_refused(raw):
     bare = log(*[(row, "U1", "11/9/2019 1:00:00 AM", "", "N1 N2") for row in range(3)])
     with pytest.raises(DataError, match="and 2 more lines have no labels") as caught:
         raw({"dev/behaviors.tsv": bare}).tables()
-    assert "test part of MINDlarge" in caught.value.problems[0].fix
+    assert 'MIND(path, test="test")' in caught.value.problems[0].fix
+
+
+HIDDEN = {
+    "test/news.tsv": news("N4", "N5", text="Third"),
+    "test/behaviors.tsv": log(
+        (9, "U1", "11/16/2019 1:02:03 AM", "N1 N2 N4", "N5 N3 N1"),
+        (4, "U7", "11/16/2019 1:02:03 AM", "", "N2 N5"),
+    ),
+}
+
+
+def test_the_test_folder_is_test_where_it_is_asked_for(raw):
+    """Folders are parts, news of all three are items, and its candidates have no labels, which is told."""
+    tables = raw(HIDDEN, test="test").tables()
+    assert sorted(rows_of(tables, "train")) == [3, 5, 7]
+    assert sorted(rows_of(tables, "dev")) == [1, 2, 7]
+    assert rows_of(tables, "test") == {
+        9: ("U1", ["N1", "N2", "N4"], ["N5", "N3", "N1"], [0, 0, 0]),
+        4: ("U7", [], ["N2", "N5"], [0, 0]),
+    }
+    assert tables.unlabeled == ("test",)
+    assert tables.items["item_id"].to_pylist() == ["N1", "N2", "N3", "N4", "N5"]
+    assert tables.dropped == {"news_with_other_text": 2}
+    assert tables.rules["split"] == "each folder is the part of its name"
+    assert "test" not in tables.rules["one_class"]
+    assert raw(HIDDEN).tables().unlabeled == ()
+    assert raw(HIDDEN).fingerprint().keys() < raw(HIDDEN, test="test").fingerprint().keys()
+
+
+def test_labels_of_a_test_folder_are_read_where_it_has_them(raw):
+    """As whoever made a test part of their own has; some lines with and some without are refused by line."""
+    text = HIDDEN["test/behaviors.tsv"]
+    known = text.replace("N5 N3 N1", "N5-1 N3-0 N1-0").replace("N2 N5", "N2-0 N5-1")
+    tables = raw({**HIDDEN, "test/behaviors.tsv": known}, test="test").tables()
+    assert rows_of(tables, "test")[9][3] == [1, 0, 0]
+    assert tables.unlabeled == ()
+    for some, word in (
+        (("N2 N5", "N2-0 N5-1"), "line 2.*have labels"),
+        (("N5 N3 N1", "N5-1 N3-0 N1-0"), "line 2.*no labels"),
+    ):
+        with pytest.raises(DataError, match=word):
+            raw({**HIDDEN, "test/behaviors.tsv": text.replace(*some)}, test="test").tables()
+
+
+def test_what_is_wrong_in_a_test_folder_is_named(raw, folder):
+    """News that no file has, by line; a folder that is missing; an option that would do nothing."""
+    strange = {**HIDDEN, "test/behaviors.tsv": HIDDEN["test/behaviors.tsv"].replace("N2 N5", "N2 N1234567")}
+    with pytest.raises(
+        DataError, match=r"test/behaviors\.tsv line 2, column impressions: no news\.tsv has N1234567"
+    ):
+        raw(strange, test="test").tables()
+    assert rows_of(raw(strange, test="test", missing="drop").tables(), "test")[4][2] == ["N2"]
+    with pytest.raises(SpecError, match="the dev folder is dev"):
+        MIND("mind", test="test", dev=0.2)
+    (folder / "test" / "behaviors.tsv").unlink()
+    with pytest.raises(DataError, match="there is no such file"):
+        raw(test="test").tables()
+    (folder / "test" / "news.tsv").unlink()
+    (folder / "test").rmdir()
+    with pytest.raises(DataError, match="one of test of the same edition"):
+        raw(test="test").tables()
 
 
 def test_folders_that_do_not_hold_both_parts_are_refused(raw, folder):

@@ -10,6 +10,7 @@ from lego.data.impressions.log import Catalog
 from lego.data.problems import Problems
 from lego.data.raw.raw_file import RawFile
 from lego.data.source import mind, mind_lines
+from lego.errors import DataError
 
 KNOWN = [f"N{row}" for row in range(1, 400)]
 LINES = [
@@ -20,17 +21,17 @@ LINES = [
 ]
 
 
-def read(tmp_path, text, known=KNOWN):
+def read(tmp_path, text, known=KNOWN, *, labeled=True):
     path = tmp_path / "behaviors.tsv"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     catalog = Catalog(pa.array(known))
-    return mind_lines.read_lines(RawFile(path), catalog), catalog
+    return mind_lines.read_lines(RawFile(path), catalog, labeled=labeled), catalog
 
 
-def with_care(tmp_path, monkeypatch):
-    monkeypatch.setattr(mind, "read_lines", lambda *_: None)
+def with_care(tmp_path, monkeypatch, *, labeled=True):
+    monkeypatch.setattr(mind, "read_lines", lambda *_, **__: None)
     catalog, problems = Catalog(pa.array(KNOWN)), Problems()
-    log = mind._read_log(RawFile(tmp_path / "behaviors.tsv"), catalog, problems)
+    log = mind._read_log(RawFile(tmp_path / "behaviors.tsv"), catalog, problems, labeled=labeled)
     problems.raise_any()
     return log, catalog
 
@@ -129,3 +130,21 @@ def test_a_line_without_end_is_left_to_care(tmp_path, monkeypatch):
     monkeypatch.setattr(mind_lines, "_LINE", 20)
     assert read(tmp_path, LINES[0])[0] is None
     assert read(tmp_path, "")[0] is None
+
+
+@pytest.mark.parametrize("piece", [60, 1 << 20])
+def test_lines_without_labels_are_read_as_they_are(tmp_path, monkeypatch, piece):
+    """Ids of one character up to eight; one label among them is left to care, which refuses it."""
+    monkeypatch.setattr(mind_lines, "_PIECE", piece)
+    bare = (
+        "".join(LINES).replace("-0", "").replace("-1", "")
+        + "5\tU3\t2/29/2020 09:08:07 AM\t\tN2 N1234567 N399 Q\n"
+    )
+    fast, catalog = read(tmp_path, bare, labeled=False)
+    slow, other = with_care(tmp_path, monkeypatch, labeled=False)
+    assert_same(fast, slow, (catalog, other))
+    assert not fast.labels.any()
+    assert set(catalog.missing.to_pylist()) == {"X", "Y", "Z", "N1234567", "Q"}
+    assert read(tmp_path, bare + LINES[0], labeled=False)[0] is None
+    with pytest.raises(DataError, match="line 6, column impressions: candidates have labels"):
+        with_care(tmp_path, monkeypatch, labeled=False)

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import zipfile
+
+from lego import MIND, Dot, Experiment, ItemID, Mean, Ranking, Recommender, Training
+from tests.data.source.test_mind import FILES, HIDDEN, log
+
+
+def test_a_submission_of_the_hidden_part_is_one_command(tmp_path, lego):
+    """Trained on train, chosen on dev; of test there are ranks of every impression, in a zip, and not one number."""
+    shown = [
+        (
+            row,
+            f"U{row % 3}",
+            f"11/9/2019 {row + 1}:00:00 AM",
+            "N1 N2",
+            "N3-1 N1-0" if row % 2 else "N2-0 N1-1",
+        )
+        for row in range(8)
+    ]
+    for name, content in {**FILES, **HIDDEN, "train/behaviors.tsv": log(*shown)}.items():
+        path = tmp_path / "raw" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    data = MIND(tmp_path / "raw", test="test")
+    model = Recommender(ItemID(), Mean(), Dot(), width=4)
+    training = Training(epochs=1, batch_size=8)
+    run = Experiment(data=data, model=model, task=Ranking(), training=training).run(
+        out=tmp_path / "runs", device="cpu"
+    )
+    assert set(run.record["test"].values()) == {None}
+    assert set(run.record["baselines"]["random"].values()) == {None}
+    path = tmp_path / "prediction.zip"
+    answer = lego("evaluate", run.path, "--submission", path)
+    assert answer.code == 0, answer.err
+    assert "not known, so it can be scored and not measured" in answer.out
+    with zipfile.ZipFile(path) as archive:
+        assert archive.namelist() == ["prediction.txt"]
+        lines = archive.read("prediction.txt").decode().splitlines()
+    assert [line.split(" ")[0] for line in lines] == ["9", "4"]
+    assert [sorted(line.split(" ")[1]) for line in lines] == [sorted("[1,2,3]"), sorted("[1,2]")]
+    plain = tmp_path / "prediction.txt"
+    lego("evaluate", run.path, "--submission", plain)
+    assert plain.read_text().splitlines() == lines
+    told = lego("evaluate", run.path, "--protocol", "all", "--json").json
+    assert {value for each in told["protocols"].values() for value in each.values()} == {None}
+    assert lego("evaluate", run.path, "--slices").code == 0
+    assert lego("evaluate", run.path, "--beyond").code == 0
