@@ -337,12 +337,14 @@ def _cut(rows: Rows, kept: NDArray[np.bool_]) -> Rows:
     if len(begins) != len(kept):
         raise RunError("the scores of a run are not in the order of its part, so users cannot be told apart.")
     inside = np.repeat(kept, np.diff(begins, append=len(rows.impression)))
-    columns = {name: getattr(rows, name) for name in ("user", "history", "tested")}
     return Rows(
         scores=rows.scores[inside],
         labels=rows.labels[inside],
         impression=rows.impression[inside],
-        **{name: None if column is None else column[inside] for name, column in columns.items()},
+        user=None if rows.user is None else rows.user[inside],
+        history=None if rows.history is None else rows.history[inside],
+        tested=None if rows.tested is None else rows.tested[inside],
+        labeled=rows.labeled,
     )
 
 
