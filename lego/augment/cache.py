@@ -1,7 +1,7 @@
 """Answers that are kept: one file of JSON lines for each model and its parameters, to which lines are added and nothing else.
 
-A line is written and on disk before anybody looks at the answer, so what was paid for is there however the job ends. A line that
-a crash cut short is passed over, and the next one begins behind it.
+A line is written and on disk before anybody looks at the answer, so what was paid for is there however the job ends. What a crash
+left of its last line is taken away before the next one is written, so that a line cut short never stands between others.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -96,15 +97,17 @@ class Cache:
         try:
             # What another process kept before we had the lock is not asked for again.
             self._entries = {entry.key: entry for entry in entries(self.path)}
-            with written(self.path), self.path.open("ab") as file:
-                if file.tell() and not _ends_in_newline(self.path):
-                    file.write(b"\n")
+            with written(self.path):
+                file = self.path.open("a+b", buffering=0)
+            with file:
+                with written(self.path):
+                    _mend(file)
                 yield lambda *told: self._keep(file, *told)
         finally:
             lock.release()
 
     def _keep(
-        self, file: Any, question: Question, identity: Mapping[str, Any], reply: Reply, seconds: float
+        self, file: FileIO, question: Question, identity: Mapping[str, Any], reply: Reply, seconds: float
     ) -> Entry:
         entry = Entry(
             key=question.key(identity),
@@ -122,9 +125,7 @@ class Cache:
         )
         line = json.dumps(attrs.asdict(entry), ensure_ascii=False) + "\n"
         with self._lock, written(self.path):
-            file.write(line.encode())
-            file.flush()
-            os.fsync(file.fileno())
+            _append(file, line.encode())
             self._entries[entry.key] = entry
         return entry
 
@@ -144,7 +145,36 @@ def entries(path: Path) -> Iterator[Entry]:
                 yield Entry(**{name: record[name] for name in names})
 
 
-def _ends_in_newline(path: Path) -> bool:
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) == b"\n"
+def _append(file: FileIO, line: bytes) -> None:
+    """A line behind the others, on disk; nothing of it where the disk does not take it whole."""
+    end = file.seek(0, os.SEEK_END)
+    try:
+        left = memoryview(line)
+        while left:
+            left = left[file.write(left) :]
+        os.fsync(file.fileno())
+    except OSError:
+        file.truncate(end)
+        raise
+
+
+def _mend(file: FileIO) -> None:
+    """Ends the last line where it is whole, and takes away what a crash left of it."""
+    end = start = file.seek(0, os.SEEK_END)
+    tail = b""
+    while start and b"\n" not in tail:
+        step = min(start, _BLOCK)
+        start = file.seek(start - step)
+        tail = file.read(step) + tail
+    last = tail[tail.rfind(b"\n") + 1 :]
+    if not last:
+        return
+    try:
+        json.loads(last)
+    except ValueError:
+        file.truncate(end - len(last))
+    else:
+        _append(file, b"\n")
+
+
+_BLOCK = 1 << 16
