@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -10,6 +11,7 @@ import attrs
 from lego.augment.cache import Cache, file_of
 from lego.augment.draft import Answer, Draft
 from lego.augment.kind.base import Kind
+from lego.errors import DataError, Problem
 from lego.generator.answer import Misfit
 from lego.generator.base import Known, Question, Record
 from lego.spec import Generator
@@ -60,17 +62,31 @@ class Step:
 
 
 def steps_of(changes: Mapping[str, Kind], generator: Generator) -> list[Step]:
-    """The changes in order; those of one generator share its answers."""
-    caches: dict[str, Known] = {}
+    """The changes in order; those of one generator share its answers. DataError with every file that cannot be read."""
+    known: dict[Generator, Known] = {}
+    caches: dict[Path, Cache] = {}
+    problems: dict[Problem, None] = {}
     made = []
     for name, kind in changes.items():
         asked = kind.generator or generator
-        known = asked.known()
-        if known is None:
-            path = file_of(asked)
-            known = caches.setdefault(str(path), Cache(path))
-        made.append(Step(name=name, kind=kind, generator=asked, known=known))
+        try:
+            if asked not in known:
+                known[asked] = _cache(asked, caches) if (found := asked.known()) is None else found
+        except DataError as fault:
+            problems |= dict.fromkeys(fault.problems)
+        else:
+            made.append(Step(name=name, kind=kind, generator=asked, known=known[asked]))
+    if problems:
+        raise DataError(list(problems))
     return made
+
+
+def _cache(generator: Generator, caches: dict[Path, Cache]) -> Cache:
+    """Generators whose answers are the same have one."""
+    path = file_of(generator)
+    if path not in caches:
+        caches[path] = Cache(path)
+    return caches[path]
 
 
 def answers_of(step: Step, asked: list[tuple[int, Question]]) -> list[Answer]:

@@ -73,9 +73,9 @@ class Cache:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def speed(self) -> float | None:
-        """Tokens written per second, of the last answers kept; None where there are none."""
-        last = list(self._entries.values())[-_LAST:]
+    def speed(self, step: str | None = None) -> float | None:
+        """Tokens written per second, of the last answers kept, or the last of a change; None where there are none."""
+        last = [each for each in self._entries.values() if step in (None, each.step)][-_LAST:]
         seconds = sum(entry.seconds for entry in last)
         return sum(entry.answer_tokens for entry in last) / seconds if seconds else None
 

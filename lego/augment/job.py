@@ -1,4 +1,4 @@
-"""A long job of asking: what it will take, then all that is not answered yet, kept answer by answer, and a report at the end."""
+"""A long job of asking: all that is not answered yet, kept answer by answer, and a report at the end."""
 
 from __future__ import annotations
 
@@ -13,48 +13,15 @@ from typing import Any
 
 import attrs
 
-from lego.augment.ask import Step, answers_of, settle, steps_of, unanswered
+from lego.augment.ask import Step, answers_of, settle, unanswered
 from lego.augment.cache import Cache
+from lego.augment.check import checked
 from lego.augment.draft import Answer, Draft
+from lego.augment.estimate import Writers, estimate
 from lego.augment.limits import Limits, Pace, Purse, Spent
-from lego.augment.source import Augment, checked
-from lego.errors import GeneratorError, LegoError, Problem
+from lego.augment.source import Augment
+from lego.errors import GeneratorError, LegoError
 from lego.generator.base import Passing, Question, Refused, Reply, Writer, cost_of
-from lego.spec import Generator
-
-_LETTERS = 3.5
-"""Letters a token, for an estimate without the model."""
-_FILL = 0.5
-"""The share of its longest length that an answer is expected to have."""
-
-
-@attrs.frozen(kw_only=True)
-class Estimate:
-    """What a job will take, before it is begun. Answers that do not fit are asked again, which comes on top."""
-
-    questions: int
-    """All there are, answered or not."""
-    calls: int
-    """Those to ask."""
-    prompt_tokens: int
-    answer_tokens: int
-    cost: float | None
-    """In the currency of the prices; None where they are not known."""
-    seconds: float | None
-    """At the speed of what is kept already, or a usual one, within the rate limits; None where neither is known."""
-
-    def words(self) -> str:
-        """In a sentence."""
-        if not self.calls:
-            return f"0 of {self.questions:,} questions to ask"
-        cost = "cost not known (give the generator prompt_price= and answer_price=)"
-        if self.cost is not None:
-            cost = f"cost about {self.cost:,.4g}" if self.cost else "no cost"
-        took = "time not known yet" if self.seconds is None else f"about {_duration(self.seconds)}"
-        return (
-            f"{self.calls:,} of {self.questions:,} questions to ask: about {self.prompt_tokens:,} tokens read and "
-            f"{self.answer_tokens:,} written, {took}, {cost}"
-        )
 
 
 @attrs.frozen(kw_only=True)
@@ -102,84 +69,18 @@ class Report:
         return {**attrs.asdict(self), "tokens_per_second": self.tokens_per_second}
 
 
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-# --- estimate -----------------------------------------------------------------------------------------------------------------
-
-
-def estimate(source: Augment, limits: Limits | None = None) -> Estimate:
-    """What `generate` would take now. What depends on answers that are not there yet is counted as if they left their places."""
-    limits = limits or Limits()
-    draft = Draft(source.original())
-    steps = steps_of(source.changes, source.generator)
-    questions = calls = 0
-    read = written = 0.0
-    cost: float | None = 0.0
-    seconds: float | None = 0.0
-    for step in steps:
-        checked(steps, draft, step)
-        asked = step.kind.questions(step.name, draft)
-        questions += len(asked)
-        step.kind.apply(step.name, draft, answers_of(step, asked))
-        if not step.asks:
-            continue
-        open_ = list(unanswered(step, asked))
-        calls += len(open_)
-        tokens = [_size(each) for each in open_]
-        step_read, step_written = sum(each for each, _ in tokens), sum(each for _, each in tokens) * _FILL
-        read, written = read + step_read, written + step_written
-        step_cost = cost_of(step.generator.prices, step_read, step_written)
-        cost = None if cost is None or (step_cost is None and open_) else cost + (step_cost or 0.0)
-        took = _seconds(step, len(open_), step_read + step_written, step_written, limits)
-        seconds = None if seconds is None or took is None else seconds + took
-    return Estimate(
-        questions=questions,
-        calls=calls,
-        prompt_tokens=round(read),
-        answer_tokens=round(written),
-        cost=cost,
-        seconds=seconds,
-    )
-
-
-def _size(question: Question) -> tuple[float, int]:
-    """Tokens to read, about, and to write at most."""
-    return sum(len(text) for _, text in question.messages) / _LETTERS + 8, question.max_tokens
-
-
-def _seconds(step: Step, calls: int, tokens: float, written: float, limits: Limits) -> float | None:
-    if not calls:
-        return 0.0
-    least = 0.0
-    if limits.requests_per_minute:
-        least = calls / limits.requests_per_minute * 60
-    if limits.tokens_per_minute:
-        least = max(least, tokens / limits.tokens_per_minute * 60)
-    speed = step.known.speed() if isinstance(step.known, Cache) else None
-    speed = speed or step.generator.tokens_per_second
-    if speed:
-        at_once = min(limits.concurrency, calls) if step.generator.parallel else 1
-        return max(least, written / speed / at_once)
-    return least or None
-
-
-# --- the job ------------------------------------------------------------------------------------------------------------------
-
-
 @attrs.define(eq=False)
 class _State:
     """What the threads of a job share."""
 
     limits: Limits
-    purse: Purse
-    pace: Pace
     chance: random.Random
     sleep: Callable[[float], None]
-    tell: Callable[[_State], None]
+    tell: Callable[[_State], None] = lambda _: None
+    purse: Purse = attrs.field(init=False)
+    pace: Pace = attrs.field(init=False)
+    waits: str = ""
+    """Why a thread waits, and how long; empty where none does for longer than a moment."""
     calls: int = 0
     done: int = 0
     retried: int = 0
@@ -188,6 +89,17 @@ class _State:
     fault: LegoError | None = None
     lock: threading.Lock = attrs.field(factory=threading.Lock)
     stop: threading.Event = attrs.field(factory=threading.Event)
+
+    def __attrs_post_init__(self) -> None:
+        self.purse = Purse(self.limits)
+        self.pace = Pace(self.limits, sleep=self.rest, stopped=self.stop.is_set)
+
+    def rest(self, seconds: float) -> None:
+        """Sleeps, but not beyond the end of the job."""
+        if self.sleep is time.sleep:
+            self.stop.wait(seconds)
+        else:
+            self.sleep(seconds)
 
     def end(self, why: str) -> None:
         """Nothing new is asked; what is under way is waited for."""
@@ -203,42 +115,32 @@ def generate(
     tell: Callable[[str, int, int, str], None] | None = None,
     seed: int = 0,
     sleep: Callable[[float], None] = time.sleep,
+    writers: Writers | None = None,
 ) -> Report:
     """Asks all that is not answered yet, change after change, and gives the report; answers are kept as they come.
 
+    DataError or GeneratorError with all that keeps it from being begun, before anything is asked. `writers` may be open already.
     `tell(name, done, total, note)` is told how far a change is. Ctrl-C ends the job in order: requests under way are waited for.
     """
     limits = limits or Limits()
-    purse = Purse(limits)
+    if problems := estimate(source, limits).problems:
+        raise GeneratorError(problems)
     begun = time.monotonic()
-    state = _State(
-        limits=limits,
-        purse=purse,
-        pace=Pace(limits, sleep=sleep),
-        chance=random.Random(seed),  # noqa: S311 - how long to wait is no secret
-        sleep=sleep,
-        tell=lambda _: None,
-    )
+    state = _State(limits=limits, chance=random.Random(seed), sleep=sleep)  # noqa: S311 - how long to wait is no secret
     draft = Draft(source.original())
-    steps = steps_of(source.changes, source.generator)
-    _require_prices(steps, limits)
+    steps = checked(source.changes, source.generator, draft)
     reports = []
-    writers: dict[Generator, Writer] = {}
     complete = True
     with ExitStack() as stack:
+        writers = writers or stack.enter_context(Writers())
         for step in steps:
-            checked(steps, draft, step)
             asked = step.kind.questions(step.name, draft)
             open_ = list(unanswered(step, asked)) if step.asks else []
             kept = sum(each.record is not None for each in answers_of(step, asked))
             if open_ and not state.stop.is_set():
                 state.done = 0
                 state.tell = _teller(tell, step.name, len(open_), begun, state)
-                writer = writers.get(step.generator)
-                if writer is None:
-                    writer = writers[step.generator] = step.generator.open()
-                    stack.callback(writer.close)
-                _ask_all(step, open_, writer, state)
+                _ask_all(step, open_, writers.of(step.generator), state)
             answers = answers_of(step, asked)
             reports.append(_reported(step, answers, kept))
             complete = complete and not reports[-1].open
@@ -249,9 +151,9 @@ def generate(
         steps=tuple(reports),
         calls=state.calls,
         retried=state.retried,
-        prompt_tokens=purse.prompt_tokens,
-        answer_tokens=purse.answer_tokens,
-        cost=purse.cost if all(step.generator.prices is not None for step in steps) else None,
+        prompt_tokens=state.purse.prompt_tokens,
+        answer_tokens=state.purse.answer_tokens,
+        cost=state.purse.cost if all(step.generator.prices is not None for step in steps) else None,
         seconds=time.monotonic() - begun,
         stopped=state.stopped,
         failures=dict(state.failures),
@@ -261,22 +163,6 @@ def generate(
         state.fault.report = report  # type: ignore[attr-defined]  # whoever catches it can tell what is kept
         raise state.fault
     return report
-
-
-def _require_prices(steps: Sequence[Step], limits: Limits) -> None:
-    if limits.max_cost is None:
-        return
-    problems = [
-        Problem(
-            f"--max-cost {limits.max_cost:g}",
-            f"what {step.generator!r} costs is not known",
-            "give it prompt_price= and answer_price= (of a million tokens), or limit it with --max-tokens",
-        )
-        for step in steps
-        if step.asks and step.generator.prices is None
-    ]
-    if problems:
-        raise GeneratorError(problems[:1])
 
 
 def _teller(
@@ -292,6 +178,8 @@ def _teller(
             note += f", {now.purse.cost:,.4g} so far"
         if now.failures:
             note += f", {sum(now.failures.values()):,} failed"
+        if now.waits:
+            note += f", {now.waits}"
         tell(name, now.done, total, note)
 
     told(state)
@@ -338,6 +226,10 @@ def _ask_all(step: Step, questions: Sequence[Question], writer: Writer, state: _
                     thread.join(0.2)
                 except KeyboardInterrupt:
                     state.end("interrupted")
+
+
+_MOMENT = 2.0
+"""Seconds; a longer wait is told."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -391,14 +283,19 @@ class _Work:
                 self.state.retried += len(batch)
                 wait = self.state.limits.wait(failures, after or None, self.state.chance)
             failures += 1
-            self._pause(wait)
+            self._wait(wait, str(passing[0][1]))
 
-    def _pause(self, seconds: float) -> None:
-        """Sleeps, but not beyond the end of the job."""
-        if self.state.sleep is time.sleep:
-            self.state.stop.wait(seconds)
-        else:
-            self.state.sleep(seconds)
+    def _wait(self, seconds: float, why: str) -> None:
+        """Rests; a longer wait is told."""
+        if seconds < _MOMENT:
+            self.state.rest(seconds)
+            return
+        for waits in (f"waits {seconds:,.0f} s: {why}", ""):
+            with self.state.lock:
+                self.state.waits = waits
+                self.state.tell(self.state)
+            if waits:
+                self.state.rest(seconds)
 
     def _once(self, batch: list[Question]) -> list[tuple[Question, Passing]]:
         """One call; the questions that may be asked again, and why."""
@@ -454,13 +351,11 @@ def _room(question: Question, writer: Writer) -> tuple[int, int]:
     return sum(writer.count(text) + 8 for _, text in question.messages), question.max_tokens
 
 
-def export(source: Augment, steps: Sequence[Step] | None = None) -> Iterator[dict[str, Any]]:
+def export(source: Augment) -> Iterator[dict[str, Any]]:
     """The answers that are used, as lines that `Replay` reads, in the order of the questions; those that did not fit, too."""
     draft = Draft(source.original())
-    steps = steps or steps_of(source.changes, source.generator)
     written = set()
-    for step in steps:
-        checked(list(steps), draft, step)
+    for step in checked(source.changes, source.generator, draft):
         asked = step.kind.questions(step.name, draft)
         for _, first in asked:
             question = first

@@ -42,16 +42,17 @@ class Pace:
         limits: Limits,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.limits, self.clock, self.sleep = limits, clock, sleep
+        self.limits, self.clock, self.sleep, self.stopped = limits, clock, sleep, stopped
         self._lock = threading.Lock()
         self._sent: deque[tuple[float, float]] = deque()
 
     def enter(self, tokens: float) -> None:
-        """Waits until a request of about so many tokens may be sent."""
+        """Waits until a request of about so many tokens may be sent, or nothing is sent any more."""
         if self.limits.requests_per_minute is None and self.limits.tokens_per_minute is None:
             return
-        while True:
+        while not self.stopped():
             with self._lock:
                 wait = self._wait(tokens)
                 if wait <= 0:

@@ -13,7 +13,8 @@ import attrs
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lego.augment.ask import Step, answers_of, steps_of
+from lego.augment.ask import Step, answers_of
+from lego.augment.check import checked
 from lego.augment.draft import Answer, Draft
 from lego.augment.kind.base import Kind
 from lego.data.prepare import prepare
@@ -106,21 +107,13 @@ class Made:
     draft: Draft
 
 
-def checked(steps: list[Step], draft: Draft, step: Step) -> None:
-    """DataError where a change does not fit the data as it is now."""
-    problems = list(step.kind.check(step.name, draft))
-    if problems:
-        raise DataError(problems, headline="cannot augment the data")
-
-
 def _made(source: Augment, store: Store) -> Made:
-    steps = steps_of(source.changes, source.generator)
     draft = Draft(store)
+    steps = checked(source.changes, source.generator, draft)
     answers: dict[str, list[Answer]] = {}
     used: list[Any] = []
     unasked: dict[str, int] = {}
     for step in steps:
-        checked(steps, draft, step)
         found = answers_of(step, step.kind.questions(step.name, draft))
         step.kind.apply(step.name, draft, found)
         answers[step.name] = found

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
+    from lego.augment.estimate import Writers
     from lego.augment.job import Report
+    from lego.augment.limits import Limits
     from lego.augment.source import Augment
 
 
@@ -72,10 +74,11 @@ def augment(
     ),
 ) -> None:
     """Let a language model write the attributes, profiles and items that a script's data asks for."""
-    from lego.augment.job import estimate, generate
+    from lego.augment.estimate import Writers, estimate
     from lego.augment.limits import Limits
     from lego.cli.experiment import read
     from lego.cli.output import errors, fail, print_json
+    from lego.errors import GeneratorError
 
     experiment, _ = read(script, changes)
     source = _augmented(experiment.data, script)
@@ -89,24 +92,33 @@ def augment(
         backoff=backoff,
     )
     screen = errors()
-    told = estimate(source, limits)
-    screen.print(told.words(), markup=False, soft_wrap=True)
-    if dry_run:
-        if as_json:
-            print_json({"estimate": _plain(told)})
-        return
-    record: dict[str, Any] = {"estimate": _plain(told)}
-    if told.calls:
-        _agree(yes=yes)
-        report = _run(generate, source, limits)
-        path = _kept(report)
-        for line in _lines(report):
-            screen.print(line, markup=False, soft_wrap=True)
-        screen.print(f"report: {path}", markup=False, soft_wrap=True)
-        record |= {"report": report.record(), "path": str(path)}
+
+    def say(text: str) -> None:
+        screen.print(text, markup=False, soft_wrap=True)
+
+    with Writers() as writers:
+        told = estimate(source, limits, writers, say)
+        if told.problems and not dry_run:
+            raise GeneratorError(told.problems)
+        say(told.words())
+        if dry_run:
+            for problem in told.problems:
+                say(f"before it can begin:\n{problem}")
+            if as_json:
+                print_json({"estimate": _plain(told)})
+            return
+        record: dict[str, Any] = {"estimate": _plain(told)}
+        if told.calls:
+            _agree(yes=yes)
+            report = _run(source, limits, writers)
+            path = _kept(report)
+            for line in _lines(report):
+                say(line)
+            say(f"report: {path}")
+            record |= {"report": report.record(), "path": str(path)}
     if answers is not None:
         record["answers"] = _export(source, answers)
-        screen.print(f"{record['answers']:,} answers: {answers}", markup=False, soft_wrap=True)
+        say(f"{record['answers']:,} answers: {answers}")
     if tables is not None:
         record["tables"] = _tables(source, tables)
     if as_json:
@@ -139,8 +151,9 @@ def _agree(*, yes: bool) -> None:
         raise typer.Exit(1)
 
 
-def _run(generate: Any, source: Augment, limits: Any) -> Report:
+def _run(source: Augment, limits: Limits, writers: Writers) -> Report:
     """The job, with a bar for each change."""
+    from lego.augment.job import generate
     from lego.cli.output import errors
     from lego.errors import LegoError
     from lego.runtime.progress import Screen
@@ -158,7 +171,7 @@ def _run(generate: Any, source: Augment, limits: Any) -> Report:
         bar.advance(done - bar.done, note)
 
     try:
-        return generate(source, limits, tell=tell)
+        return generate(source, limits, tell=tell, writers=writers)
     except LegoError as fault:
         if (report := getattr(fault, "report", None)) is not None and report.calls:
             for line in _lines(report):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import attrs
 
@@ -139,4 +139,13 @@ class Writer(Protocol):
 
     def close(self) -> None:
         """Nothing is asked any more."""
+        ...
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """A writer that can tell how long it will take."""
+
+    def seconds(self, questions: Sequence[Question], fill: float) -> float:
+        """Of all these questions, about, by a trial of a few seconds; answers have a share `fill` of their longest length."""
         ...

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
+from lego.errors import CheckpointError, Problem
 from lego.generator.answer import Field
 from lego.generator.base import Passing, Question, Refused, Reply, digest
 from lego.spec import PATH_IF_THERE, Generator, ge, operator
@@ -42,6 +44,22 @@ class LocalModel(Generator):
         drawn = {"seed": self.seed} if self.temperature else {}
         return {"model": self.checkpoint, "temperature": self.temperature, "rule": _RULE, **drawn}
 
+    @property
+    def tried(self) -> bool:
+        """Whether the model is here, and need not be fetched first."""
+        from lego.pretrained.checkpoint import is_here
+
+        return is_here(self.checkpoint)
+
+    def lacks(self) -> Iterable[Problem]:
+        """The checkpoint, where it can be had nowhere."""
+        from lego.pretrained.checkpoint import resolve
+
+        try:
+            resolve(self.checkpoint, download=False)
+        except CheckpointError as fault:
+            yield fault.problem
+
     def open(self) -> _Local:
         """Loads the model."""
         from lego.pretrained.decoder import Decoder
@@ -56,6 +74,10 @@ class LocalModel(Generator):
 
 _RULE = 1
 """Counts changes in how answers are written."""
+
+
+_TRIED = 8
+"""So many tokens are written to see how long one takes."""
 
 
 class _Local:
@@ -89,6 +111,40 @@ class _Local:
             )
             for draft in drafts
         ]
+
+    def seconds(self, questions: Sequence[Question], fill: float) -> float:
+        """Reads a few of the questions and writes a few tokens, a second or two each, and reckons from that."""
+        batch = min(self.together, len(questions))
+        step = self._step(batch)
+        # Of all lengths, as many as are read within a second, and two at least: a batch reads what its texts share once.
+        some = questions[:: max(1, len(questions) // batch)][:batch]
+        begun = time.perf_counter()
+        self._read(some[:1])
+        few = some[: max(2, int(1 / (time.perf_counter() - begun)))]
+        begun = time.perf_counter()
+        self._read(few)
+        took = time.perf_counter() - begun
+        # Each field is another time to read what stands before it.
+        read = took * len(questions[0].shape.fields) * _letters(questions) / _letters(few)
+        return read + step / batch * fill * sum(each.max_tokens for each in questions)
+
+    def _read(self, questions: Sequence[Question]) -> None:
+        from lego.pretrained.decoder import Wanted
+
+        texts = [self.decoder.conversation(each.messages) for each in questions]
+        self.decoder.go_on([Wanted(text=text, tokens=1, done=bool) for text in texts])
+
+    def _step(self, batch: int) -> float:
+        """Seconds that one more token of each of so many texts takes."""
+        from lego.pretrained.decoder import Wanted
+
+        took = []
+        for tokens in (1, 1, 1 + _TRIED):  # the first time is slower than any other
+            wanted = [Wanted(text="The", tokens=tokens, done=_never)] * batch
+            begun = time.perf_counter()
+            added = self.decoder.go_on(wanted)
+            took.append(time.perf_counter() - begun)
+        return max(0.0, took[2] - took[1]) / max(1, max(each.written for each in added) - 1)
 
     def close(self) -> None:
         """Lets the model go."""
@@ -130,6 +186,14 @@ class _Draft:
         self.left -= added.written
         if self.left <= 0:
             self.ahead.clear()
+
+
+def _letters(questions: Sequence[Question]) -> int:
+    return sum(len(text) for each in questions for _, text in each.messages)
+
+
+def _never(_: str) -> bool:
+    return False
 
 
 _OPENING = {"text": '"', "list": '["'}

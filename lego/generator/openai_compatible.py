@@ -85,22 +85,24 @@ class OpenAICompatible(Generator):
             return None
         return (self.prompt_price, self.answer_price)
 
+    def lacks(self) -> Iterable[Problem]:
+        """The package, or the key; a server on this machine may do without one."""
+        if importlib.util.find_spec("openai") is None:
+            yield Problem("openai", "the package is not installed", "pip install legorec[openai]")
+        local = urlsplit(self.url).hostname in ("localhost", "127.0.0.1", "::1")
+        if not self._secret and not local:
+            fix = f"export {self.key}=… before the command"
+            yield Problem(self.key, "the environment variable is not set", fix)
+
+    @property
+    def _secret(self) -> str:
+        return os.environ.get(self.key, "").strip()
+
     def open(self) -> _Client:
         """A client; GeneratorError where the package or the key is missing."""
-        problems = []
-        if importlib.util.find_spec("openai") is None:
-            problems.append(Problem("openai", "the package is not installed", "pip install legorec[openai]"))
-        secret = os.environ.get(self.key, "").strip()
-        local = urlsplit(self.url).hostname in ("localhost", "127.0.0.1", "::1")
-        if not secret and not local:
-            problems.append(
-                Problem(
-                    self.key, "the environment variable is not set", f"export {self.key}=… before the command"
-                )
-            )
-        if problems:
+        if problems := list(self.lacks()):
             raise GeneratorError(problems)
-        return _Client(self, secret)
+        return _Client(self, self._secret)
 
     @classmethod
     def examples(cls) -> Iterable[Self]:

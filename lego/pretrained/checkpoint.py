@@ -75,6 +75,11 @@ def resolve(name: str, *, download: bool = True) -> Checkpoint:
     return found
 
 
+def is_here(name: str) -> bool:
+    """Whether a checkpoint is on this machine; CheckpointError where its name is that of a folder that is not there."""
+    return (_local(name) or _packaged(name) or _cached(name)) is not None
+
+
 def read_config(checkpoint: Checkpoint) -> dict[str, Any]:
     """config.json; CheckpointError where it is missing, unreadable, or asks for code of its own."""
     config = _json(checkpoint, CONFIG)

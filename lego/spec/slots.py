@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from torch import nn
 
+    from lego.errors import Problem
     from lego.generator.base import Known, Writer
     from lego.ragged import Ragged
     from lego.spec.context import Context
@@ -340,6 +341,15 @@ class Generator(Spec):
     def identity(self) -> Mapping[str, Any]:
         """All that can change an answer, in plain JSON: part of the name that an answer is kept under."""
         raise NotImplementedError
+
+    @property
+    def tried(self) -> bool:
+        """Whether it may be opened for an estimate, and a few tokens be asked of it: it is on this machine, and costs nothing."""
+        return False
+
+    def lacks(self) -> Iterable[Problem]:
+        """What keeps it from being asked, as far as that shows without asking: a package, a key, a checkpoint."""
+        return ()
 
     def known(self) -> Known | None:
         """The answers it has from elsewhere, where it makes none; they are not kept again."""

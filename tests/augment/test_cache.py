@@ -117,9 +117,10 @@ def test_a_disk_that_is_full_keeps_no_part_of_a_line(tmp_path, monkeypatch):
         keep(QUESTION, IDENTITY, REPLY, 1.0)
         before = cache.path.read_bytes()
         other = attrs.evolve(QUESTION, max_tokens=10)
-        with monkeypatch.context() as patch, pytest.raises(RunError, match="answers.jsonl"):
+        with monkeypatch.context() as patch:
             patch.setattr(os, "fsync", full)
-            keep(other, IDENTITY, REPLY, 1.0)
+            with pytest.raises(RunError, match=r"answers\.jsonl"):
+                keep(other, IDENTITY, REPLY, 1.0)
         assert cache.path.read_bytes() == before
         assert cache.find(other, IDENTITY) is None
         keep(other, IDENTITY, REPLY, 1.0)

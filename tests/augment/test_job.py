@@ -13,9 +13,9 @@ from pathlib import Path
 import attrs
 import pytest
 
-from lego import Augment, LocalModel
+from lego import Augment
 from lego.augment.cache import Cache, file_of
-from lego.augment.job import estimate, export, generate
+from lego.augment.job import export, generate
 from lego.augment.limits import Limits
 from lego.errors import GeneratorError
 
@@ -130,40 +130,11 @@ def test_a_budget_is_not_gone_beyond(server, titles, limits):
     assert max(server.billed.values()) == 1
 
 
-def test_a_cost_cannot_be_limited_where_it_is_not_known(titles):
-    """Without prices `--max-cost` is refused before anything is asked."""
-    unknown = attrs.evolve(titles.generator, prompt_price=None, answer_price=None)
-    with pytest.raises(GeneratorError, match="prompt_price"):
-        generate(attrs.evolve(titles, generator=unknown), Limits(max_cost=1.0))
-
-
 def test_as_many_requests_at_once_as_allowed_and_no_more(server, titles):
     """Requests overlap up to the limit."""
     server.delay = 0.1
     generate(titles, Limits(concurrency=3))
     assert server.most_under_way == 3
-
-
-def test_an_estimate_says_what_is_left_to_do(titles):
-    """Calls, tokens and cost before; nothing is left behind the job, and its speed is known then."""
-    before = estimate(titles, FAST)
-    assert (before.questions, before.calls) == (12, 12)
-    assert before.prompt_tokens > 12 * 20
-    assert before.cost is not None
-    assert before.cost > 0
-    assert before.seconds == pytest.approx(before.answer_tokens / titles.generator.tokens_per_second / 3)
-    assert estimate(titles, attrs.evolve(FAST, concurrency=1)).seconds == pytest.approx(3 * before.seconds)
-    assert estimate(titles, Limits(requests_per_minute=6)).seconds == pytest.approx(120)
-    unknown = attrs.evolve(titles, generator=LocalModel("nowhere"))
-    assert estimate(unknown, FAST).seconds is None
-    generate(titles, Limits(max_tokens=500))
-    after = estimate(titles, FAST)
-    assert 0 < after.calls < 12
-    assert after.seconds == pytest.approx(
-        after.answer_tokens / (kept(titles).speed() or 0) / min(3, after.calls), rel=0.01
-    )
-    generate(titles, FAST)
-    assert estimate(titles, FAST).calls == 0
 
 
 def test_progress_tells_speed_and_cost(titles):

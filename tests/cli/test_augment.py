@@ -164,12 +164,22 @@ def test_a_server_that_is_not_there(lego, script):
 
 
 def test_a_key_that_is_not_there_is_named(lego, server, script, monkeypatch):
-    """Only a server on this machine may do without one; nothing is asked."""
+    """Before estimate and question, with all else that is wrong; a dry run says it behind the estimate. Nothing is asked.
+
+    Only a server on this machine may do without one.
+    """
     monkeypatch.delenv("TEST_KEY")
-    missing = lego("augment", script(url="https://models.invalid/v1"), "--yes")
+    path = script(url="https://models.invalid/v1", prompt_price=None)
+    missing = lego("augment", path, "--max-cost", 1)
     assert missing.code == 1
-    assert "TEST_KEY" in missing.err
-    assert "export TEST_KEY=" in missing.err
+    assert "2 problems" in missing.err
+    for told in ("export TEST_KEY=", "prompt_price="):
+        assert told in missing.err
+    assert "questions to ask" not in missing.err
+    dry = lego("augment", path, "--dry-run", "--json")
+    assert dry.code == 0
+    assert dry.err.index("questions to ask") < dry.err.index("before it can begin") < dry.err.index("export")
+    assert [each["where"] for each in dry.json["estimate"]["problems"]] == ["TEST_KEY"]
     assert lego("augment", script(), "--yes").code == 0
 
 

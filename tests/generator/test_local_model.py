@@ -9,7 +9,7 @@ from lego import LocalModel
 from lego.errors import CheckpointError
 from lego.generator.answer import Field, Shape
 from lego.generator.base import Question
-from lego.pretrained.decoder import Decoder, Wanted
+from lego.pretrained.decoder import Added, Decoder, Wanted
 from lego.testing import GeneratorTests
 from lego.testing.checkpoint import tiny_checkpoint
 
@@ -86,6 +86,36 @@ def test_a_model_that_cannot_write_is_refused(tmp_path):
     reader = str(tiny_checkpoint(tmp_path / "mpnet", "mpnet", layers=1))
     with pytest.raises(CheckpointError, match="SmolLM2"):
         LocalModel(reader).open()
+
+
+def test_the_time_of_many_questions_is_reckoned_from_a_few_tokens(folder, monkeypatch):
+    """With a model that reads a letter in 1 ms and writes a token of a batch in 20 ms: the time of all, by 60 tokens at most."""
+    writer = LocalModel(folder, batch=4).open()
+    clock = [0.0]
+    tokens = []
+
+    def go_on(wanted, *, temperature=0.0):
+        clock[0] += sum(len(each.text) for each in wanted) * 1e-3 + 0.02 * (wanted[0].tokens - 1)
+        tokens.append(sum(each.tokens for each in wanted))
+        return [Added(text="a", read=1, written=each.tokens) for each in wanted]
+
+    monkeypatch.setattr(writer.decoder, "go_on", go_on)
+    monkeypatch.setattr(writer.decoder, "conversation", lambda told: " ".join(text for _, text in told))
+    monkeypatch.setattr("lego.generator.local_model.time.perf_counter", lambda: clock[0])
+    asked = questions(10) * 5
+    read = sum(len(" ".join(text for _, text in each.messages)) for each in asked) * 1e-3
+    took = writer.seconds(asked, 0.5)
+    # Two fields, so each question is read twice; four questions are written at once, half of their 30 tokens.
+    assert took == pytest.approx(2 * read + 50 / 4 * 15 * 0.02, rel=0.1)
+    assert sum(tokens) <= 60
+    assert clock[0] < took / 3
+
+
+def test_a_checkpoint_that_is_nowhere_is_told_without_opening_it(tmp_path, folder):
+    """It is what the generator lacks; one that is here can be tried."""
+    (problem,) = LocalModel(str(tmp_path / "none")).lacks()
+    assert "there is no folder" in problem.what
+    assert (list(LocalModel(folder).lacks()), LocalModel(folder).tried) == ([], True)
 
 
 class TestLocalModel(GeneratorTests):

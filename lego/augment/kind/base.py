@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from lego.augment.draft import Answer, Draft
-from lego.errors import Problem, SpecError, did_you_mean
+from lego.augment.prompt import Prompt
+from lego.errors import DataError, Problem, SpecError, did_you_mean
 from lego.generator.answer import Shape
 from lego.generator.base import Question
 from lego.pretrained.template import fields_of
@@ -65,7 +66,7 @@ class Kind(Spec):
         return {}
 
     def check(self, step: str, draft: Draft) -> Iterator[Problem]:
-        """What does not fit the data."""
+        """What does not fit the data, or keeps the prompt from being read."""
         raise NotImplementedError
 
     def questions(self, step: str, draft: Draft) -> list[tuple[int, Question]]:
@@ -87,6 +88,14 @@ def lacking(where: str, template: str, there: Mapping[str, str], whose: str) -> 
         if name not in there:
             fix = f"{did_you_mean(name, there)}They have: {', '.join(there) or 'none'}"
             yield Problem(where, f"{{{name}}} is no attribute of the {whose}", fix)
+
+
+def unread(read: Callable[[], Prompt]) -> Iterator[Problem]:
+    """What keeps a prompt from being read."""
+    try:
+        read()
+    except DataError as fault:
+        yield from fault.problems
 
 
 def taken(where: str, names: tuple[str, ...], there: Mapping[str, str]) -> Iterator[Problem]:

@@ -13,7 +13,7 @@ import attrs
 import numpy as np
 
 from lego.augment.draft import Answer, Draft, Until
-from lego.augment.kind.base import Kind, fields_for, is_template, lacking, scripts_of
+from lego.augment.kind.base import Kind, fields_for, is_template, lacking, scripts_of, unread
 from lego.augment.kind.profile import history_text
 from lego.augment.prompt import Prompt, read
 from lego.errors import Problem, did_you_mean
@@ -55,7 +55,7 @@ class Imagine(Kind):
         return ()
 
     def check(self, step: str, draft: Draft) -> Iterator[Problem]:
-        """Attributes that are not there."""
+        """Attributes that are not there, a prompt that cannot be read."""
         where = f"{step}={self!r}"
         yield from lacking(where, self.template, draft.item_attributes, "items")
         for option, names, there in (
@@ -68,6 +68,7 @@ class Imagine(Kind):
                     yield Problem(where, f"{option}= names {name!r}, which is no attribute", fix)
         if any(draft.item_attributes.get(name) == "number" for name in self.gives):
             yield Problem(where, "gives= names a number", "leave it out: numbers are not invented")
+        yield from unread(self._prompt)
 
     def questions(self, step: str, draft: Draft) -> list[tuple[int, Question]]:
         """`each` for every cold user."""

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from lego.augment.draft import Answer, Draft
-from lego.augment.kind.base import Kind, fields_for, is_template, lacking, scripts_of, taken
+from lego.augment.kind.base import Kind, fields_for, is_template, lacking, scripts_of, taken, unread
 from lego.augment.prompt import Prompt, read
 from lego.errors import Problem
 from lego.generator.answer import Field, Shape, scripts_in
@@ -44,9 +44,10 @@ class OfItems(Kind):
         return {self.makes(step)[0]: "text"}
 
     def check(self, step: str, draft: Draft) -> Iterator[Problem]:
-        """Attributes that are not there, a name that is taken."""
+        """Attributes that are not there, a name that is taken, a prompt that cannot be read."""
         yield from lacking(f"{step}={self!r}", self.template, draft.item_attributes, "items")
         yield from taken(f"{step}={self!r}", self.makes(step), draft.item_attributes)
+        yield from unread(self._prompt)
 
     def questions(self, step: str, draft: Draft) -> list[tuple[int, Question]]:
         """One for each item that says something; with `most`, for those that are clicked most."""

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from lego.augment.draft import Answer, Draft, Until
-from lego.augment.kind.base import Kind, fields_for, is_template, lacking, scripts_of, taken
+from lego.augment.kind.base import Kind, fields_for, is_template, lacking, scripts_of, taken, unread
 from lego.augment.prompt import Prompt, read
 from lego.errors import Problem
 from lego.generator.answer import Field, Shape, scripts_in
@@ -60,7 +60,7 @@ class Profile(Kind):
         return (self.to,) if isinstance(self.to, str) else self.to
 
     def check(self, step: str, draft: Draft) -> Iterator[Problem]:
-        """Attributes that are not there, names that are taken, choices for nothing."""
+        """Attributes that are not there, names that are taken, choices for nothing, the prompt."""
         where = f"{step}={self!r}"
         yield from lacking(where, self.template, draft.item_attributes, "items")
         yield from taken(where, self.makes(step), draft.user_attributes)
@@ -71,6 +71,7 @@ class Profile(Kind):
                     f"choices= names {name!r}, which it does not make",
                     f"it makes {', '.join(self.makes(step))}",
                 )
+        yield from unread(self._prompt)
 
     def questions(self, step: str, draft: Draft) -> list[tuple[int, Question]]:
         """One for each user who took enough."""
