@@ -171,7 +171,7 @@ def _seconds(
     if speed := step.known.speed(step.name):
         return written / speed / at_once, "by the answers before"
     if writers is not None and step.generator.tried:
-        say(f"trying how fast {step.generator!r} is")
+        say(f"trying how fast {step.generator!r} answers {step.name}")
         writer = writers.of(step.generator)
         if isinstance(writer, Timed):
             return writer.seconds(questions, _FILL), "by a trial of a few tokens"
