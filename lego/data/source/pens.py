@@ -29,28 +29,41 @@ from lego.data.problems import LIMIT, Problems
 from lego.data.raw.raw_file import RawFile, named
 from lego.data.raw.tab_file import TabFile, ensure
 from lego.data.raw.times import AMERICAN, seconds_of
+from lego.data.source.pens_written import (
+    COLUMNS,
+    NAME,
+    ids_in,
+    read_written,
+    show_among_unseen,
+    without_titles,
+)
 from lego.data.table import CATEGORY, PARTS, Tables, flat, lists, ragged, signal
-from lego.errors import DataError, Problem
+from lego.errors import DataError, Problem, SpecError
 from lego.ragged import Ragged, flat_positions
-from lego.spec import PATH, Source, between, field_names, ge, operator
+from lego.spec import PATH, Choice, Source, between, field_names, ge, operator
 
 _NEWS = ("News ID", "Category", "Topic", "Headline", "News body")
 _LOG = ("UserID", "ClicknewsID", "dwelltime", "exposure_time", "pos", "neg", "start")
 _FILES = ("news.tsv", "train.tsv", "valid.tsv")
 _BETWEEN = "#TAB#"
 _EVERY = 2**31 - 1
+_DEV, _NEGATIVES = 0.1, 20
 
 
 @operator
 class PENS(Source):
     """News that users were shown, and which of them they clicked.
 
-    - `path` holds news.tsv, train.tsv and valid.tsv, or is `PENS.zip`, or a folder that holds it. The headlines that people wrote
-      (personalized_test.tsv) are for another task, and are not read.
+    - `path` holds news.tsv, train.tsv and valid.tsv, or is `PENS.zip`, or a folder that holds it.
     - An impression is a line; its number is that of the line behind the header. Its candidates are `pos`, the clicks, and `neg`;
       the files do not say in which order they were shown, so they stand in random order, drawn by `seed`. An id that is in both
       is a click, and counted.
     - valid.tsv is test; the latest `dev` share of train.tsv, by (start, line), rounded down but at least one, is dev.
+    - `test="personalized"` reads personalized_test.tsv as test, valid.tsv as dev and all of train.tsv as train. In that file 103
+      people chose headlines, which are their history, and then wrote headlines for 200 news each, whose texts they had read. Each
+      of these news is an impression without a time: the news, label 1, among `negatives` others that the person neither chose nor
+      wrote of, each as likely as the others, drawn by `seed`. What the person wrote is its attribute `written_title`, which the
+      other parts have none of. The headlines of a line that has another number of them than of news are missing, and counted.
     - The history is that of the line, in its order. Its `dwell_time` (seconds) stands beside each click, nothing where a line has
       another number of them. Its times are kept where all lines have one for each click, in order and not later than the
       impression, and left out otherwise; the rules say which. A history that another one of the same user continues shares its
@@ -67,39 +80,59 @@ class PENS(Source):
     domain: ClassVar[str] = "news"
     language: ClassVar[str] = "English"
     attributes: ClassVar[tuple[str, ...]] = ("title", "body", "category", "topic")
-    official_files: ClassVar[tuple[str, ...]] = ("PENS.zip (news.tsv, train.tsv, valid.tsv)",)
+    official_files: ClassVar[tuple[str, ...]] = (
+        "PENS.zip (news.tsv, train.tsv, valid.tsv, personalized_test.tsv)",
+    )
     url: ClassVar[str] = "https://msnews.github.io/pens.html"
     licence: ClassVar[str] = "Microsoft Research License Terms: non-commercial research; no redistribution"
     proven: ClassVar[str] = "format"
 
     path: str = attrs.field(kw_only=False, converter=path_text, metadata=PATH, validator=is_text)
-    dev: float = attrs.field(default=0.1, validator=between(0.0, 1.0))
+    dev: float = attrs.field(default=_DEV, validator=between(0.0, 1.0))
     history: int = attrs.field(default=50, validator=ge(1))
     missing: Literal["drop", "error", "empty"] = "drop"
     seed: int = attrs.field(default=0, validator=ge(0))
+    test: Literal["valid", "personalized"] = "valid"
+    negatives: int = attrs.field(default=_NEGATIVES, validator=ge(1))
+
+    def __attrs_post_init__(self) -> None:
+        """An option that would do nothing is refused."""
+        if any(isinstance(each, Choice) for each in (self.test, self.dev, self.negatives)):
+            return
+        if self.test == "personalized" and self.dev != _DEV:
+            expected = 'nothing beside test="personalized": valid.tsv is dev'
+            raise SpecError.wrong_value(type(self).__name__, "dev", self.dev, expected)
+        if self.test == "valid" and self.negatives != _NEGATIVES:
+            expected = 'nothing beside test="valid", whose candidates are those of the log'
+            raise SpecError.wrong_value(type(self).__name__, "negatives", self.negatives, expected)
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Every option but `path` and `history`; `version` counts changes of the rules above."""
-        names = [name for name in field_names(type(self)) if name not in {"path", "history"}]
+        # What was prepared before there was a choice keeps its name.
+        left_out = {"path", "history", *(("test", "negatives") if self.test == "valid" else ())}
+        names = [name for name in field_names(type(self)) if name not in left_out]
         return {"version": 1, **{name: getattr(self, name) for name in names}}
 
     def files(self) -> Iterable[Path]:
         """The files, or the archive, that are read; DataError with where to get them."""
-        return list(dict.fromkeys(file.path for file in _find(Path(self.path).expanduser())))
+        return list(dict.fromkeys(file.path for file in self._find()))
 
     def tables(self) -> Tables:
         """The tables of it, checked."""
-        news, *parts = _find(Path(self.path).expanduser())
+        news, *parts = self._find()
         problems = Problems()
         items = _read_news(news, problems)
         known = pa.array([], pa.string()) if items is None else _one(items["item_id"])
         catalog = Catalog(known)
         generator = np.random.default_rng(self.seed)
         dropped = {"unclicked_candidates_that_are_also_clicked": 0}
-        read = [_read_log(file, catalog, generator, dropped, problems) for file in parts]
+        read = [_read_log(file, catalog, generator, dropped, problems) for file in parts[:2]]
+        read += [_read_written(file, catalog, dropped, problems) for file in parts[2:]]
         problems.raise_any()
         assert items is not None  # it is None only where there is a problem
         logs = [each for each in read if each is not None]
+        if self.test == "personalized":
+            logs[:2] = [attrs.evolve(each, log=without_titles(each.log)) for each in logs[:2]]
         absent = len(catalog.missing)
         if self.missing == "error" and absent:
             raise _absent(parts, catalog, self.missing)
@@ -119,7 +152,15 @@ class PENS(Source):
                 )
         problems.raise_any()
         beside = [each.beside(log, items.num_rows) for each, log in zip(logs, left, strict=True)]
+        if self.test == "personalized":
+            left[2] = show_among_unseen(left[2], items.num_rows, self.negatives, generator)
+            for number in np.flatnonzero(left[2].candidates.lengths < 2)[:1]:
+                what = f"impression {left[2].impression[number]} has no news to be shown among: its person met all of them"
+                raise DataError([Problem(parts[2].label, what, "use the complete news.tsv")])
         return self._tables(items, left, beside, dropped).check()
+
+    def _find(self) -> list[RawFile]:
+        return _find(Path(self.path).expanduser(), (*_FILES, NAME) if self.test == "personalized" else _FILES)
 
     def _tables(
         self, items: pa.Table, logs: list[Log], beside: list[_Beside], dropped: dict[str, int]
@@ -139,10 +180,14 @@ class PENS(Source):
         if told is None:
             users = users.append_column("times", lists(times, pa.int64()))
         early = len(logs[0].impression)
-        count = min(max(int(early * self.dev + 1e-9), 1), early) if self.dev > 0 else 0
-        order = np.lexsort((log.impression[:early], log.time[:early]))
-        part = np.repeat(np.array([0, 2], np.int8), [early, len(log.impression) - early])
-        part[order[early - count :]] = 1
+        part = np.repeat(
+            np.array([0, 2] if self.test == "valid" else [0, 1, 2], np.int8),
+            [len(each.impression) for each in logs],
+        )
+        if self.test == "valid":
+            count = min(max(int(early * self.dev + 1e-9), 1), early) if self.dev > 0 else 0
+            order = np.lexsort((log.impression[:early], log.time[:early]))
+            part[order[early - count :]] = 1
         impressions, single = {}, {}
         for number, name in enumerate(PARTS):
             rows = np.flatnonzero(part == number)
@@ -151,7 +196,9 @@ class PENS(Source):
         moved = log.time[part == 1]
         rules = {
             "click": "an id in pos",
-            "split": f"valid.tsv is test; the latest {self.dev:g} of train.tsv, by start and then line, is dev",
+            "split": f"valid.tsv is test; the latest {self.dev:g} of train.tsv, by start and then line, is dev"
+            if self.test == "valid"
+            else "train.tsv is train, valid.tsv is dev, personalized_test.tsv is test",
             "dev_begins": str(np.datetime64(int(moved.min()), "s")) + "Z" if len(moved) else "none",
             "history": "the whole history of the line, in its order",
             "history_times": told or "those of exposure_time",
@@ -161,6 +208,12 @@ class PENS(Source):
             "one_class": {name: dict(counts) for name, counts in single.items()},
             "missing": self.missing,
         }
+        if self.test == "personalized":
+            rules["click"] = "an id in pos; in personalized_test.tsv one in posnewID"
+            rules["candidates"] += (
+                f"; of personalized_test.tsv the news among {self.negatives} that the person did not meet, "
+                "each as likely as the others"
+            )
         return Tables(items=items, users=users, impressions=impressions, dropped=dropped, rules=rules)
 
 
@@ -194,8 +247,8 @@ def _one(column: pa.ChunkedArray) -> pa.Array:
 # --- the files ----------------------------------------------------------------------------------------------------------------
 
 
-def _find(root: Path) -> list[RawFile]:
-    """news.tsv, train.tsv and valid.tsv."""
+def _find(root: Path, wanted: tuple[str, ...]) -> list[RawFile]:
+    """news.tsv, train.tsv, valid.tsv, and personalized_test.tsv where it is wanted."""
     get = f"download PENS.zip from {PENS.url}, and give it, or the folder that it unpacks to"
     if not root.exists():
         raise DataError([Problem(str(root), "there is no such file or folder", get)])
@@ -208,7 +261,7 @@ def _find(root: Path) -> list[RawFile]:
         raise DataError([Problem(str(root), "is a file, a folder or a zip is expected", get)])
     problems = Problems()
     found = []
-    for name in _FILES:
+    for name in wanted:
         if root.is_dir():
             there = [RawFile(root / name)] if (root / name).is_file() else []
         else:
@@ -304,6 +357,16 @@ def _read_log(
     )
 
 
+def _read_written(
+    file: RawFile, catalog: Catalog, dropped: dict[str, int], problems: Problems
+) -> _Lines | None:
+    log = read_written(file, catalog, dropped, problems)
+    if log is None:
+        return None
+    clicks = len(log.history.values)
+    return _Lines(log, _Beside(np.full(clicks, np.nan, np.float32), np.full(clicks, -1, np.int64)))
+
+
 def _wrong(row: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     if len(row["UserID"].split()) != 1:
         yield "UserID", f"an id without blanks is expected, {row['UserID']!r} found"
@@ -392,10 +455,12 @@ def _absent(files: list[RawFile], catalog: Catalog, missing: str) -> DataError:
     fix = f'use the files of one edition, or choose missing="drop" or "empty" instead of {missing!r}'
     problems = []
     for file in files:
-        for number, row in TabFile(file, _LOG).records():
+        names = COLUMNS if file.name == NAME else _LOG
+        read = COLUMNS[1:3] if file.name == NAME else ("ClicknewsID", "pos", "neg")
+        for number, row in TabFile(file, names).records():
             assert not isinstance(row, Problem)  # the file was read before
-            for column in ("ClicknewsID", "pos", "neg"):
-                for news in row[column].split():
+            for column in read:
+                for news in ids_in(row, column) if file.name == NAME else row[column].split():
                     if news not in absent:
                         continue
                     absent.discard(news)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import attrs
 import numpy as np
@@ -20,7 +20,7 @@ from lego.data.impressions.events import Events, gather
 from lego.data.impressions.interactions import Interactions, Raw
 from lego.data.problems import Problems
 from lego.data.raw.clean import are_steps, in_words
-from lego.data.source.steam_files import URL, Version, find
+from lego.data.source.steam_files import URL, Opinions, Version, find
 from lego.errors import DataError, Problem, SpecError
 from lego.spec import Choice, ge, operator
 
@@ -34,12 +34,17 @@ class Steam(Interactions):
     - RecBench: App_ID_Info.txt (id and title, whatever else) and train_game.txt (a user and their games in a line, in the order
       of play).
     - Kaggle: steam-200k.csv. A game is its title. Its order is that of the file, which says nothing of time.
-    - UCSD: steam_games.json.gz with steam_reviews.json.gz (a review is a click, at its day) or australian_users_items.json.gz
-      (what a user has, in no order of time), in Python literals, which are parsed and never run. `log` chooses where both are
-      there.
+    - UCSD: steam_games.json.gz with steam_reviews.json.gz (a review is a click, at its day), australian_users_items.json.gz
+      (what a user has, in no order of time) or australian_user_reviews.json.gz (what these users reviewed, at its day), in Python
+      literals, which are parsed and never run. `log` chooses (`"reviews"`, `"library"`, `"user_reviews"`) where several are
+      there; unless it does, the first of these is read.
 
     - `click="have"` takes what a user bought, has or reviewed, as RecBench does; `click="play"` what was played for more than
-      `hours`, and what was not is only known to the user. RecBench's version says nothing of hours.
+      `hours`, and `click="recommend"` what a user of australian_user_reviews.json.gz recommends; what was not is only known to
+      the user. Only the reviews of these users say what they recommend, and neither these nor RecBench's version say hours.
+    - The day of a review of these users may say no year (`Posted July 3.`), which is then the year in which the pages were read.
+      `year` says which it was; without it these reviews are left out and counted.
+    - `bundles=True` reads bundle_data.json.gz: `bundles` are the names of the bundles that a game is in.
     - Games without an id, games whose id stands there already, and reviews without a user or a day are left out and counted. So
       are rows of games that the games lack (`missing="drop"`).
     - Text is cleaned by the steps `clean` of `lego.data.raw.clean`; `"latin1"` repairs the titles of RecBench's version.
@@ -51,26 +56,38 @@ class Steam(Interactions):
     domain: ClassVar[str] = "games"
     language: ClassVar[str] = "English"
     attributes: ClassVar[tuple[str, ...]] = ("title", "developer", "publisher", "genres", "tags", "price")
-    official_files: ClassVar[tuple[str, ...]] = ("steam_games.json.gz", "steam_reviews.json.gz")
+    official_files: ClassVar[tuple[str, ...]] = (
+        "steam_games.json.gz",
+        "steam_reviews.json.gz",
+        "or australian_users_items.json.gz, or australian_user_reviews.json.gz",
+        "bundle_data.json.gz for the bundles",
+    )
     url: ClassVar[str] = URL
     licence: ClassVar[str] = "none stated; research use, with citation"
     proven: ClassVar[str] = "format"
 
-    log: Literal["reviews", "library"] | None = None
-    click: Literal["have", "play"] = "have"
+    log: Literal["reviews", "library", "user_reviews"] | None = None
+    click: Literal["have", "play", "recommend"] = "have"
     hours: float = attrs.field(default=0.0, validator=ge(0))
     clean: tuple[str, ...] = attrs.field(default=("latin1", "entities", "whitespace"), validator=are_steps)
     missing: Literal["error", "drop", "empty"] = "drop"
+    year: int | None = attrs.field(default=None, validator=ge(2003))
+    bundles: bool = False
 
     def __attrs_post_init__(self) -> None:
         """Hours are of what is played."""
         super().__attrs_post_init__()
         if any(isinstance(each, Choice) for each in (self.click, self.hours)):
             return
-        if self.click == "have" and self.hours:
+        if self.click != "play" and self.hours:
             raise SpecError.wrong_value(
                 type(self).__name__, "hours", self.hours, '0 unless click="play" is given'
             )
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """What `Interactions` says, without later options that say nothing: what was prepared before keeps its name."""
+        later = {"year": None, "bundles": False}
+        return {name: value for name, value in super().fingerprint().items() if value != later.get(name, ...)}
 
     def files(self) -> Iterable[Path]:
         """The files of the version in the folder; DataError with where to get them."""
@@ -84,6 +101,8 @@ class Steam(Interactions):
         problems.raise_any()
         if items is None:  # a game is its title
             items = found.titles(events.item_ids, self.clean)
+        if self.year is not None and isinstance(found, Opinions):
+            dropped.pop("reviews_without_year", None)
         rules = {"version": found.name, "log": found.log.name, "text": in_words(self.clean)}
         return Raw(items=items, events=events, dropped=dropped, rules=rules)
 
@@ -98,15 +117,22 @@ class Steam(Interactions):
 
     def click_in_words(self) -> str:
         """What a click is, for the manifest."""
-        return (
-            "a game of the user"
-            if self.click == "have"
-            else f"a game played for more than {self.hours:g} hours"
-        )
+        words = {
+            "have": "a game of the user",
+            "play": f"a game played for more than {self.hours:g} hours",
+            "recommend": "a game that the user recommends",
+        }
+        return words[self.click]
 
     def _find(self) -> Version:
-        found = find(Path(self.path).expanduser(), self.log)
-        if self.click == "play" and not found.has_hours:
-            what = 'train_game.txt says nothing of hours, so click="play" finds nothing'
+        found = find(Path(self.path).expanduser(), self.log, self.year, bundles=self.bundles)
+        if self.click not in found.says:
+            asked = {"play": "hours", "recommend": "recommendations"}[self.click]
+            what = f'{found.log.name} says nothing of {asked}, so click="{self.click}" finds nothing'
+            raise DataError([Problem(self.path, what, "leave it out, or choose another file with log=")])
+        if self.year is not None and not isinstance(found, Opinions):
+            what = (
+                f"{found.log.name} says the years of its days, or no days, so there is nothing for year to do"
+            )
             raise DataError([Problem(self.path, what, "leave it out")])
         return found

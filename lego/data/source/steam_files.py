@@ -4,6 +4,7 @@ App_ID_Info.txt      train_game.txt                      RecBench
                      steam-200k.csv                      Kaggle
 steam_games.json     steam_reviews.json                  UCSD, reviews
 steam_games.json     australian_users_items.json         UCSD, what users have
+steam_games.json     australian_user_reviews.json        UCSD, what these users reviewed
 
 Those of UCSD may be gzipped.
 """
@@ -22,7 +23,7 @@ import pyarrow.compute as pc
 from lego.data.problems import Problems
 from lego.data.raw.clean import clean
 from lego.data.raw.columns import one
-from lego.data.raw.json_lines import Field, complain_of_values, read_json_lines, whole_lines
+from lego.data.raw.json_lines import LINE, Field, complain_of_values, read_json_lines, whole_lines
 from lego.data.raw.official import first_of, missing
 from lego.data.raw.once_each import first_rows
 from lego.data.raw.reader import Column, Layout, read_rows
@@ -64,6 +65,21 @@ _REVIEW = (
 )
 _OWNED = pa.list_(pa.struct([("item_id", pa.string()), ("playtime_forever", pa.float64())]))
 _LIBRARY = (Field("user_id", required=True, otherwise=_as_text), Field("items", _OWNED))
+_OPINIONS = pa.list_(
+    pa.struct([("item_id", pa.string()), ("posted", pa.string()), ("recommend", pa.bool_())])
+)
+_REVIEWER = (Field("user_id", required=True, otherwise=_as_text), Field("reviews", _OPINIONS))
+_BUNDLED = pa.list_(pa.struct([("item_id", pa.string())]))
+_BUNDLE = (Field("bundle_name", otherwise=_as_text), Field("items", _BUNDLED))
+_POSTED = r"^\s*Posted (?P<month>\w{3})[a-z]* (?P<day>\d{1,2}), (?P<year>\d{4})\.?\s*$"
+"""`Posted November 5, 2011.`"""
+_YEARLESS = r"^\s*(Posted [A-Za-z]+ \d{1,2})\.?\s*$"
+"""`Posted July 3.`: what was posted in the year in which the page was read says none."""
+_LOGS = {
+    "reviews": "steam_reviews.json",
+    "library": "australian_users_items.json",
+    "user_reviews": "australian_user_reviews.json",
+}
 _ROWS = (
     Column("user"),
     Column("title"),
@@ -77,7 +93,8 @@ class Version:
     """The files of one version."""
 
     name: str
-    has_hours = True
+    says: frozenset[str] = frozenset({"have", "play"})
+    """What it says of a game that can be a click."""
     paths: list[Path]
     log: Path
 
@@ -99,12 +116,11 @@ class Version:
         """Rows of games that are not there, by line."""
 
 
-def find(folder: Path, log: str | None) -> Version:
+def find(folder: Path, log: str | None, year: int | None = None, *, bundles: bool = False) -> Version:
     """The version in the folder; DataError with where to get one."""
     games = first_of(folder, "steam_games.json")
     if games is not None:
-        logs = {"reviews": "steam_reviews.json", "library": "australian_users_items.json"}
-        wanted = [name for kind, name in logs.items() if log in (None, kind)]
+        wanted = [name for kind, name in _LOGS.items() if log in (None, kind)]
         path = first_of(folder, *wanted)
         if path is None:
             what, fix = (
@@ -112,10 +128,26 @@ def find(folder: Path, log: str | None) -> Version:
                 f"download it from {URL} and put it beside {games.name}",
             )
             raise DataError([Problem(str(folder), what, fix)])
-        return _Ucsd(games, path)
-    if log is not None:
-        what = f"holds no steam_games.json.gz, which log={log!r} is of"
-        raise DataError([Problem(str(folder), what, f"download it from {URL}, or leave log= out")])
+        packs = first_of(folder, "bundle_data.json") if bundles else None
+        if bundles and packs is None:
+            fix = f"download it from {URL}, or leave bundles= out"
+            raise DataError(
+                [Problem(str(folder), "bundle_data.json is missing, which bundles=True reads", fix)]
+            )
+        kind = Opinions if path.name.startswith(_LOGS["user_reviews"]) else _Ucsd
+        return kind(games, path, packs, year)
+    if log is not None or bundles:
+        asked = "bundles=True" if log is None else f"log={log!r}"
+        what = f"holds no steam_games.json.gz, which {asked} is of"
+        raise DataError(
+            [
+                Problem(
+                    str(folder),
+                    what,
+                    f"download it from {URL}, or leave {asked.split('=', maxsplit=1)[0]}= out",
+                )
+            ]
+        )
     rows = folder / "steam-200k.csv"
     if rows.is_file():
         return _Kaggle(rows)
@@ -132,7 +164,7 @@ def find(folder: Path, log: str | None) -> Version:
 
 class _RecBench(Version):
     name = "RecBench"
-    has_hours = False
+    says = frozenset({"have"})
 
     def __init__(self, apps: Path, users: Path) -> None:
         self.apps, self.log, self.paths = apps, users, [apps, users]
@@ -217,8 +249,9 @@ class _Kaggle(Version):
 class _Ucsd(Version):
     name = "UCSD"
 
-    def __init__(self, games: Path, log: Path) -> None:
-        self.games, self.log, self.paths = games, log, [games, log]
+    def __init__(self, games: Path, log: Path, bundles: Path | None, year: int | None) -> None:
+        self.games, self.log, self.bundles, self.year = games, log, bundles, year
+        self.paths = [games, log, *([] if bundles is None else [bundles])]
 
     def read_games(self, steps: tuple[str, ...], problems: Problems, dropped: dict[str, int]) -> pa.Table:
         pieces = list(read_json_lines(self.games, _GAME, problems, literal=True))
@@ -235,7 +268,10 @@ class _Ucsd(Version):
             made[name] = pc.cast(clean(table[name], steps).dictionary_encode(), CATEGORY)
         for name in ("genres", "tags"):
             made[name] = clean(one(table[name]), steps)
-        return _each_once(pa.table(made | {"price": table["price"]}), dropped)
+        games = _each_once(pa.table(made | {"price": table["price"]}), dropped)
+        if self.bundles is None:
+            return games
+        return games.append_column("bundles", _bundles(self.bundles, one(games["item_id"]), steps, problems))
 
     def read_log(self, click: str, problems: Problems, dropped: dict[str, int]) -> Iterator[pa.Table]:
         if self.log.name.startswith("australian"):
@@ -257,9 +293,64 @@ class _Ucsd(Version):
             yield table.filter(pa.array(known & signed))
 
     def complain_of_missing(self, absent: pa.Array, fix: str, problems: Problems) -> None:
+        what = f"game {{}} is not in {self.games.name}"
         if not self.log.name.startswith("australian"):
-            what = f"game {{}} is not in {self.games.name}"
             complain_of_values(self.log, _REVIEW[1], absent, what, fix, problems, literal=True)
+            return
+        field = (_LIBRARY if self.log.name.startswith(_LOGS["library"]) else _REVIEWER)[1]
+        for piece in read_json_lines(self.log, [field], Problems(), literal=True, lines=True):
+            named = one(piece[field.name])
+            ids, owner = pc.struct_field(named.flatten(), "item_id"), pc.list_parent_indices(named)
+            for place in np.flatnonzero(flat(pc.is_in(ids, value_set=absent))).tolist():
+                line = piece[LINE][owner[place].as_py()].as_py()
+                where = f"{self.log.name} line {line}, column {field.name}"
+                problems.add(where, what.format(ids[place].as_py()), fix)
+
+
+class Opinions(_Ucsd):
+    """What users of Australia reviewed, and whether they recommend it."""
+
+    says = frozenset({"have", "recommend"})
+
+    def read_log(self, click: str, problems: Problems, dropped: dict[str, int]) -> Iterator[pa.Table]:
+        """User, item, 1 or whether it is recommended, and time, piece by piece."""
+        dropped |= {"reviews_without_game": 0, "reviews_without_day": 0, "reviews_without_year": 0}
+        for piece in read_json_lines(self.log, _REVIEWER, problems, literal=True, lines=True):
+            written = one(piece["reviews"])
+            owner, reviews = pc.list_parent_indices(written), written.flatten()
+            fields = {name: pc.struct_field(reviews, name) for name in ("item_id", "posted", "recommend")}
+            table = pa.table(fields | {name: one(piece[name]).take(owner) for name in ("user_id", LINE)})
+            posted = one(table["posted"])
+            bare = pc.fill_null(pc.match_substring_regex(posted, _YEARLESS), fill_value=False)
+            if self.year is None:
+                dropped["reviews_without_year"] += int(flat(bare).sum())
+                posted = pc.if_else(bare, pa.scalar(None, pa.string()), posted)
+            else:
+                posted = pc.replace_substring_regex(posted, _YEARLESS, rf"\1, {self.year}.")
+            dated = pa.table({"posted": posted, LINE: table[LINE]})
+            example = "Posted November 5, 2011."
+            time, known, blank = read_times(self.log.name, "posted", dated, _POSTED, example, problems)
+            named = flat(pc.fill_null(pc.match_substring_regex(table["item_id"], r"\S"), fill_value=False))
+            dropped["reviews_without_day"] += blank - (int(flat(bare).sum()) if self.year is None else 0)
+            dropped["reviews_without_game"] += int((known & ~named).sum())
+            liked = pc.fill_null(table["recommend"], fill_value=False)
+            value = pc.cast(liked, pa.float64()) if click == "recommend" else pa.array(np.ones(len(known)))
+            made = pa.table(
+                {"user": table["user_id"], "item": table["item_id"], "value": value, "time": time}
+            )
+            yield made.filter(pa.array(known & named))
+
+
+def _bundles(path: Path, games: pa.Array, steps: tuple[str, ...], problems: Problems) -> pa.Array:
+    """The names of the bundles that each game is in, in the order of the file, each once."""
+    found: dict[str, dict[str, None]] = {}
+    for piece in read_json_lines(path, _BUNDLE, problems, literal=True):
+        names = clean(piece["bundle_name"], steps).to_pylist()
+        for name, items in zip(names, piece["items"].to_pylist(), strict=True):
+            for game in items or []:
+                if name and game and game["item_id"]:
+                    found.setdefault(game["item_id"], {})[name] = None
+    return pa.array([list(found.get(game, {})) for game in games.to_pylist()], _TEXTS)
 
 
 def _owned(piece: pa.Table, click: str) -> pa.Table:

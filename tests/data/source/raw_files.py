@@ -61,6 +61,15 @@ def _netflix_probe(folder: Path) -> Source:
     )
 
 
+def _pens_written(folder: Path) -> Source:
+    _writer("pens", folder)({"personalized_test.tsv": _module("pens").WRITTEN})
+    return catalog.load("source", "PENS")(str(folder / "pens"), test="personalized", negatives=3)  # type: ignore[no-any-return]
+
+
+def _mind_hidden(folder: Path) -> Source:
+    return _writer("mind", folder / "mind")(_module("mind").HIDDEN, test="test")  # type: ignore[no-any-return]
+
+
 def _tables(folder: Path) -> Source:
     (folder / "items.csv").write_text(
         "item_id,title,year\n" + "".join(f'i{n},"Title, number {n}",{1990 + n}\n' for n in range(12)),
@@ -124,7 +133,12 @@ LAYOUTS: dict[str, Factory] = {
         minimum=3,
         candidates="uniform",
     ),
+    "MIND, test": _mind_hidden,
     "Netflix, probe": _netflix_probe,
+    "PENS, personalized": _pens_written,
+    "Steam, user reviews": _of(
+        "steam", "Steam", lambda m: m.OPINIONS, flat=True, log="user_reviews", bundles=True, year=2016
+    ),
 }
 """Further layouts of these, of their own readers."""
 MORE_LAYOUTS: dict[str, Factory] = {

@@ -215,3 +215,111 @@ def test_models_train_on_it(raw, tmp_path):
     """By text, by ids and by a frozen language model, on rows written by hand."""
     log = HEADER + "".join(line(f"U{n}", "N6 N1", f"N{1 + n % 3}", "N4 N5 N6") for n in range(12))
     trial(raw({"train.tsv": log}), tmp_path / "runs")
+
+
+WRITTEN = (
+    "userid\tclicknewsID\tposnewID\trewrite_titles\n"
+    "NT1\tN1,N2\tN3,N4,N9\tIt's so;;Four, rewritten;;Nine\n"
+    "NT2\tN6\tN3,N3\tOne#TAB#\n"
+    "NT1\tN2, N1\tN5\tFive;;\n"
+    "NT3\t\tN1,N2\tonly one for two\n"
+)
+
+
+def test_written_headlines_are_test_where_they_are_asked_for(raw):
+    """Each news of a person is an impression with what they wrote; the others are news they neither chose nor wrote of."""
+    tables = raw({"personalized_test.tsv": WRITTEN}, test="personalized", negatives=9).tables()
+    assert sorted(rows_of(tables, "train")) == [1, 2, 3]
+    assert sorted(rows_of(tables, "dev")) == [1]
+    users, told = tables.users.to_pylist(), {}
+    ids = ["", *tables.items["item_id"].to_pylist()]
+    for row in tables.impressions["test"].to_pylist():
+        user = users[row["user"]]
+        shown = {ids[each]: label for each, label in zip(row["candidates"], row["labels"], strict=True)}
+        clicked = [each for each, label in shown.items() if label]
+        history = [ids[each] for each in user["history"][row["start"] : row["stop"]]]
+        assert row["time"] is None
+        told[row["impression"]] = (
+            user["user_id"],
+            history,
+            clicked,
+            set(shown) - set(clicked),
+            row["written_title"],
+        )
+    every = {f"N{n}" for n in range(1, 7)}
+    one, two, three = every - {"N1", "N2", "N3", "N4", "N5"}, every - {"N6", "N3"}, every - {"N1", "N2"}
+    assert told == {
+        1: ("NT1", ["N1", "N2"], ["N3"], one, "It's so"),
+        2: ("NT1", ["N1", "N2"], ["N4"], one, "Four, rewritten"),
+        4: ("NT2", ["N6"], ["N3"], two, "One"),
+        5: ("NT2", ["N6"], ["N3"], two, None),
+        6: ("NT1", ["N2", "N1"], ["N5"], one, "Five"),
+        7: ("NT3", [], ["N1"], three, None),
+        8: ("NT3", [], ["N2"], three, None),
+    }
+    assert tables.impression_attributes == {"written_title": "text"}
+    assert tables.impressions["train"]["written_title"].null_count == 3
+    assert tables.dropped["headlines_without_text"] == 3
+    assert tables.dropped["clicked_candidates_of_missing_news"] == 1
+    assert tables.rules["split"] == "train.tsv is train, valid.tsv is dev, personalized_test.tsv is test"
+
+
+def test_news_that_are_shown_beside_are_drawn_by_the_seed(raw):
+    """As many as were asked for, anywhere among them, the same for one seed."""
+    news = NEWS + "".join(f"N{n}\tsports\tgolf\tTitle\t\t\t\n" for n in range(10, 60))
+    people = (
+        WRITTEN.split("\n", maxsplit=1)[0] + "\n" + "".join(f"NT{n}\tN1\tN2,N3\tA;;B\n" for n in range(30))
+    )
+
+    def shown(**options):
+        files = {"news.tsv": news, "personalized_test.tsv": people}
+        return raw(files, test="personalized", negatives=4, **options).tables().impressions["test"]
+
+    rows = shown().to_pylist()
+    assert all(len(set(row["candidates"])) == 5 and sum(row["labels"]) == 1 for row in rows)
+    assert {row["labels"].index(1) for row in rows} == set(range(5))
+    assert all(
+        not {1, 2, 3} & {c for c, y in zip(r["candidates"], r["labels"], strict=True) if not y} for r in rows
+    )
+    assert shown().equals(shown())
+    assert not shown().equals(shown(seed=1))
+
+
+@pytest.mark.parametrize(
+    ("content", "where", "what"),
+    [
+        (WRITTEN + "\tN1\tN2\tx\n", " line 6, column userid", "an id without blanks"),
+        (WRITTEN + "NT4\tN1\t ,\tx\n", " line 6, column posnewID", "at least one news"),
+        (WRITTEN + "NT4\tN1\n", " line 6", "4 columns are expected, 2 found"),
+        (WRITTEN.split("\n")[1], " line 1", "the header lacks userid"),
+        ("", "", "is empty"),
+        (
+            WRITTEN.split("\n", maxsplit=1)[0] + "\nNT1\tN1,N2\tN3,N4,N5,N6\ta;;b;;c;;d\n",
+            "",
+            "impression 1 has no news to be shown among",
+        ),
+    ],
+)
+def test_a_malformed_file_of_headlines_is_named(raw, content, where, what):
+    """File, line, column and reason."""
+    with pytest.raises(DataError, match="1 problem") as caught:
+        raw({"personalized_test.tsv": content}, test="personalized").tables()
+    (problem,) = caught.value.problems
+    assert problem.where == f"pens/personalized_test.tsv{where}"
+    assert problem.what.startswith(what)
+
+
+def test_headlines_that_are_missing_or_of_missing_news_are_named(raw):
+    """The file; the news, by line and column; options that would do nothing."""
+    with pytest.raises(DataError, match=r"personalized_test\.tsv: there is no such file"):
+        raw(test="personalized").tables()
+    with pytest.raises(DataError) as caught:
+        raw({"personalized_test.tsv": WRITTEN}, test="personalized", missing="error").tables()
+    assert [each.where for each in caught.value.problems] == [
+        "pens/personalized_test.tsv line 2, column posnewID"
+    ]
+    with pytest.raises(SpecError, match=r"valid\.tsv is dev"):
+        PENS("pens", test="personalized", dev=0.2)
+    with pytest.raises(SpecError, match="those of the log"):
+        PENS("pens", negatives=3)
+    assert raw().fingerprint().keys() == {"version", "dev", "missing", "seed"}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 
+import numpy as np
 import pytest
 
 from lego.data.source.steam import Steam
@@ -12,6 +13,7 @@ def literals(rows):
     return "".join(f"{row!r}\n" for row in rows)
 
 
+MONTHS = {1: "January", 2: "May", 3: "December"}
 PLAYED = {1: list(range(1, 13)), 2: list(range(12, 1, -1)), 3: list(range(3, 13))}
 RECBENCH = {
     "App_ID_Info.txt": "".join(f"{game},Pok\u00c3\u00a9mon {game},2016,free\n" for game in range(1, 31))
@@ -74,6 +76,45 @@ UCSD = {
     "steam_reviews.json.gz": literals(REVIEWS),
 }
 OWNED = {"steam_games.json.gz": literals(GAMES), "australian_users_items.json.gz": literals(LIBRARY)}
+
+
+OPINIONS = {
+    "steam_games.json.gz": literals(GAMES),
+    "australian_user_reviews.json.gz": literals(
+        {
+            "user_id": f"u{user}",
+            "user_url": "http://steamcommunity.com/id/u",
+            "reviews": [
+                {
+                    "funny": "",
+                    "posted": f"Posted {MONTHS[user]} {place + 1}, 201{user}.",
+                    "last_edited": "Last edited May 4, 2015.",
+                    "item_id": f"{game}",
+                    "helpful": "No ratings yet",
+                    "recommend": game % 2 == 0,
+                    "review": 'it\'s "good"',
+                }
+                for place, game in enumerate(games)
+            ],
+        }
+        for user, games in PLAYED.items()
+    ),
+    "bundle_data.json.gz": literals(
+        [
+            {
+                "bundle_name": "Both &amp; more",
+                "bundle_price": "$1.00",
+                "items": [{"item_id": "1"}, {"item_id": "2"}],
+            },
+            {
+                "bundle_name": "One",
+                "bundle_id": "7",
+                "items": [{"item_id": "1", "genre": "Indie"}, {"item_id": "1"}],
+            },
+            {"bundle_name": "None", "items": []},
+        ]
+    ),
+}
 
 
 @pytest.fixture
@@ -207,7 +248,9 @@ def test_options_and_files_that_do_not_fit(raw, tmp_path):
     with pytest.raises(DataError, match="log='library' is of"):
         Steam(path, log="library").tables()
     raw({"steam_games.json.gz": literals(GAMES)})
-    with pytest.raises(DataError, match=r"steam_reviews.json or australian_users_items.json is missing"):
+    with pytest.raises(
+        DataError, match=r"steam_reviews\.json or australian_users_items\.json or .* is missing"
+    ):
         Steam(path).tables()
 
 
@@ -281,3 +324,81 @@ def test_malformed_files_are_named_by_line_and_column(raw, files, name, content,
     with pytest.raises(DataError) as caught:
         Steam(raw({**files, name: content})).tables()
     assert sentence in str(caught.value)
+
+
+def test_reviews_of_users_are_clicks_at_their_days(raw):
+    """In the order of the days; what is recommended may be what counts; bundles are told where they are asked for."""
+    path = raw(OPINIONS)
+    made = Steam(path, bundles=True).tables()
+    assert made.users["history"].to_pylist() == list(PLAYED.values())
+    first = [np.datetime64(day, "s").astype(int) for day in ("2011-01-01", "2012-05-01", "2013-12-01")]
+    assert [times[0] for times in made.users["times"].to_pylist()] == first
+    assert made.items["bundles"].to_pylist()[:3] == [["Both & more", "One"], ["Both & more"], []]
+    assert "bundles" not in Steam(path).tables().items.column_names
+    even = [[game for game in games if game % 2 == 0] for games in PLAYED.values()]
+    assert Steam(path, click="recommend", minimum=3).tables().users["history"].to_pylist() == even
+    assert made.rules["log"] == "australian_user_reviews.json.gz"
+    both = raw({**OPINIONS, **UCSD})
+    assert Steam(both).tables().rules["log"] == "steam_reviews.json.gz"
+    assert Steam(both, log="user_reviews").tables().rules["log"] == "australian_user_reviews.json.gz"
+
+
+def test_a_day_without_a_year_has_the_year_that_is_given(raw):
+    """Or its review is left out and counted; a user that stands twice is one; a review without a game or a day is none."""
+    extra = {
+        "user_id": "u1",
+        "reviews": [
+            {"item_id": "20", "posted": "Posted July 3.", "recommend": True},
+            {"item_id": "21", "posted": "Posted December 30, 2010.", "recommend": None},
+            {"item_id": None, "posted": "Posted July 4, 2014.", "recommend": True},
+            {"item_id": "22", "posted": "", "recommend": True},
+            {"item_id": "1", "posted": "Posted July 4, 2014.", "recommend": True},
+            None,
+        ],
+    }
+    log = OPINIONS["australian_user_reviews.json.gz"]
+    path = raw({**OPINIONS, "australian_user_reviews.json.gz": log + literals([extra, {"user_id": "u7"}])})
+    made = Steam(path).tables()
+    (games,) = [row["history"] for row in made.users.to_pylist() if row["user_id"] == "u1"]
+    assert games == [21, *PLAYED[1]]
+    counts = ("reviews_without_year", "reviews_without_day", "reviews_without_game", "repeated_rows")
+    assert [made.dropped[name] for name in counts] == [1, 2, 1, 1]
+    made = Steam(path, year=2016).tables()
+    (games,) = [row["history"] for row in made.users.to_pylist() if row["user_id"] == "u1"]
+    assert games == [21, *PLAYED[1], 20]
+    assert "reviews_without_year" not in made.dropped
+
+
+def test_what_is_wrong_in_reviews_of_users_is_named(raw):
+    """A day, a truth, a game that is missing: by line; options that these files say nothing for."""
+    log = OPINIONS["australian_user_reviews.json.gz"]
+
+    def refused(text, **options):
+        with pytest.raises(DataError) as caught:
+            Steam(raw({**OPINIONS, "australian_user_reviews.json.gz": text}), **options).tables()
+        return str(caught.value)
+
+    assert "line 1, column posted: a date like Posted November 5, 2011. is expected" in refused(
+        log.replace("January 1, 2011", "Janvier 1, 2011", 1).replace("Janvier", "Foo")
+    )
+    assert "line 1, column reviews: a list of objects" in refused(log.replace("True", "'yes'", 1))
+    told = refused(log.replace("'item_id': '2'", "'item_id': '777'", 1), missing="error")
+    assert "line 1, column reviews: game 777 is not in steam_games.json.gz" in told
+    with pytest.raises(DataError, match="says nothing of hours"):
+        Steam(raw(OPINIONS), click="play").tables()
+    with pytest.raises(DataError, match="says nothing of recommendations"):
+        Steam(raw(OPINIONS | UCSD), click="recommend").tables()
+    with pytest.raises(DataError, match="nothing for year to do"):
+        Steam(raw(OPINIONS | UCSD), year=2016).tables()
+
+
+def test_bundles_that_are_missing_are_named(raw, tmp_path):
+    """The file; and a version that has none."""
+    path = raw(OPINIONS)
+    (tmp_path / "bundle_data.json.gz").unlink()
+    with pytest.raises(DataError, match=r"bundle_data\.json is missing, which bundles=True reads"):
+        Steam(path, bundles=True).files()
+    for name in OPINIONS:
+        (tmp_path / name).unlink(missing_ok=True)
+    with pytest.raises(DataError, match="which bundles=True is of"):
+        Steam(raw(KAGGLE), bundles=True).files()
