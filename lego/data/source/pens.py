@@ -194,7 +194,7 @@ class PENS(Source):
             impressions[name] = part_of_log(log, rows, user[rows], stop[rows])
             single[name] = one_class(log, rows)
         moved = log.time[part == 1]
-        rules = {
+        rules: dict[str, Any] = {
             "click": "an id in pos",
             "split": f"valid.tsv is test; the latest {self.dev:g} of train.tsv, by start and then line, is dev"
             if self.test == "valid"
