@@ -19,6 +19,7 @@ unless one is a prefix of the other, so a user id may stand in several rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import attrs
@@ -28,7 +29,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lego.data.problems import LIMIT, Problems
-from lego.data.raw.growing import blocks
+from lego.data.raw.growing import Growing, blocks, on_disk, rows_of
+from lego.data.raw.order import sorted_rows
 from lego.errors import did_you_mean
 from lego.ragged import Ragged
 
@@ -68,6 +70,8 @@ IMPRESSIONS = pa.schema(
 
 _MANY = 1 << 20
 """Values that are looked at at a time."""
+_ROWS = 1 << 17
+"""Impressions that are looked at at a time."""
 _REPAIR = "this is an error of the source that made the table: repair it there"
 
 
@@ -97,13 +101,25 @@ def ragged(column: pa.ChunkedArray | pa.Array) -> Ragged:
         if len(offsets) and offsets[0] == 0:
             return Ragged(flat(chunks[0].values)[: offsets[-1]], offsets)
     dtype = column.type.value_type.to_pandas_dtype()
-    values = [flat(chunk.flatten()) for chunk in chunks]
-    lengths = [flat(pc.fill_null(pc.list_value_length(chunk), 0)) for chunk in chunks]
-    joined = values[0] if len(values) == 1 else np.concatenate([np.empty(0, dtype), *values])
-    return Ragged.from_lengths(
-        joined.astype(dtype, copy=False),
-        np.concatenate(lengths).astype(np.int64) if lengths else np.empty(0, np.int64),
-    )
+    lengths = Growing(np.int64)
+    values = [np.empty(0, dtype)]
+    for chunk in chunks:
+        for begin, end in blocks(len(chunk), _MANY):
+            piece = chunk.slice(begin, end - begin)
+            lengths.add(flat(pc.fill_null(pc.list_value_length(piece), 0)))
+        values.append(flat(chunk.flatten()))
+    return rows_of(_joined([each for each in values if len(each)], dtype), lengths.array())
+
+
+def _joined(pieces: list[NDArray[Any]], dtype: Any) -> NDArray[Any]:
+    """One array of several; one that is whole is not copied."""
+    if len(pieces) == 1:
+        return pieces[0].astype(dtype, copy=False)
+    made = Growing(dtype)
+    for piece in pieces:
+        for begin, end in blocks(len(piece), _MANY):
+            made.add(piece[begin:end])
+    return made.array()
 
 
 def lists(rows: Ragged, value_type: pa.DataType, limit: int = 2**31 - 1) -> pa.ChunkedArray:
@@ -114,12 +130,18 @@ def lists(rows: Ragged, value_type: pa.DataType, limit: int = 2**31 - 1) -> pa.C
         last = int(np.searchsorted(rows.offsets, rows.offsets[first] + limit, "right")) - 1
         last = min(max(last, first + 1), len(rows))
         begin, end = rows.offsets[first], rows.offsets[last]
-        offsets = pa.array((rows.offsets[first : last + 1] - begin).astype(np.int32))
+        bounds = rows.offsets[first : last + 1]
+        offsets = pa.array(on_disk(len(bounds), np.int32, partial(_from_first, bounds)))
         chunks.append(
             pa.ListArray.from_arrays(offsets, pa.array(np.asarray(rows.values[begin:end]), type=value_type))
         )
         first = last
     return pa.chunked_array(chunks)
+
+
+def _from_first(bounds: NDArray[np.int64], begin: int, end: int) -> NDArray[np.int64]:
+    """Some of the bounds, counted from the first of all."""
+    return bounds[begin:end] - bounds[0]
 
 
 def signal(rows: Ragged) -> pa.ChunkedArray:
@@ -199,7 +221,10 @@ class Tables:
         for name in self.history_signals:
             _check_signal("users", name, self.users[name], history, "history", problems)
         for part, table in self.impressions.items():
-            _check_impressions(part, table, history, times, self.items.num_rows, problems)
+            _check_numbered_once(part, table["impression"], problems)
+            for begin, end in blocks(table.num_rows, _ROWS):
+                piece = table.slice(begin, end - begin)
+                _check_impressions(part, piece, begin, history, times, self.items.num_rows, problems)
         problems.raise_any()
         return self
 
@@ -328,9 +353,14 @@ def _check_numbers(name: str, table: pa.Table, first: int, problems: Problems) -
     """A missing number is a null; no number is infinite."""
     for field in table.schema:
         if kind_of(field.type) == "number":
-            wrong = flat(pc.invert(pc.fill_null(pc.is_finite(table[field.name]), fill_value=True)))
+            column, found = table[field.name], [np.empty(0, np.int64)]
+            for begin, end in blocks(len(column), _MANY):
+                wrong = pc.invert(
+                    pc.fill_null(pc.is_finite(column.slice(begin, end - begin)), fill_value=True)
+                )
+                found.append(begin + np.flatnonzero(flat(wrong)))
             _each(
-                np.flatnonzero(wrong) + first,
+                np.concatenate(found) + first,
                 problems,
                 f"{name} row {{}}".format,
                 f"{field.name} is not a finite number".format,
@@ -373,7 +403,9 @@ def _check_items(items: pa.Table, problems: Problems) -> None:
     )
 
 
-def _rows_exist(where: str, column: str, rows: Ragged, items: int, problems: Problems) -> None:
+def _rows_exist(
+    where: str, column: str, rows: Ragged, items: int, problems: Problems, before: int = 0
+) -> None:
     """Every value of the lists is an item row, 1 … items."""
     wrong = _outside(rows.values, 1, items)
     if not len(wrong):
@@ -386,7 +418,7 @@ def _rows_exist(where: str, column: str, rows: Ragged, items: int, problems: Pro
             return f"{column} holds row 0, which is never an item"
         return f"{column} holds item row {value}, but the rows of items are 1 … {items}"
 
-    _each(np.arange(len(wrong)), problems, lambda p: f"{where} {owner[p]}", what)
+    _each(np.arange(len(wrong)), problems, lambda p: f"{where} {before + owner[p]}", what)
 
 
 def _outside(values: NDArray[Any], low: int, high: int) -> NDArray[np.int64]:
@@ -400,7 +432,13 @@ def _outside(values: NDArray[Any], low: int, high: int) -> NDArray[np.int64]:
 
 
 def _check_signal(
-    where: str, name: str, column: pa.ChunkedArray, beside: Ragged, of: str, problems: Problems
+    where: str,
+    name: str,
+    column: pa.ChunkedArray,
+    beside: Ragged,
+    of: str,
+    problems: Problems,
+    before: int = 0,
 ) -> None:
     """A number, or a null, for each item."""
     lengths = flat(pc.fill_null(pc.list_value_length(column), 0)).astype(np.int64)
@@ -408,11 +446,12 @@ def _check_signal(
     _each(
         uneven,
         problems,
-        lambda r: f"{where} row {r}",
+        lambda r: f"{where} row {before + r}",
         lambda r: f"{lengths[r]} values of {name} for {beside.lengths[r]} items of {of}",
         "give one value for each, null where it is missing",
     )
-    if any(bool(np.isinf(flat(chunk.flatten())).any()) for chunk in column.chunks):
+    values = [flat(chunk.flatten()) for chunk in column.chunks]
+    if any(np.isinf(each[low:high]).any() for each in values for low, high in blocks(len(each), _MANY)):
         problems.add(
             f"{where}.{name}", "holds an infinite number", "make it a number, or null where it is missing"
         )
@@ -430,9 +469,11 @@ def _check_times(history: Ragged, times: Ragged, problems: Problems) -> bool:
     )
     if len(uneven):
         return False
-    inside = np.ones(len(times.values), bool)
-    inside[times.offsets[:-1][times.lengths > 0]] = False
-    back = np.flatnonzero(inside[1:] & (np.diff(times.values) < 0)) + 1
+    found, begins = [np.empty(0, np.int64)], times.offsets[:-1][times.lengths > 0]
+    for begin, end in blocks(len(times.values) - 1, _MANY):
+        earlier = begin + 1 + np.flatnonzero(np.diff(times.values[begin : end + 1]) < 0)
+        found.append(earlier[~np.isin(earlier, begins)])
+    back = np.concatenate(found)
     owner = np.unique(np.searchsorted(times.offsets, back, "right") - 1)
     _each(
         owner,
@@ -444,11 +485,42 @@ def _check_times(history: Ragged, times: Ragged, problems: Problems) -> bool:
     return True
 
 
+def _check_numbered_once(part: str, column: pa.ChunkedArray, problems: Problems) -> None:
+    """No two impressions of a part have the same number."""
+    ids, before = flat(column), -1
+    for begin, end in blocks(len(ids), _MANY):
+        if (ids[begin] <= before and begin) or (np.diff(ids[begin:end]) <= 0).any():
+            break
+        before = int(ids[end - 1])
+    else:
+        return
+    rows = sorted_rows({"id": ids, "row": on_disk(len(ids), np.int64, np.arange)}, ["id"])
+    again = [np.empty(0, np.int64)]
+    for begin, end in blocks(len(ids) - 1, _MANY):
+        same = rows["id"][begin : end + 1]
+        again.append(rows["row"][begin + 1 : end + 1][same[1:] == same[:-1]])
+    _each(
+        np.sort(np.concatenate(again)),
+        problems,
+        lambda r: f"{part} row {r}",
+        lambda r: f"impression {ids[r]} stands in the part already",
+        "number the impressions of a part",
+    )
+
+
 def _check_impressions(
-    part: str, table: pa.Table, history: Ragged, times: Ragged | None, items: int, problems: Problems
+    part: str,
+    table: pa.Table,
+    before: int,
+    history: Ragged,
+    times: Ragged | None,
+    items: int,
+    problems: Problems,
 ) -> None:
+    """A stretch of a part, behind the `before` first rows of it."""
+
     def where(row: int) -> str:
-        return f"{part} row {row}"
+        return f"{part} row {before + row}"
 
     for column, wrong, what, fix in _impression_rules(table, history, times):
         rows = np.flatnonzero(wrong)
@@ -456,9 +528,9 @@ def _check_impressions(
         sentences = dict(zip(rows.tolist(), map(what.format, shown.tolist()), strict=False))
         _each(rows, problems, where, sentences.__getitem__, fix)
     candidates, labels = ragged(table["candidates"]), ragged(table["labels"])
-    _rows_exist(f"{part} row", "candidates", candidates, items, problems)
+    _rows_exist(f"{part} row", "candidates", candidates, items, problems, before)
     for name in signals_in(table.schema):
-        _check_signal(part, name, table[name], candidates, "candidates", problems)
+        _check_signal(part, name, table[name], candidates, "candidates", problems, before)
     odd = np.unique(np.searchsorted(labels.offsets, _outside(labels.values, 0, 1), "right") - 1)
     _each(
         odd,
@@ -481,12 +553,7 @@ def _impression_rules(
     table: pa.Table, history: Ragged, times: Ragged | None
 ) -> Iterator[tuple[str, NDArray[np.bool_], str, str]]:
     """The column that is shown, the rows that are wrong, the sentence, the way out."""
-    impression, user = flat(table["impression"]), flat(table["user"])
-    start, stop = flat(table["start"]), flat(table["stop"])
-    order = np.argsort(impression, kind="stable")
-    again = np.zeros(len(order), bool)
-    again[order[1:]] = np.diff(impression[order]) == 0
-    yield "impression", again, "impression {} stands in the part already", "number the impressions of a part"
+    user, start, stop = (flat(table[name]) for name in ("user", "start", "stop"))
     known = (user >= 0) & (user < len(history))
     yield "user", ~known, f"user row {{}}, but the rows of users are 0 … {len(history) - 1}", _REPAIR
     owner = np.where(known, user, 0)

@@ -8,6 +8,7 @@ which is decoded at opening.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +22,8 @@ SUFFIX = ".arrow"
 OLD_SUFFIX = ".parquet"
 """Before schema version 3."""
 
+_PIECE = 1 << 24
+"""Bytes that are written at a time."""
 _TEXT = 1 << 30
 """Bytes of text that are at most put together in one piece, which cannot have more than 2 GiB."""
 
@@ -34,9 +37,38 @@ def write(table: pa.Table, path: Path) -> None:
     if sum(stored[field.name].nbytes for field in stored.schema if _is_text(field.type)) < _TEXT:
         stored = stored.unify_dictionaries().combine_chunks()
     options = pa.ipc.IpcWriteOptions(unify_dictionaries=True)
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, stored.schema, options=options) as file:
+    with (
+        path.open("wb") as plain,
+        pa.PythonFile(_InPieces(plain), "w") as sink,
+        pa.ipc.new_file(sink, stored.schema, options=options) as file,
+    ):
         file.write_table(stored)
     forget()
+
+
+class _InPieces:
+    """A file to which a whole column is written little by little, so that what is mapped of it does not fill memory."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def write(self, data: pa.Buffer | bytes) -> int:
+        """All of it."""
+        whole = memoryview(data)
+        for begin in range(0, len(whole), _PIECE):
+            self._file.write(whole[begin : begin + _PIECE])
+            if len(whole) > _PIECE:
+                forget()
+        return len(whole)
+
+    def flush(self) -> None:
+        """To the system."""
+        self._file.flush()
+
+    def close(self) -> None:
+        """Nothing: whoever opened the file closes it."""
 
 
 def mapped(path: Path) -> pa.Table:

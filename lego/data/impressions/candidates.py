@@ -7,21 +7,23 @@ drawn is much longer than the log, so it is put on disk as it is drawn.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from lego.data.impressions.events import counts_of
-from lego.data.raw.growing import Growing, blocks, on_disk
+from lego.data.raw.growing import Growing, blocks, chosen, gathered, lengths_of, on_disk, rows_of
 from lego.data.table import PARTS, lists
-from lego.ragged import Ragged, flat_positions, offsets_of
+from lego.ragged import Ragged, offsets_of
 
 _ROWS = 16_384
 """Rows drawn for at a time. Part of the rule: another number gives other draws from the same seed."""
 _PATIENCE = 8
 """Rounds of drawing with rejection before the rest of a row is drawn exactly."""
-_CELLS = 4_000_000
+_CELLS = 1 << 20
+"""Numbers that are looked at together."""
 
 
 def draw_unseen(
@@ -41,48 +43,79 @@ def draw_unseen(
     weights = counts_of(urn, size)
     known = weights > 0
     pool, weights = np.flatnonzero(known).astype(np.int32), weights[known]
-    outside = np.zeros(len(seen), np.int64)
-    for first, last in blocks(len(seen), _ROWS):
-        user, values = _between(seen, first, last)
-        outside[first:last] = np.bincount(user[known[values]] - first, minlength=last - first)
-    want = np.minimum(count, len(pool) - outside)[owners]
+    left = np.minimum(count, len(pool) - _known_of_each(seen, known))
+    want = on_disk(len(owners), np.int64, lambda first, last: left[owners[first:last]])
     drawn = Growing(np.int32)
     for first, last in blocks(len(owners), _ROWS):
-        base = owners[first:last] * size
-        user, values = _between(seen, int(owners[first:last].min()), int(owners[first:last].max()) + 1)
-        near = user * size + values
-        rows = _draw_rows(urn, pool, weights, base, near, want[first:last], count, generator)
+        met = _Met(seen, owners[first:last], size)
+        rows = _draw_rows(urn, pool, weights, met, want[first:last], count, generator)
         drawn.add(rows[np.arange(count) < want[first:last, None]])
-    return Ragged.from_lengths(drawn.array(), want)
+    return rows_of(drawn.array(), want)
 
 
-def _between(rows: Ragged, first: int, last: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Row and value of all values of some rows."""
-    offsets = rows.offsets[first : last + 1]
-    return np.repeat(np.arange(first, last), np.diff(offsets)), rows.values[offsets[0] : offsets[-1]]
+def _known_of_each(seen: Ragged, known: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """How many values of each row are known."""
+    found, before = np.zeros(len(seen.offsets), np.int64), 0
+    for begin, end in blocks(len(seen.values), _CELLS):
+        counts = offsets_of(known[seen.values[begin:end]])
+        first, last = np.searchsorted(seen.offsets, (begin, end), "right")
+        found[first:last] = before + counts[seen.offsets[first:last] - begin]
+        before += int(counts[-1])
+    return np.diff(found)
+
+
+class _Met:
+    """What the users of some rows have seen: looked up in one go, or, where it is much, some users at a time."""
+
+    def __init__(self, seen: Ragged, owners: NDArray[np.int64], size: int) -> None:
+        self._seen, self._size = seen, size
+        self._users, self._place = np.unique(owners, return_inverse=True)
+        ends = np.cumsum(seen.offsets[self._users + 1] - seen.offsets[self._users])
+        cuts = [0]
+        while cuts[-1] < len(ends):
+            before = ends[cuts[-1] - 1] if cuts[-1] else 0
+            cuts.append(max(int(np.searchsorted(ends, before + _CELLS, "right")), cuts[-1] + 1))
+        self._stretches = list(pairwise(cuts))
+        self._whole = self._keys(0, len(ends)) if len(self._stretches) == 1 else None
+
+    def among(self, rows: NDArray[np.int64], items: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Which of the items of each of these rows their users have seen."""
+        place = self._place[rows]
+        if self._whole is not None:
+            return _contains(self._whole, place[:, None] * self._size + items)
+        found = np.empty((len(rows), items.shape[-1]), bool)
+        items = np.broadcast_to(items, found.shape)
+        for first, last in self._stretches:
+            inside = (place >= first) & (place < last)
+            keys = place[inside, None] * self._size + items[inside]
+            found[inside] = _contains(self._keys(first, last), keys)
+        return found
+
+    def _keys(self, first: int, last: int) -> NDArray[np.int64]:
+        rows = self._seen.take(self._users[first:last])
+        return np.repeat(np.arange(first, last), rows.lengths) * self._size + rows.values
 
 
 def _draw_rows(
     urn: NDArray[np.int32],
     pool: NDArray[np.int32],
     weights: NDArray[np.int64],
-    base: NDArray[np.int64],
-    keys: NDArray[np.int64],
+    met: _Met,
     want: NDArray[np.int64],
     count: int,
     generator: np.random.Generator,
 ) -> NDArray[np.int32]:
     """(R, count), filled with 0 behind `want`. Equal to drawing without replacement: a draw that repeats is as if not made."""
-    taken = np.zeros((len(base), count), np.int32)
-    have = np.zeros(len(base), np.int64)
+    taken = np.zeros((len(want), count), np.int32)
+    have = np.zeros(len(want), np.int64)
     for _ in range(_PATIENCE):
         open_rows = np.flatnonzero(have < want)
         if not len(open_rows):
             return taken
-        fresh = urn[generator.integers(len(urn), size=(len(open_rows), 2 * count))]
+        fresh = gathered(urn, generator.integers(len(urn), size=(len(open_rows), 2 * count)))
         both = np.concatenate([taken[open_rows], fresh], axis=1)
         good = _first_of_each(both) & (both > 0)
-        good[:, count:] &= ~_contains(keys, base[open_rows, None] + fresh)
+        good[:, count:] &= ~met.among(open_rows, fresh)
         good &= np.cumsum(good, axis=1) <= want[open_rows, None]
         have[open_rows] = good.sum(1)
         line = np.zeros((len(open_rows), count), np.int32)
@@ -91,7 +124,7 @@ def _draw_rows(
     open_rows = np.flatnonzero(have < want)
     step = max(1, _CELLS // max(1, len(pool)))
     for first in range(0, len(open_rows), step):
-        _finish(taken, open_rows[first : first + step], have, want, pool, weights, base, keys, generator)
+        _finish(taken, open_rows[first : first + step], have, want, pool, weights, met, generator)
     return taken
 
 
@@ -102,13 +135,12 @@ def _finish(
     want: NDArray[np.int64],
     pool: NDArray[np.int32],
     weights: NDArray[np.int64],
-    base: NDArray[np.int64],
-    keys: NDArray[np.int64],
+    met: _Met,
     generator: np.random.Generator,
 ) -> None:
     """Fills rows whose draws are mostly rejected: the smallest of exponential waiting times come first (Efraimidis 2006)."""
     wait = generator.exponential(size=(len(rows), len(pool))) / weights
-    wait[_contains(keys, base[rows, None] + pool)] = np.inf
+    wait[met.among(rows, pool[None])] = np.inf
     for slot in range(taken.shape[1]):
         used = slot < have[rows]
         column = np.searchsorted(pool, taken[rows[used], slot])
@@ -152,16 +184,19 @@ def draw_listed(
         row = np.repeat(np.arange(len(rows)), rows.lengths)
         order = np.lexsort((generator.random(len(rows.values)), row))
         drawn.add(Ragged(rows.values[order], rows.offsets).head(count).values)
-    return Ragged.from_lengths(drawn.array(), np.minimum(listed.lengths, count)[owners])
+    lengths = np.minimum(listed.lengths, count)
+    return rows_of(
+        drawn.array(), on_disk(len(owners), np.int64, lambda first, last: lengths[owners[first:last]])
+    )
 
 
 def show_among(
     clicks: NDArray[np.int32], others: Ragged, generator: np.random.Generator
 ) -> tuple[Ragged, NDArray[np.int8]]:
     """Each click at a random place among the others, so that no order can tell it; and the flat labels."""
-    shown, flags, every = Growing(np.int32), Growing(np.int8), others.lengths + 1
+    shown, flags = Growing(np.int32), Growing(np.int8)
     for first, last in blocks(len(clicks), _ROWS):
-        lengths = every[first:last]
+        lengths = np.diff(others.offsets[first : last + 1]) + 1
         offsets = offsets_of(lengths)
         place = offsets[:-1] + generator.integers(0, lengths)
         labels = np.zeros(offsets[-1], np.int8)
@@ -171,7 +206,9 @@ def show_among(
         values[labels == 0] = others.values[others.offsets[first] : others.offsets[last]]
         shown.add(values)
         flags.add(labels)
-    return Ragged.from_lengths(shown.array(), every), flags.array()
+    drawn = lengths_of(others)
+    every = on_disk(len(clicks), np.int64, lambda first, last: drawn[first:last] + 1)
+    return rows_of(shown.array(), every), flags.array()
 
 
 def split_by_share(lengths: NDArray[np.int64], dev: float, test: float) -> NDArray[np.int8]:
@@ -181,12 +218,15 @@ def split_by_share(lengths: NDArray[np.int64], dev: float, test: float) -> NDArr
     """
     tests = _share(lengths, test)
     devs = np.minimum(_share(lengths, dev), lengths - tests)
-    trains = lengths - tests - devs
-    part = np.zeros(int(lengths.sum()), np.int8)
-    starts = offsets_of(lengths)[:-1]
-    part[flat_positions(starts + trains, devs)] = 1
-    part[flat_positions(starts + trains + devs, tests)] = 2
-    return part
+    held_out, ends = tests + devs, offsets_of(lengths)[1:]
+
+    def piece(first: int, last: int) -> NDArray[np.int8]:
+        place = np.arange(first, last)
+        owner = np.searchsorted(ends, place, "right")
+        left = ends[owner] - place  # 1 is the last
+        return (left <= tests[owner]).astype(np.int8) + (left <= held_out[owner])
+
+    return on_disk(int(lengths.sum()), np.int8, piece)
 
 
 def _share(lengths: NDArray[np.int64], share: float) -> NDArray[np.int64]:
@@ -214,13 +254,27 @@ def impressions_of_clicks(
         generator = np.random.default_rng([seed, number])
         clicks, owners = _clicks_of(history, part_of, number)
         others = draw(owners, generator)
-        some = others.lengths > 0
-        if not some.all():
-            without += int((~some).sum())
-            clicks, owners = clicks[some], owners[some]
-            others = Ragged.from_lengths(others.values, others.lengths[some])
+        clicks, owners, others, nothing = _with_others(clicks, owners, others)
+        without += nothing
         parts[part] = _table(history, times, clicks, owners, others, before, generator)
     return parts, without
+
+
+def _with_others(
+    clicks: NDArray[np.int64], owners: NDArray[np.int64], others: Ragged
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Ragged, int]:
+    """The clicks for which something was drawn, and how many there are for which nothing was."""
+    lengths = lengths_of(others)
+    some = on_disk(len(clicks), np.bool_, lambda first, last: lengths[first:last] > 0)
+    nothing = sum(int((~some[first:last]).sum()) for first, last in blocks(len(some), _CELLS))
+    if not nothing:
+        return clicks, owners, others, 0
+    return (
+        chosen(clicks, some),
+        chosen(owners, some),
+        rows_of(others.values, chosen(lengths, some)),
+        nothing,
+    )
 
 
 def _table(
@@ -242,9 +296,9 @@ def _table(
     taken = on_disk(count, np.int32, lambda first, last: history.values[clicks[first:last]])
     shown, labels = show_among(taken, others, generator)
     columns = {
-        "impression": pa.array(np.arange(count), pa.int64()),
+        "impression": pa.array(on_disk(count, np.int64, np.arange)),
         "user": pa.array(on_disk(count, np.int32, lambda first, last: owners[first:last])),
-        "start": pa.array(np.zeros(count, np.int32)),
+        "start": pa.array(on_disk(count, np.int32, lambda first, last: np.zeros(last - first, np.int32))),
         "stop": pa.array(on_disk(count, np.int32, stop)),
     }
     if times is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import attrs
@@ -11,13 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lego.data.raw.growing import Growing, blocks
+from lego.data.raw.growing import Growing, blocks, forget, on_disk
+from lego.data.raw.order import sorted_rows
 from lego.data.table import flat
 
-_MANY = 1 << 20
+MANY = 1 << 20
 """Rows that are looked at together."""
-_SORTED = 1 << 22
-"""Rows that are put in order together, but those of one user are never apart."""
 HELD = 4_000_000
 """Ids of pieces, counted once per piece, that are held before those of all pieces are made one."""
 _NUMBERS = {"value": pa.float32(), "time": pa.int64(), "part": pa.int8()}
@@ -53,36 +52,27 @@ class Events:
         made = {}
         for name, values in self._columns().items():
             column = Growing(values.dtype)
-            for begin, end in blocks(len(kept), _MANY):
+            for begin, end in blocks(len(kept), MANY):
                 piece = kept[begin:end]
                 column.add(values[begin:end][piece] if kept.dtype == bool else values[piece])
             made[name] = column.array()
         return attrs.evolve(self, **made)
 
+    def between(self, begin: int, end: int) -> Events:
+        """A stretch of the rows."""
+        return attrs.evolve(self, **{name: values[begin:end] for name, values in self._columns().items()})
+
+    def mark(self, rule: Callable[[Events], NDArray[np.bool_]]) -> NDArray[np.bool_]:
+        """What a rule says of each row, which it is asked of a stretch of the rows at a time."""
+        return on_disk(len(self), np.bool_, lambda begin, end: rule(self.between(begin, end)))
+
     def by_user(self) -> Events:
         """User by user, and of a user by time, then by part; what is equal stays in the order of the log."""
-        ends = np.cumsum(counts_of(self.user, len(self.user_ids)))
-        made = {name: Growing(values.dtype) for name, values in self._columns().items()}
-        first = 0
-        while first < len(ends):
-            done = ends[first - 1] if first else 0
-            last = max(int(np.searchsorted(ends, done + _SORTED, "right")), first + 1)
-            places = np.concatenate(
-                [
-                    np.empty(0, np.int64),  # of a log without rows
-                    *(
-                        begin
-                        + np.flatnonzero((self.user[begin:end] >= first) & (self.user[begin:end] < last))
-                        for begin, end in blocks(len(self), _MANY)
-                    ),
-                ]
-            )
-            keys = [self.user[places], *(each[places] for each in (self.time, self.part) if each is not None)]
-            places = places[np.lexsort(keys[::-1])]
-            for name, values in self._columns().items():
-                made[name].add(values[places])
-            first = last
-        return attrs.evolve(self, **{name: each.array() for name, each in made.items()})
+        return self.ordered(*(name for name in ("user", "time", "part") if getattr(self, name) is not None))
+
+    def ordered(self, *names: str) -> Events:
+        """By these columns, the first before the second; what is equal stays in the order of the log."""
+        return attrs.evolve(self, **sorted_rows(self._columns(), names))
 
     def _columns(self) -> dict[str, NDArray[Any]]:
         every = {
@@ -100,7 +90,7 @@ def counts_of(
 ) -> NDArray[np.int64]:
     """How often each of `count` codes is there, in the rows of the mask where there is one."""
     found = np.zeros(count, np.int64)
-    for begin, end in blocks(len(codes), _MANY):
+    for begin, end in blocks(len(codes), MANY):
         piece = codes[begin:end] if kept is None else codes[begin:end][kept[begin:end]]
         found += np.bincount(piece, minlength=count)
     return found
@@ -108,19 +98,36 @@ def counts_of(
 
 def looked_up(values: NDArray[np.bool_], codes: NDArray[np.int32]) -> NDArray[np.bool_]:
     """The value of each code."""
-    found = np.empty(len(codes), bool)
-    for begin, end in blocks(len(codes), _MANY):
-        found[begin:end] = values[codes[begin:end]]
-    return found
+    return on_disk(len(codes), np.bool_, lambda begin, end: values[codes[begin:end]])
+
+
+def both(first: NDArray[np.bool_], *others: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Where all of the masks hold."""
+    return on_disk(
+        len(first),
+        np.bool_,
+        lambda begin, end: np.logical_and.reduce([each[begin:end] for each in (first, *others)]),
+    )
+
+
+def how_many(mask: NDArray[np.bool_]) -> int:
+    """Rows of the mask."""
+    return sum(int(mask[begin:end].sum()) for begin, end in blocks(len(mask), MANY))
 
 
 def stretches(user: NDArray[np.int32]) -> Iterator[tuple[int, int]]:
-    """Begin and end of stretches of rows that are user by user; those of one user are never apart."""
+    """Begin and end of stretches of rows that are user by user; those of one user are never apart.
+
+    A stretch with more than `MANY` rows is one user alone.
+    """
     begin = 0
     while begin < len(user):
-        last = user[min(begin + _MANY, len(user)) - 1]
-        end = int(np.searchsorted(user, last, "right"))
+        last = user[min(begin + MANY, len(user)) - 1]
+        first, end = (int(np.searchsorted(user, last, side)) for side in ("left", "right"))
+        if end - begin > MANY and first > begin:
+            end = first
         yield begin, end
+        forget()
         begin = end
 
 
@@ -183,7 +190,7 @@ class _Ids:
         if self.held > HELD and len(self.parts) > 1:
             ids, codes = self.joined()
             self.parts, self.codes, self.held = [(ids, len(codes))], Growing(np.int32), 0
-            for begin, end in blocks(len(codes), _MANY):
+            for begin, end in blocks(len(codes), MANY):
                 self.codes.add(codes[begin:end])
 
     def joined(self) -> tuple[pa.Array, NDArray[np.int32]]:
@@ -195,7 +202,7 @@ class _Ids:
         codes, places, before = self.codes.array(), Growing(np.int32), 0
         for ids, rows in self.parts:
             place = flat(pc.index_in(ids, value_set=distinct)).astype(np.int32)
-            for begin, end in blocks(rows, _MANY):
+            for begin, end in blocks(rows, MANY):
                 places.add(place[codes[before + begin : before + end]])
             before += rows
         return distinct, places.array()

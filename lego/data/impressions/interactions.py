@@ -6,7 +6,7 @@ A source of clicks is below `Interactions`, one of ratings below `Ratings`; each
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 import attrs
@@ -16,10 +16,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lego.data.impressions.candidates import draw_listed, draw_unseen, impressions_of_clicks, split_by_share
-from lego.data.impressions.events import Events, counts_of, looked_up, stretches
+from lego.data.impressions.events import MANY, Events, both, counts_of, how_many, looked_up, stretches
 from lego.data.impressions.parts import cut, in_words
 from lego.data.problems import Problems
-from lego.data.raw.growing import Growing, on_disk
+from lego.data.raw.growing import Growing, blocks, chosen, on_disk, owners_of
 from lego.data.table import TEXT, Tables, flat, lists
 from lego.errors import DataError, Problem, SpecError
 from lego.ragged import Ragged
@@ -243,7 +243,7 @@ class _Maker:
             raise DataError([Problem(source.path, what, fix)])
         items, events = self._settle_missing()
         events = self._without_repeats(events.by_user())
-        clicked = source.clicked(events)
+        clicked = events.mark(source.clicked)
         if source.core is not None:
             items, events, clicked = self._core(items, events, clicked)
         return self._tables(items, events, clicked)
@@ -283,15 +283,23 @@ class _Maker:
         rule = self.source.repeats
         if rule == "all":
             return events
-        kept = np.ones(len(events), bool)
+        marks = Growing(np.bool_)
         for begin, end in stretches(events.user):
+            if end - begin > MANY:
+                for piece in _once_each(events.item[begin:end], len(events.item_ids), rule):
+                    marks.add(piece)
+                continue
             key = events.user[begin:end].astype(np.int64) * len(events.item_ids) + events.item[begin:end]
             order = np.argsort(key, kind="stable")
             same = key[order][1:] == key[order][:-1]
-            kept[begin + (order[1:][same] if rule == "first" else order[:-1][same])] = False
-        if kept.all():
+            stays = np.ones(end - begin, bool)
+            stays[order[1:][same] if rule == "first" else order[:-1][same]] = False
+            marks.add(stays)
+        kept = marks.array()
+        again = len(events) - how_many(kept)
+        if not again:
             return events
-        self.dropped[f"repeated_{self.source.event}"] = int((~kept).sum())
+        self.dropped[f"repeated_{self.source.event}"] = again
         return events.where(kept)
 
     def _core(
@@ -303,7 +311,7 @@ class _Maker:
         user_in = np.ones(len(events.user_ids), bool)
         item_in = np.ones(items.num_rows, bool)
         while True:
-            live = clicked & looked_up(user_in, events.user) & looked_up(item_in, events.item)
+            live = both(clicked, looked_up(user_in, events.user), looked_up(item_in, events.item))
             few_users = user_in & (counts_of(events.user, len(user_in), live) < least)
             few_items = item_in & (counts_of(events.item, len(item_in), live) < least)
             if not few_users.any() and not few_items.any():
@@ -313,14 +321,14 @@ class _Maker:
         if not item_in.any():
             what = f"no user and no item is left of the {least}-core"
             raise DataError([Problem(self.source.path, what, "lower core=, or use the complete files")])
-        kept = looked_up(user_in, events.user) & looked_up(item_in, events.item)
+        kept = both(looked_up(user_in, events.user), looked_up(item_in, events.item))
         self.dropped["users_outside_core"] = int((~user_in).sum())
         self.dropped[f"{self.source.item}_outside_core"] = items.num_rows - int(item_in.sum())
-        self.dropped["clicks_outside_core"] = int((clicked & ~kept).sum())
+        self.dropped["clicks_outside_core"] = how_many(clicked) - how_many(both(clicked, kept))
         items = items.filter(pa.array(item_in))
         place_of = np.cumsum(item_in, dtype=np.int32) - np.int32(1)
         events = _with_items(events.where(kept), items["item_id"].combine_chunks(), place_of)
-        return items, events, clicked[kept]
+        return items, events, chosen(clicked, kept)
 
     def _tables(self, items: pa.Table, events: Events, clicked: NDArray[np.bool_]) -> Tables:
         source = self.source
@@ -328,19 +336,19 @@ class _Maker:
         users = self._keep_users(clicks)
         urn = np.arange(1, items.num_rows + 1, dtype=np.int32)
         if source.candidates == "popularity":
-            urn = _rows(events.where(clicked & looked_up(clicks >= source.minimum, events.user)))
+            urn = _rows(events.where(both(clicked, looked_up(clicks >= source.minimum, events.user))))
         if len(users) < len(clicks):
-            chosen = np.zeros(len(clicks), bool)
-            chosen[users] = True
-            kept = looked_up(chosen, events.user)
-            events, clicked = events.where(kept), clicked[kept]
+            stays = np.zeros(len(clicks), bool)
+            stays[users] = True
+            kept = looked_up(stays, events.user)
+            events, clicked = events.where(kept), chosen(clicked, kept)
         taken = events.where(clicked)
         history = Ragged.from_lengths(_rows(taken), clicks[users])
         times = None if taken.time is None else Ragged(taken.time, history.offsets)
-        met = _by_user(events, users, np.ones(len(events), bool))
+        met = _by_user(events, users)
         low = None
         if isinstance(source, Ratings) and source.candidates == "disliked":
-            low = _by_user(events, users, source.disliked(events))
+            low = _by_user(events.where(events.mark(source.disliked)), users)
 
         def draw(owners: NDArray[np.int64], generator: np.random.Generator) -> Ragged:
             if low is not None:
@@ -386,8 +394,8 @@ class _Maker:
         if times is None and source.split == "time":
             what = "the files have no times, so nothing can be cut by time"
             raise DataError([Problem(source.path, what, 'choose split="share", "leave_last_out" or "user"')])
-        owner = np.repeat(np.arange(len(history)), history.lengths)
-        moment = np.zeros(len(owner), np.int64) if times is None else times.values
+        owner = owners_of(history)
+        moment = np.broadcast_to(np.int64(0), len(owner)) if times is None else times.values
         return cut(source.split, owner, moment, source.dev, source.test, source.seed)
 
     def _user_table(
@@ -440,12 +448,16 @@ def _rows(events: Events) -> NDArray[np.int32]:
     return on_disk(len(events), np.int32, lambda begin, end: events.item[begin:end] + np.int32(1))
 
 
-def _by_user(events: Events, users: NDArray[np.int64], kept: NDArray[np.bool_]) -> Ragged:
-    """Distinct item rows of each of the users, ascending, in the rows of the mask; the events are user by user."""
+def _by_user(events: Events, users: NDArray[np.int64]) -> Ragged:
+    """Distinct item rows of each of the users, ascending; the events are user by user."""
     values, lengths = Growing(np.int32), np.zeros(len(events.user_ids), np.int64)
     for begin, end in stretches(events.user):
-        rows = kept[begin:end]
-        user, item = events.user[begin:end][rows], events.item[begin:end][rows]
+        user, item = events.user[begin:end], events.item[begin:end]
+        if end - begin > MANY:
+            there = counts_of(item, len(events.item_ids)) > 0
+            values.add(np.flatnonzero(there) + 1)
+            lengths[user[0]] += int(there.sum())
+            continue
         order = np.lexsort((item, user))
         item, user = item[order], user[order]
         new = np.ones(len(item), bool)
@@ -453,6 +465,18 @@ def _by_user(events: Events, users: NDArray[np.int64], kept: NDArray[np.bool_]) 
         values.add(item[new] + np.int32(1))
         lengths += np.bincount(user[new], minlength=len(lengths))
     return Ragged.from_lengths(values.array(), lengths[users])
+
+
+def _once_each(item: NDArray[np.int32], items: int, rule: str) -> Iterator[NDArray[np.bool_]]:
+    """Which rows of one user have an item for the first or the last time, piece after piece."""
+    place = np.full(items, -1, np.int64)
+    for begin, end in blocks(len(item), MANY):
+        rows = np.arange(begin, end)
+        if rule == "first":
+            rows = rows[place[item[begin:end]] < 0][::-1]
+        place[item[rows]] = rows  # of several rows of an item the last one stays
+    for begin, end in blocks(len(item), MANY):
+        yield place[item[begin:end]] == np.arange(begin, end)
 
 
 def _with_text_ids(items: pa.Table) -> pa.Table:

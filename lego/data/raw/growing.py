@@ -106,6 +106,47 @@ def on_disk(count: int, dtype: DTypeLike, piece: Callable[[int, int], NDArray[An
     return made.array()
 
 
+def rows_of(values: NDArray[Any], lengths: NDArray[Any]) -> Ragged:
+    """Rows of the given lengths, one after the other; where each begins is on disk, too, if they are many."""
+    offsets, before = Growing(np.int64), 0
+    offsets.add(np.zeros(1, np.int64))
+    for begin, end in blocks(len(lengths), _TOGETHER):
+        ends = before + np.cumsum(lengths[begin:end], dtype=np.int64)
+        offsets.add(ends)
+        before = int(ends[-1])
+    return Ragged(values, offsets.array())
+
+
+def lengths_of(rows: Ragged) -> NDArray[np.int64]:
+    """The length of each row."""
+    return on_disk(len(rows), np.int64, lambda begin, end: np.diff(rows.offsets[begin : end + 1]))
+
+
+def owners_of(rows: Ragged) -> NDArray[np.int32]:
+    """The row that each value stands in."""
+    return on_disk(
+        len(rows.values),
+        np.int32,
+        lambda begin, end: np.searchsorted(rows.offsets, np.arange(begin, end), "right") - 1,
+    )
+
+
+def chosen(values: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[Any]:
+    """The values where the mask holds."""
+    return on_disk(len(values), values.dtype, lambda begin, end: values[begin:end][mask[begin:end]])
+
+
+def gathered(values: NDArray[Any], places: NDArray[np.int64]) -> NDArray[Any]:
+    """The values at any places; of an array on disk no more than a stretch is in memory meanwhile."""
+    if len(values) <= HELD:
+        return np.asarray(values[places])
+    found = np.empty(places.shape, values.dtype)
+    for begin, end in blocks(len(values), HELD):
+        inside = (places >= begin) & (places < end)
+        found[inside] = values[places[inside]]
+    return found
+
+
 def kept(rows: Ragged, inside: NDArray[np.bool_]) -> Ragged:
     """The rows with only the values that are inside; on disk if they are many."""
     values, offsets = Growing(rows.values.dtype), np.zeros(len(rows.offsets), np.int64)

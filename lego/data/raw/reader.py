@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import io
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -177,11 +178,12 @@ def read_pieces(
         return "skip"
 
     try:
-        parse = _parse_options(layout.delimiter, layout)
+        file, mark = _one_mark(path, layout)
+        parse = _parse_options(mark, layout)
         if odd is not None:  # a handler is told the text of a row, which may be none
             parse.invalid_row_handler = leave_out
         reader = pyarrow.csv.open_csv(
-            path,
+            file,
             read_options=_read_options(layout),
             parse_options=parse,
             convert_options=_convert_options(columns),
@@ -341,10 +343,7 @@ def _header_holds(path: Path, columns: Sequence[Column], problems: Problems, lay
 
 
 def _read(path: Path, columns: Sequence[Column], layout: Layout) -> pa.Table:
-    file: Any = path
-    mark = layout.delimiter
-    if len(mark) > 1:  # Arrow knows delimiters of one character: one that no text has stands in
-        file, mark = pa.BufferReader(path.read_bytes().replace(mark.encode(), b"\x1f")), "\x1f"
+    file, mark = _one_mark(path, layout)
     with pyarrow.csv.open_csv(
         file,
         read_options=_read_options(layout),
@@ -358,6 +357,40 @@ def _read(path: Path, columns: Sequence[Column], layout: Layout) -> pa.Table:
         table = pa.Table.from_batches(batches, reader.schema)
     _refuse_breaks(table, columns, layout)
     return table
+
+
+def _one_mark(path: Path, layout: Layout) -> tuple[Any, str]:
+    """What Arrow reads: it knows delimiters of one character, so one that no text has stands in for several."""
+    if len(layout.delimiter) == 1:
+        return path, layout.delimiter
+    return pa.PythonFile(_Marked(path, layout.delimiter.encode()), "r"), "\x1f"
+
+
+class _Marked(io.RawIOBase):
+    """The bytes of a file with another mark between values, read as they are asked for."""
+
+    def __init__(self, path: Path, mark: bytes) -> None:
+        self._file = path.open("rb")
+        self._mark = mark
+        self._read = b""
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """At most so many bytes; a mark is never cut, because a line is not."""
+        if not self._read:
+            more = self._file.read(max(size, _BLOCK)) + self._file.readline()
+            self._read = more.replace(self._mark, b"\x1f")
+        size = len(self._read) if size < 0 else size
+        found, self._read = self._read[:size], self._read[size:]
+        return found
+
+    def close(self) -> None:
+        """And the file."""
+        self._file.close()
+        super().close()
 
 
 def _read_options(layout: Layout) -> pyarrow.csv.ReadOptions:

@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lego.data.impressions.events import gather
 from lego.data.impressions.interactions import Ratings, Raw
 from lego.data.problems import Problems
 from lego.data.source.movielens_files import URL, find
@@ -57,17 +56,13 @@ class MovieLens(Ratings):
     def read(self, problems: Problems) -> Raw:
         """Movies, ratings, and users where the edition has them."""
         edition = find(Path(self.path).expanduser())
-        movies, ratings = edition.read_movies(problems), edition.read_ratings(problems)
+        movies, events = edition.read_movies(problems), edition.read_ratings(problems)
         people = edition.read_users(problems)
         problems.raise_any()
-        assert movies is not None  # a table is None only where there is a problem
-        assert ratings is not None
-        ratings = ratings.take(pc.sort_indices(ratings["movieId"])).rename_columns(
-            ["user", "item", "value", "time"]
-        )
+        assert movies is not None  # it is None only where there is a problem
         return Raw(
             items=_items(movies),
-            events=gather([ratings]),
+            events=events,
             users=None if people is None else people.rename_columns({"userId": "user_id"}),
             rules={"order": "timestamp, then movieId"},
         )

@@ -8,20 +8,25 @@ u.item      u.data       u.user         ml-100k                                 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import attrs
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lego.data.impressions.events import Events, gather
 from lego.data.problems import Problems
-from lego.data.raw.reader import CSV, Column, Complaint, Layout, examine, read_unique
+from lego.data.raw.growing import blocks
+from lego.data.raw.reader import CSV, Column, Complaint, Layout, examine, read_pieces, read_unique
 from lego.data.table import CATEGORY, NUMBER, flat
 from lego.errors import DataError, Problem
 
 URL = "https://grouplens.org/datasets/movielens/"
 
+_MANY = 1 << 20
+"""Ratings that are looked at together."""
 _MOVIES = (Column("movieId", pa.int64(), low=0), Column("title"), Column("genres"))
 _RATINGS = (
     Column("userId", pa.int64(), low=0),
@@ -94,10 +99,20 @@ class Edition:
         joined = pc.utf8_rtrim(pc.binary_join_element_wise(*marked, ""), characters="|")
         return pa.table({"movieId": table["movieId"], "title": table["title"], "genres": joined})
 
-    def read_ratings(self, problems: Problems) -> pa.Table | None:
-        """userId, movieId, rating and timestamp."""
-        what = "user {userId} rates movie {movieId} in line {first} already"
-        return read_unique(self.ratings, _RATINGS, ("userId", "movieId"), what, problems, self.ratings_layout)
+    def read_ratings(self, problems: Problems) -> Events:
+        """User by user, and of a user by the number of the movie; none where something is wrong."""
+        before = len(problems)
+        pieces = read_pieces(self.ratings, _RATINGS, problems, self.ratings_layout)
+        events = gather(each.rename_columns(["user", "item", "value", "time"]) for each in pieces)
+        events = events.ordered("user", "item")
+        again = [] if len(problems) > before else list(_repeated(events))
+        if again:
+            what = "user {userId} rates movie {movieId} in line {first} already"
+            complaint = Complaint(
+                ("userId", "movieId"), frozenset(again), what, "keep one of the rows", spare_first=True
+            )
+            problems.extend(examine(self.ratings, _RATINGS, [complaint], self.ratings_layout))
+        return events
 
     def read_users(self, problems: Problems) -> pa.Table | None:
         """userId and the attributes of users; None where the edition has none, or something is wrong."""
@@ -187,6 +202,18 @@ def find(folder: Path) -> Edition:
             users_layout=Layout(people, "|", "latin-1"),
         )
     raise DataError([_missing_files(folder)])
+
+
+def _repeated(events: Events) -> Iterator[tuple[int, int]]:
+    """User and movie of each rating that is there twice."""
+    for begin, end in blocks(len(events) - 1, _MANY):
+        user, item = events.user[begin : end + 1], events.item[begin : end + 1]
+        again = np.flatnonzero((user[1:] == user[:-1]) & (item[1:] == item[:-1]))
+        users, items = (
+            ids.take(pa.array(codes[again]))
+            for ids, codes in ((events.user_ids, user), (events.item_ids, item))
+        )
+        yield from zip(users.to_pylist(), items.to_pylist(), strict=True)
 
 
 def _category(column: pa.ChunkedArray) -> pa.Array:
