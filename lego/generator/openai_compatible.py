@@ -9,7 +9,9 @@ import importlib.util
 import math
 import os
 import re
+import time
 from collections.abc import Iterable, Mapping, Sequence
+from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
@@ -151,9 +153,12 @@ class _Client:
         except errors.APIConnectionError as problem:
             return Passing(self._clean(f"the connection failed: {problem.__cause__ or problem}"))
         except errors.APIStatusError as problem:
-            return self._status(problem)
+            found = self._status(problem)
         except (errors.OpenAIError, ValueError, KeyError, TypeError, AttributeError, IndexError) as problem:
             return Passing(self._clean(f"the server's answer cannot be read: {problem}"))
+        if isinstance(found, GeneratorError):
+            raise found  # here, so that a traceback does not tell what the client's own error says
+        return found
 
     def _request(self, question: Question) -> dict[str, Any]:
         request: dict[str, Any] = {
@@ -191,16 +196,16 @@ class _Client:
             cost=cost_of(self.spec.prices, read, written),
         )
 
-    def _status(self, problem: Any) -> Passing | Refused:
+    def _status(self, problem: Any) -> Passing | Refused | GeneratorError:
         code = int(problem.status_code)
-        what = self._clean(f"the server answered {code}: {_message(problem)}")
+        what = f"the server answered {code}: {self._clean(_message(problem))[:300]}"
         if code in (401, 403, 404):
             fix = {
                 401: f"check the key in the environment variable {self.spec.key}",
                 403: f"check what the key in {self.spec.key} may do",
                 404: "check url= and model=",
             }[code]
-            raise GeneratorError([Problem(f"{self.spec.model} at {self.spec.url}", what, fix)])
+            return GeneratorError([Problem(f"{self.spec.model} at {self.spec.url}", what, fix)])
         if code in (408, 409, 425, 429) or code >= 500:
             return Passing(what, _seconds(problem.response.headers.get("retry-after")))
         return Refused(what)
@@ -217,12 +222,21 @@ class _Client:
 def _message(problem: Any) -> str:
     body = problem.body
     told = body.get("message") if isinstance(body, Mapping) else None
-    return " ".join(str(told or problem.message).split())[:300]
+    return " ".join(str(told or problem.message).split())
 
 
 def _seconds(header: str | None) -> float | None:
-    try:
-        seconds = float(header) if header is not None else None
-    except ValueError:
+    """What `Retry-After` says, in seconds or as a date; an hour at most."""
+    if header is None:
         return None
-    return seconds if seconds is None or 0 <= seconds <= 3600 else None
+    try:
+        seconds = float(header)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(header).timestamp() - time.time()
+        except ValueError:
+            return None
+    return None if math.isnan(seconds) else min(max(seconds, 0.0), _HOUR)
+
+
+_HOUR = 3600.0

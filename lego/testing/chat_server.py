@@ -27,6 +27,10 @@ class ChatServer:
         self.always: int | str | None = None
         self.delay = 0.0
         """Seconds before each answer."""
+        self.retry_after = "0.01"
+        """What it says with 429."""
+        self.message = "status {status} for {authorization}"
+        """What it says with a status: as a server that tells the key to everybody."""
         self.asked: Counter[str] = Counter()
         """How often each idempotency key came."""
         self.billed: Counter[str] = Counter()
@@ -85,9 +89,9 @@ class ChatServer:
         self, handler: BaseHTTPRequestHandler, body: dict[str, Any], mood: int | str | None, key: str
     ) -> None:
         if isinstance(mood, int):
-            head = {"retry-after": "0.01"} if mood == 429 else {}
-            secret = handler.headers.get("Authorization", "")  # a server that tells the key to everybody
-            told = {"error": {"message": f"status {mood} for {secret}", "type": "t"}}
+            head = {"retry-after": self.retry_after} if mood == 429 else {}
+            secret = handler.headers.get("Authorization", "")
+            told = {"error": {"message": self.message.format(status=mood, authorization=secret), "type": "t"}}
             _send(handler, json.dumps(told).encode(), mood, head)
         elif mood == "slow":
             time.sleep(1.5)

@@ -28,6 +28,20 @@ def test_requests_keep_to_their_minute():
     assert sent == [0, 0, 0, 60, 60, 60, 120, 120, 120]
 
 
+def test_the_end_of_a_job_is_not_waited_for():
+    """Who waits for room when nothing is sent any more goes on at once."""
+    stopped = []
+    pace = Pace(
+        Limits(requests_per_minute=1),
+        clock=lambda: 0.0,
+        sleep=stopped.append,
+        stopped=lambda: len(stopped) > 2,
+    )
+    for _ in range(3):
+        pace.enter(1.0)
+    assert len(stopped) == 3
+
+
 def test_tokens_keep_to_their_minute():
     """Tokens of any minute stay within the limit; a request larger than it waits for an empty minute."""
     assert paced(Limits(tokens_per_minute=100), [60, 40, 10, 300, 1]) == [0, 0, 60, 120, 180]

@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import traceback
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
 import pytest
 
 from lego import OpenAICompatible
 from lego.errors import GeneratorError, SpecError
+from lego.generator.answer import Field, Shape
+from lego.generator.base import Passing, Question
 from lego.testing import GeneratorTests
 from lego.testing.chat_server import ChatServer
 
@@ -36,6 +42,69 @@ def test_neither_the_key_nor_its_name_is_part_of_what_is_recorded(monkeypatch):
     assert "MY_KEY" not in str(made.identity)
     assert made.prices is None
     assert OpenAICompatible("m", prompt_price=1, answer_price=2).prices == (1.0, 2.0)
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """One that is asked with a key."""
+    pytest.importorskip("openai")
+    monkeypatch.setenv("MY_KEY", SECRET)
+    with ChatServer() as made:
+        yield made
+
+
+def reply(server, status: int):
+    """What is made of its answer to one question."""
+    server.always = status
+    shape = Shape(fields=(Field(name="title"),))
+    question = Question(step="s", about="item:1", messages=(("user", "?"),), shape=shape, max_tokens=9)
+    writer = OpenAICompatible("m", url=server.url, key="MY_KEY").open()
+    try:
+        return writer.ask([question])[0]
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("head", "least", "most"),
+    [
+        ("17", 17, 17),
+        ("in 40 seconds", 38, 40),
+        ("90 seconds ago", 0, 0),
+        ("soon", None, None),
+        ("1e9", 3600, 3600),
+    ],
+)
+def test_a_server_says_how_long_to_wait(server, head, least, most):
+    """In seconds, or by the date when it may be asked again; an hour at most, and nothing where it cannot be read."""
+    seconds = {"in 40 seconds": 40, "90 seconds ago": -90}.get(head)
+    if seconds is not None:
+        head = format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
+    server.retry_after = head
+    told = reply(server, 429)
+    assert isinstance(told, Passing)
+    if least is None:
+        assert told.after is None
+    else:
+        assert told.after is not None
+        assert least <= told.after <= most
+
+
+def test_a_long_message_shows_no_part_of_the_key(server):
+    """Wherever it is cut."""
+    for before in range(260, 330, 5):
+        server.message = "x" * before + "{authorization} and more"
+        told = str(reply(server, 500))
+        assert "x" * 200 in told
+        assert SECRET[:4] not in told
+
+
+def test_a_traceback_shows_no_key(server):
+    """The error that ends a job has none of what the client's own error says of the answer."""
+    with pytest.raises(GeneratorError, match="401") as caught:
+        reply(server, 401)
+    assert any(SECRET in head["authorization"] for head in server.heads)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
 class TestOpenAICompatible(GeneratorTests):
