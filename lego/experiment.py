@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import attrs
 
-from lego.errors import ExpressionError, SpecError
+from lego.errors import ExpressionError, SpecError, did_you_mean
 from lego.spec import (
     Choice,
     FrozenMap,
@@ -166,12 +166,18 @@ def _replaced(spec: Any, path: list[str], value: Any, whole: str) -> Any:
             f"--set {whole}: the place is any_of(…) or cases(…). Replace the whole of it, or choose one."
         )
     if isinstance(spec, FrozenMap):
-        if rest:
+        if rest and name not in spec:
+            told = f"{did_you_mean(name, spec)}There are: {', '.join(spec) or 'none'}"
+            raise SpecError(f"--set {whole}: nothing is called {name!r}. {told}.")
+        if rest and not isinstance(spec[name], Spec | FrozenMap | Choice):
             raise SpecError(f"--set {whole}: {name!r} has no parts. Write the path up to it.")
-        return FrozenMap({**spec, name: value})
+        return FrozenMap({**spec, name: _replaced(spec[name], rest, value, whole) if rest else value})
     if not isinstance(spec, Spec):
         raise SpecError(f"--set {whole}: {spec!r} has no parts, so nothing is called {name!r} in it.")
     known = field_names(type(spec))
+    gathered = type(spec).named
+    if gathered and name not in known and (name in getattr(spec, gathered) or isinstance(value, Spec)):
+        return _replaced(spec, [gathered, *path], value, whole)  # as in Augment(data, title=Rewrite(…))
     if name not in known:
         raise SpecError(f"--set {whole}: {SpecError.unknown_option(type(spec).__name__, name, known)}")
     if rest:

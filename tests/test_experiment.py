@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,12 +18,14 @@ from lego import (
     Embedding,
     Evaluation,
     Experiment,
+    LocalModel,
     Matching,
     MovieLens,
     Popularity,
     Prepared,
     Pretrained,
     Recommender,
+    Rewrite,
     Training,
     any_of,
 )
@@ -77,6 +80,26 @@ def test_an_attribute_that_is_read_is_changed_or_added(experiment):
     changed = experiment.set("model.reads.title=20", "model.reads.genres=3")
     assert changed.model.reads == {"title": 20, "genres": 3}
     assert isinstance(changed.model.reads, FrozenMap)
+
+
+def test_what_an_operator_gathers_is_reached_by_its_name(experiment):
+    """`data.title.words=9` and `data.changes.title.words=9` reach a change of `Augment`; one that is new is added."""
+    augmented = experiment.set('data=Augment(MovieLens("raw"), title=Rewrite("{title}", words=30))')
+    for path in ("data.title", "data.changes.title"):
+        changed = augmented.set(f"{path}.words=9", f"{path}.generator=LocalModel(batch=2)")
+        assert changed.data.changes["title"] == Rewrite("{title}", words=9, generator=LocalModel(batch=2))
+    more = augmented.set('data.topics=Profile("{title}")', "data.topics.values=3")
+    assert list(more.data.changes) == ["title", "topics"]
+    assert more.data.changes["topics"].values == 3
+    for wrong, words in (
+        ("data.titel.words=9", "Augment has no option 'titel'"),
+        ("data.changes.titel.words=9", "nothing is called 'titel'. Did you mean 'title'?"),
+        ("data.title.word=9", "Rewrite has no option 'word'. Did you mean 'words'?"),
+        ("data.mising='empty'", "Augment has no option 'mising'. Did you mean 'missing'?"),
+        ("data.title.words.x=9", "30 has no parts"),
+    ):
+        with pytest.raises(SpecError, match=re.escape(words)):
+            augmented.set(wrong)
 
 
 @pytest.mark.parametrize(
