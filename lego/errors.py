@@ -226,5 +226,5 @@ class RunError(LegoError):
         ways = fix or "choose another folder with --out (LEGO_HOME for caches)"
         return cls(
             f"{path} cannot be written: {reason}. What was kept before is whole. Free some room or {ways}, "
-            "and give the command again: `lego run` with --resume."
+            "and give the command again (`lego run` with --resume)."
         )

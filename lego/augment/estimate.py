@@ -80,6 +80,10 @@ class Writers:
             self._open[generator] = generator.open()
         return self._open[generator]
 
+    def __contains__(self, generator: object) -> bool:
+        """Whether it is open."""
+        return generator in self._open
+
     def __enter__(self) -> Self:
         """Nothing is opened before it is needed."""
         return self
@@ -171,7 +175,8 @@ def _seconds(
     if speed := step.known.speed(step.name):
         return written / speed / at_once, "by the answers before"
     if writers is not None and step.generator.tried:
-        say(f"trying how fast {step.generator!r} answers {step.name}")
+        if step.generator not in writers:
+            say(f"trying how fast {step.generator!r} is")
         writer = writers.of(step.generator)
         if isinstance(writer, Timed):
             return writer.seconds(questions, _FILL), "by a trial of a few tokens"

@@ -155,7 +155,7 @@ def _run(source: Augment, limits: Limits, writers: Writers) -> Report:
     """The job, with a bar for each change."""
     from lego.augment.job import generate
     from lego.cli.output import errors
-    from lego.errors import LegoError
+    from lego.errors import LegoError, RunError
     from lego.runtime.progress import Screen
 
     screen = Screen(errors())
@@ -176,7 +176,10 @@ def _run(source: Augment, limits: Limits, writers: Writers) -> Report:
         if (report := getattr(fault, "report", None)) is not None and report.calls:
             for line in _lines(report):
                 screen.say(line)
-            screen.say(f"report: {_kept(report)}")
+            try:
+                screen.say(f"report: {_kept(report)}")
+            except RunError:  # of the same disk, mostly; what ended the job is what to tell
+                screen.say("report: could not be kept")
         raise
     finally:
         for _, context in bars.values():

@@ -87,6 +87,7 @@ class _Local:
         self.decoder = decoder
         self.spec = spec
         self.together = spec.batch
+        self._pace: tuple[float, float] | None = None
 
     def count(self, text: str) -> int:
         """Tokens of a text."""
@@ -113,20 +114,24 @@ class _Local:
         ]
 
     def seconds(self, questions: Sequence[Question], fill: float) -> float:
-        """Reads a few of the questions and writes a few tokens, a second or two each, and reckons from that."""
+        """By a trial the first time: a few of the questions are read and a few tokens written, a second or two each."""
         batch = min(self.together, len(questions))
-        step = self._step(batch)
-        # Of all lengths, as many as are read within a second, and two at least: a batch reads what its texts share once.
-        some = questions[:: max(1, len(questions) // batch)][:batch]
+        if self._pace is None:
+            self._pace = self._reading(questions), self._writing(batch)
+        letter, token = self._pace
+        # Each field is another time to read what stands before it.
+        read = letter * _letters(questions) * len(questions[0].shape.fields)
+        return read + token * fill * sum(each.max_tokens for each in questions)
+
+    def _reading(self, questions: Sequence[Question]) -> float:
+        """Seconds a letter. As many are read as take a second, and two at least: a batch reads what its texts share once."""
+        some = questions[:: max(1, len(questions) // self.together)][: self.together]
         begun = time.perf_counter()
         self._read(some[:1])
         few = some[: max(2, int(1 / (time.perf_counter() - begun)))]
         begun = time.perf_counter()
         self._read(few)
-        took = time.perf_counter() - begun
-        # Each field is another time to read what stands before it.
-        read = took * len(questions[0].shape.fields) * _letters(questions) / _letters(few)
-        return read + step / batch * fill * sum(each.max_tokens for each in questions)
+        return (time.perf_counter() - begun) / _letters(few)
 
     def _read(self, questions: Sequence[Question]) -> None:
         from lego.pretrained.decoder import Wanted
@@ -134,17 +139,18 @@ class _Local:
         texts = [self.decoder.conversation(each.messages) for each in questions]
         self.decoder.go_on([Wanted(text=text, tokens=1, done=bool) for text in texts])
 
-    def _step(self, batch: int) -> float:
-        """Seconds that one more token of each of so many texts takes."""
+    def _writing(self, batch: int) -> float:
+        """Seconds that one more token takes where so many texts are written at once."""
         from lego.pretrained.decoder import Wanted
 
         took = []
-        for tokens in (1, 1, 1 + _TRIED):  # the first time is slower than any other
+        for tokens in (1, 1 + _TRIED):
             wanted = [Wanted(text="The", tokens=tokens, done=_never)] * batch
             begun = time.perf_counter()
             added = self.decoder.go_on(wanted)
             took.append(time.perf_counter() - begun)
-        return max(0.0, took[2] - took[1]) / max(1, max(each.written for each in added) - 1)
+        steps = max(1, max(each.written for each in added) - 1)
+        return max(0.0, took[1] - took[0]) / steps / batch
 
     def close(self) -> None:
         """Lets the model go."""

@@ -115,7 +115,7 @@ def test_a_model_on_this_machine_is_tried_before_its_first_answers(titles):
         told = estimate(source, FAST, writers, said.append)
         assert told.seconds == pytest.approx(6)
         assert "about 6 s (by a trial of a few tokens)" in told.words()
-        assert said == ["trying how fast Small() answers title"]
+        assert said == ["trying how fast Small() is"]
         within = estimate(source, Limits(requests_per_minute=1), writers)
         assert within.seconds == pytest.approx(12 * 60)
         assert "about 12 min (within the rate limits)" in within.words()

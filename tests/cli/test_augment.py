@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
 
 from lego.data.store import Store
+from lego.errors import RunError
 from lego.testing.chat_server import ChatServer
 
 KEY = "sk-very-secret-0123456789"
@@ -152,6 +156,35 @@ def test_what_failed_in_part_is_reported_and_the_rest_is_kept(lego, server, scri
     server.always = None
     assert lego("augment", script(), *options).json["report"]["calls"] == MOVIES - 5
     assert set(server.billed.values()) == {1}
+
+
+def test_a_disk_that_is_full_ends_the_job_and_loses_nothing_that_is_kept(
+    lego, server, script, tmp_path, monkeypatch
+):
+    """The error names the file of answers, though the report cannot be kept either; the same command goes on."""
+    path = script()
+    real, took = os.fsync, []
+
+    def full(file: int) -> None:
+        took.append(file)
+        if len(took) > 5:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(file)
+
+    def no_report(*_: object) -> None:
+        raise RunError("no room for a report")
+
+    with monkeypatch.context() as patch:
+        disk = SimpleNamespace(fsync=full, SEEK_END=os.SEEK_END)
+        patch.setattr("lego.augment.cache.os", disk)
+        patch.setattr("lego.cli.augment._kept", no_report)
+        ended = lego("augment", path, "--yes", "--concurrency", 1)
+    assert ended.code == 1
+    assert f"title: 5 of {MOVIES} answered" in ended.err
+    assert "report: could not be kept" in ended.err
+    assert ".jsonl cannot be written: No space left on device" in ended.err
+    again = lego("augment", path, "--yes", "--json").json["report"]
+    assert (again["calls"], again["steps"][0]["kept"]) == (MOVIES - 5, 5)
 
 
 def test_a_server_that_is_not_there(lego, script):
