@@ -31,7 +31,7 @@ _MAPPED: WeakSet[mmap.mmap] = WeakSet()
 
 @contextmanager
 def growing_in(folder: Path) -> Iterator[None]:
-    """Arrays that grow meanwhile do so in this folder, and not in that of the system, which may be in memory."""
+    """Arrays that grow or are begun meanwhile do so in this folder, and not in that of the system, which may be memory."""
     token = _FOLDER.set(folder)
     try:
         yield
@@ -47,6 +47,7 @@ class Growing:
         self._held: list[NDArray[Any]] = []
         self._bytes = 0
         self._file: IO[bytes] | None = None
+        self._begun_in = _FOLDER.get()  # of this thread: another one that adds to it begins with none
 
     def add(self, values: NDArray[Any]) -> None:
         """Values of any type that fits."""
@@ -65,16 +66,16 @@ class Growing:
             return whole
         self._put_away()
         with self._file as file:
-            with _written():
+            with self._written():
                 file.flush()
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         _MAPPED.add(mapped)
         return np.frombuffer(mapped, self._dtype)
 
     def _put_away(self) -> None:
-        with _written():
+        with self._written():
             if self._file is None:
-                self._file = tempfile.TemporaryFile(dir=_FOLDER.get())  # noqa: SIM115 - closed when it is mapped
+                self._file = tempfile.TemporaryFile(dir=self._folder())  # noqa: SIM115 - closed when it is mapped
             try:
                 for piece in self._held:
                     self._file.write(piece.data)
@@ -85,10 +86,12 @@ class Growing:
         self._held.clear()
         self._bytes = 0
 
+    def _folder(self) -> Path | None:
+        return _FOLDER.get() or self._begun_in
 
-def _written() -> AbstractContextManager[None]:
-    """RunError, with the folder and the way out, where the disk does not take it."""
-    return written(_FOLDER.get() or Path(tempfile.gettempdir()))
+    def _written(self) -> AbstractContextManager[None]:
+        """RunError, with the folder and the way out, where the disk does not take it."""
+        return written(self._folder() or Path(tempfile.gettempdir()))
 
 
 def blocks(count: int, size: int) -> Iterator[tuple[int, int]]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,23 @@ def test_arrays_on_disk_are_in_the_folder_that_was_named(monkeypatch, tmp_path):
     monkeypatch.setattr(growing, "HELD", 0)
     with growing_in(tmp_path / "gone"), pytest.raises(RunError, match="gone"):
         Growing(np.int8).add(np.ones(3, np.int8))
+
+
+def test_another_thread_adds_to_the_same_folder(monkeypatch, tmp_path):
+    """A thread knows no folder of its own; an array keeps to that in which it was begun."""
+    monkeypatch.setattr(growing, "HELD", 0)
+    folders = []
+    real = growing.tempfile.TemporaryFile
+    monkeypatch.setattr(
+        growing.tempfile,
+        "TemporaryFile",
+        lambda **options: [folders.append(options["dir"]), real(**options)][1],
+    )
+    with growing_in(tmp_path), ThreadPoolExecutor(1) as pool:
+        made = Growing(np.int8)
+        pool.submit(made.add, np.ones(3, np.int8)).result()
+        assert made.array().sum() == 3
+    assert folders == [tmp_path]
 
 
 def test_blocks_cover_all_places():
