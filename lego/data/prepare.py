@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from filelock import FileLock
 
 from lego.data import table_file
@@ -238,7 +237,7 @@ def _manifest(
         part: tables.impressions[part].num_rows if part in tables.impressions else 0 for part in PARTS
     }
     candidates = {
-        part: int(pc.sum(pc.list_value_length(tables.impressions[part]["candidates"])).as_py() or 0)
+        part: sum(len(chunk.flatten()) for chunk in tables.impressions[part]["candidates"].chunks)
         if part in tables.impressions
         else 0
         for part in PARTS

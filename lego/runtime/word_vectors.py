@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from lego.data.store import Store
 
 WIDTH: Final = 256
+_WORDS: Final = 1 << 14
+"""Words whose directions are drawn at a time."""
+_PAIRS: Final = 1 << 16
+"""Words of items that are summed up at a time, but those of one item are never apart."""
 
 
 def word_vectors(store: Store) -> NDArray[np.float32] | None:
@@ -42,13 +46,31 @@ def word_vectors(store: Store) -> NDArray[np.float32] | None:
     owner, word = np.divmod(pairs, len(vocabulary))
     having = np.bincount(word, minlength=len(vocabulary))
     weights = counts * (1 + np.log((1 + len(every)) / (1 + having[word])))
-    signs = np.random.default_rng(0).integers(0, 2, (len(vocabulary), WIDTH), dtype=np.int8)
-    made = functional.embedding_bag(
-        torch.from_numpy(word),
-        torch.from_numpy(signs).float() * 2 - 1,
-        torch.from_numpy(offsets_of(np.bincount(owner, minlength=len(lengths)))[:-1]),
-        mode="sum",
-        per_sample_weights=torch.from_numpy(weights).float(),
-    )
-    found: NDArray[np.float32] = functional.normalize(made, dim=1).numpy()
+    bags = offsets_of(np.bincount(owner, minlength=len(lengths)))
+    signs = _chance(len(vocabulary))
+    found = np.zeros((len(lengths), WIDTH), np.float32)
+    first = 0
+    while first < len(lengths):
+        last = max(int(np.searchsorted(bags, bags[first] + _PAIRS, "right")) - 1, first + 1)
+        inside = slice(bags[first], bags[last])
+        here, place = np.unique(word[inside], return_inverse=True)
+        made = functional.embedding_bag(
+            torch.from_numpy(place),
+            torch.from_numpy(np.unpackbits(signs[here], axis=1)).float() * 2 - 1,
+            torch.from_numpy(bags[first:last] - bags[first]),
+            mode="sum",
+            per_sample_weights=torch.from_numpy(weights[inside]).float(),
+        )
+        found[first:last] = functional.normalize(made, dim=1).numpy()
+        first = last
     return found
+
+
+def _chance(words: int) -> NDArray[np.uint8]:
+    """A direction for each word, a bit for each sign of it; drawn some words at a time, which changes none."""
+    generator = np.random.default_rng(0)
+    made = np.empty((words, WIDTH // 8), np.uint8)
+    for begin in range(0, words, _WORDS):
+        end = min(begin + _WORDS, words)
+        made[begin:end] = np.packbits(generator.integers(0, 2, (end - begin, WIDTH), dtype=np.int8), axis=1)
+    return made

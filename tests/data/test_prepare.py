@@ -309,6 +309,40 @@ def test_an_older_prepared_folder_is_upgraded_where_it_is(raw, root, tmp_path, m
     assert visible(tmp_path / "old") == sorted([*TABLES, "manifest.json"])
 
 
+RACE = """
+import sys, time
+from pathlib import Path
+from lego.data import prepare as module
+from lego.data.source.prepared import Prepared
+folder, root, me, other = sys.argv[1:]
+plain, upgrades = module.upgrade, []
+def slowly(*arguments):
+    upgrades.append(1)
+    time.sleep(1)
+    plain(*arguments)
+module.upgrade = slowly
+source = Prepared(folder)
+Path(me).touch()
+while not Path(other).exists():
+    time.sleep(0.01)
+store = module.prepare(source, root)
+print(len(upgrades), store.manifest["schema"], len(store.items), sum(len(store.part(part)) for part in store.parts))
+"""
+
+
+def test_two_upgrades_at_once_make_one_folder(raw, root, tmp_path):
+    """One upgrades it, the other waits for it and finds it done; both read all of it."""
+    whole = prepare(Tiny(str(raw)), root)
+    as_older(whole, 2, tmp_path / "old")
+    names = [tmp_path / "first", tmp_path / "second"]
+    both = [run(RACE, tmp_path / "old", root, *order) for order in (names, names[::-1])]
+    told = sorted(process.communicate(timeout=120)[0].split() for process in both)
+    count = str(sum(len(whole.part(part)) for part in whole.parts))
+    assert told == [["0", "3", "3", count], ["1", "3", "3", count]]
+    assert visible(tmp_path / "old") == sorted([*TABLES, "manifest.json"])
+    assert content(Store.open(tmp_path / "old")) == content(whole)
+
+
 def test_an_upgrade_leaves_what_is_beside_and_who_reads_goes_on(raw, root, tmp_path):
     """Files of the user's own stay, and a store that was opened before reads the parts it has not read yet."""
     whole = content(prepare(Tiny(str(raw)), root))

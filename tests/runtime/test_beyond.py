@@ -10,6 +10,7 @@ from lego.errors import SpecError
 from lego.metric.gauc import GAUC
 from lego.metric.ranking import Ranking
 from lego.ragged import Ragged
+from lego.runtime import word_vectors as module
 from lego.runtime.beyond import (
     beyond_accuracy,
     beyond_per_user,
@@ -192,6 +193,17 @@ def test_word_vectors_have_the_cosines_of_tf_idf(genres):
 
     turned = word_vectors(Turned())
     np.testing.assert_allclose(turned[:0:-1], vectors[1:], atol=1e-5)
+
+
+def test_directions_of_words_are_those_of_one_draw(genres, monkeypatch):
+    """Some words and some items at a time give, to the last digit, what all of them at once give."""
+    store = scored(genres.path).store
+    whole = word_vectors(store)
+    monkeypatch.setattr(module, "_WORDS", 7)
+    monkeypatch.setattr(module, "_PAIRS", 50)
+    assert np.array_equal(word_vectors(store), whole)
+    drawn = np.random.default_rng(0).integers(0, 2, (100, WIDTH), dtype=np.int8)
+    assert np.array_equal(np.unpackbits(module._chance(100), axis=1), drawn)
 
 
 def test_items_without_words_have_no_vectors():
