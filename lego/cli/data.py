@@ -38,7 +38,7 @@ def list_(
             found = catalog.load_entry(entry)
             about = _about(entry.name, found)
             if folder is not None:
-                about["found"] = _found(found, folder)
+                about |= _found(found, folder)
             rows.append(about)
         except CatalogError as problem:
             typer.echo(str(problem), err=True)
@@ -77,7 +77,7 @@ def prepare(
     ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
-    """Make raw files ready: tables as Parquet, with a manifest that says what they were made from."""
+    """Make raw files ready: tables as Arrow files, with a manifest that says what they were made from."""
     import time
 
     from lego.cli.output import print_json
@@ -207,22 +207,26 @@ def sample(
             typer.echo(line)
 
 
-def _found(source: Any, folder: Path) -> str:
-    """The folder, at FOLDER or up to two below it, whose files this source would read; empty where there is none."""
-    from lego.errors import LegoError
-    from lego.spec import positional_names
+def _found(source: Any, folder: Path) -> dict[str, Any]:
+    """The folder, at FOLDER or up to two below it, whose files this source would read, empty where there is none.
 
-    if not isinstance(source, type) or positional_names(source)[:1] != ("path",):
-        return ""
-    below = [each for form in ("*/", "*/*/") for each in sorted(folder.glob(form)) if each.is_dir()]
-    for place in (folder, *below):
-        try:
-            made: Any = source(str(place))
-            if list(made.files()):
-                return str(place)
-        except (LegoError, OSError):  # its files are not here
-            continue
-    return ""
+    With it how the source is written where it needs an option to read them, and what it does without.
+    """
+    from lego.errors import LegoError
+    from lego.spec import Source
+
+    if isinstance(source, type) and issubclass(source, Source):
+        below = [each for form in ("*/", "*/*/") for each in sorted(folder.glob(form)) if each.is_dir()]
+        for place in (folder, *below):
+            try:
+                for made in source.within(place):
+                    if list(made.files()):
+                        plain = repr(made) == f"{source.__name__}({str(place)!r})"
+                        written = "" if plain else repr(made)
+                        return {"found": str(place), "read_with": written, "lacks": list(made.lacks())}
+            except (LegoError, OSError):  # its files are not here
+                continue
+    return {"found": "", "read_with": "", "lacks": []}
 
 
 def _about(name: str, source: Any) -> dict[str, Any]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import attrs
 
 from lego.contract import Candidates, Form, Lists, Need, Reads, Tracked, Tracking
 from lego.spec.base import Spec
+from lego.spec.declare import positional_names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -269,6 +270,16 @@ class Source(Spec):
     def tables(self) -> Any:
         """The `lego.data.table.Tables` of it, checked."""
         raise NotImplementedError
+
+    @classmethod
+    def within(cls, folder: Path) -> Iterable[Self]:
+        """Sources that might read what a folder holds, the plainest first; whether one does, its `files` say."""
+        make: Any = cls
+        return (make(str(folder)),) if positional_names(cls)[:1] == ("path",) else ()
+
+    def lacks(self) -> Iterable[str]:
+        """What is not there of the official files, and what it does without, a few words each."""
+        return ()
 
     def ready(self) -> Path | None:
         """The folder of data that is prepared already, where that is what it names; nothing is read or written then."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -344,6 +345,40 @@ def test_a_folder_is_searched_for_data_sets(lego, raw, tmp_path):
         rows = {row["name"]: row["found"] for row in lego("data", "list", "--in", folder, "--json").json}
         assert rows["MovieLens"] == str(raw)
         assert rows["MIND"] == rows["Tables"] == ""
+
+
+def test_what_a_folder_lacks_is_said(lego, tmp_path):
+    """EB-NeRD without articles or without a part, and a language of xMIND beside MIND: found, with how to read them."""
+    from tests.data.source import raw_files
+
+    top = tmp_path / "all"
+    for name, place in (("EBNeRD", top / "ebnerd"), ("XMIND", top)):
+        raw_files.FACTORIES[name](place)
+
+    def found():
+        rows = {row["name"]: row for row in lego("data", "list", "--in", top, "--json").json}
+        return {
+            name: (rows[name]["found"], rows[name]["read_with"], rows[name]["lacks"])
+            for name in ("EBNeRD", "XMIND")
+        }
+
+    whole = found()
+    ebnerd = Path(whole["EBNeRD"][0])
+    assert whole["EBNeRD"][1:] == ("", [])
+    assert whole["XMIND"][1].startswith("XMIND(")
+    assert whole["XMIND"][2] == []
+    edition = next(ebnerd.rglob("validation")).parent
+    (edition / "articles.parquet").unlink()
+    assert found()["EBNeRD"] == (
+        str(ebnerd),
+        f"EBNeRD({str(ebnerd)!r}, missing='empty')",
+        ["articles.parquet is missing, so no item has text"],
+    )
+    shutil.rmtree(edition / "validation")
+    place, written, lacks = found()["EBNeRD"]
+    assert (place, len(lacks)) == (str(ebnerd), 2)
+    assert written == f"EBNeRD({str(ebnerd)!r}, split='time', missing='empty')"
+    assert "lacks" in lego("data", "list", "--in", top).out
 
 
 def test_your_own_tables_need_no_source(lego, own, tmp_path):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import attrs
 import numpy as np
@@ -92,6 +92,28 @@ class EBNeRD(Source):
         """Every option but `path` and `history`; `version` counts changes of the rules above."""
         names = [name for name in field_names(type(self)) if name not in {"path", "history"}]
         return {"version": 1, **{name: getattr(self, name) for name in names}}
+
+    @classmethod
+    def within(cls, folder: Path) -> Iterable[Self]:
+        """By the official split, or by time where a part is missing; items without text where there are no articles."""
+        plain = cls(str(folder))
+        empty = attrs.evolve(plain, missing="empty")
+        for made in (plain, empty, attrs.evolve(plain, split="time"), attrs.evolve(empty, split="time")):
+            try:
+                made.files()
+            except DataError:
+                continue
+            yield made
+
+    def lacks(self) -> Iterable[str]:
+        """The articles, or a part."""
+        folder = self._folder()
+        if folder.articles is None:
+            yield "articles.parquet is missing, so no item has text"
+        there = {behaviors.label.split("/")[-2] for behaviors, _ in folder.parts}
+        for part in ("train", "validation"):
+            if part not in there:
+                yield f"{part} is missing, so the parts are cut by time"
 
     def files(self) -> Iterable[Path]:
         """The files, or the archive, that are read; DataError with where to get them."""

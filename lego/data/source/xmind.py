@@ -91,6 +91,30 @@ class XMIND(Source):
             cls("xMIND", mind="mind", language="cmn", untranslated="english", missing="drop"),
         )
 
+    @classmethod
+    def within(cls, folder: Path) -> Iterable[Self]:
+        """For each language that the folder holds, with the first MIND of its edition there, beside it, or above it."""
+        beside = sorted(each for each in folder.parent.iterdir() if each.is_dir())
+        for language in LANGUAGES:
+            if not any((folder / name).is_dir() for name in (language, f"xMIND/{language}")):
+                continue
+            for mind in (folder, folder.parent, *beside):
+                made = cls(str(folder), mind=str(mind), language=language)
+                try:
+                    made.files()
+                except (DataError, OSError):
+                    continue
+                yield attrs.evolve(made, untranslated="english") if list(made.lacks()) else made
+                break
+
+    def lacks(self) -> Iterable[str]:
+        """The part of the translation that is missing."""
+        raw = self._mind().raw_files()
+        there = {file.path.name if file.member else file.path.parent.name for file in self._texts(raw)}
+        for part in ("train", "dev"):
+            if not any(f"_{part}" in name.lower() for name in there):
+                yield f"the translation of {part} is missing, so the news that it has alone keep their English text"
+
     def fingerprint(self) -> Mapping[str, Any]:
         """Every option but the paths and `history`; `version` counts changes of the rules above."""
         names = [name for name in field_names(type(self)) if name not in {"path", "mind", "history"}]
