@@ -11,6 +11,7 @@ import ast
 import gzip
 import json
 import math
+import tarfile
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -104,7 +105,7 @@ def read_json_lines(
             count(table.num_rows, len(block))
             if table.num_rows:
                 yield table.append_column(LINE, pa.array(numbers)) if lines else table
-    except (OSError, EOFError, zlib.error) as failure:
+    except (OSError, EOFError, zlib.error, tarfile.TarError) as failure:
         problems.add(file.name, f"cannot be read: {failure}", "put the complete file in its place")
         return
     if not rows and len(problems) == before:

@@ -23,6 +23,7 @@ import pyarrow.csv
 
 from lego.data.problems import Problems
 from lego.data.progress import count
+from lego.data.raw.bounded import lines_of
 from lego.data.raw.json_lines import opened
 from lego.errors import Problem, did_you_mean
 
@@ -450,7 +451,7 @@ def _records(path: Path, layout: Layout = CSV) -> Iterator[tuple[int, list[str] 
     number = 0
     try:
         with opened(path) as file:
-            for number, raw in _whole(file, layout):
+            for number, raw in _whole(lines_of(file), layout):
                 yield number, *_record(f"{path.name} line {number}", number, raw, layout)
     except (OSError, EOFError, zlib.error) as failure:
         problem = Problem(path.name, f"cannot be read: {failure}", "put the complete file in its place")

@@ -10,6 +10,7 @@ import pyarrow.csv
 
 from lego.data.problems import Problems
 from lego.data.progress import count
+from lego.data.raw.bounded import first_line, lines_of
 from lego.data.raw.guess import plain
 from lego.data.raw.raw_file import BROKEN, RawFile, broken
 from lego.errors import Problem
@@ -54,7 +55,7 @@ class TabFile:
                 some = some or block.num_rows > 0
                 take(block)
         except (pa.ArrowInvalid, MalformedError) as failure:
-            problems.extend(self._wrong(complaints, unique))
+            self.complain(problems, complaints, unique)
             if len(problems) == before:
                 problems.add(self.file.label, str(failure), "compare the file with the official one")
         except BROKEN as failure:
@@ -68,14 +69,17 @@ class TabFile:
 
     def complain(self, problems: Problems, complaints: Complaints, unique: str | None = None) -> None:
         """Adds what is wrong in the lines, where more than one block was needed to see it."""
-        problems.extend(self._wrong(complaints, unique))
+        try:
+            problems.extend(self._wrong(complaints, unique))
+        except BROKEN as failure:  # what is wrong stands before the place where it breaks off
+            broken(self.file, failure, problems)
 
     def records(self) -> Iterator[tuple[int, dict[str, str] | Problem]]:
         """Number of each line that is not empty, and its values, or what is wrong with it as a line."""
         header: list[str] = []
         places: dict[str, int] = {}
         with self.file.open() as opened:
-            for number, raw in enumerate(opened, 1):
+            for number, raw in enumerate(lines_of(opened), 1):
                 try:
                     line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
                 except UnicodeDecodeError as failure:
@@ -111,7 +115,7 @@ class TabFile:
     def _places(self, problems: Problems) -> list[str] | None:
         """A name for each column of the file: the official one where it is wanted, its number where not."""
         with self.file.open() as opened:
-            raw = opened.readline()
+            raw = first_line(opened)
         if not raw.strip():
             problems.add(self.file.label, "is empty", "put the complete file in its place")
             return None

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lego.data.problems import Problems
+from lego.data.raw.bounded import lines_of
 from lego.data.raw.clean import clean, joined
 from lego.data.raw.json_lines import Field, complain_of_values, opened, read_json_lines
 from lego.data.raw.official import first_of, missing
@@ -257,8 +259,11 @@ def _distinct(column: pa.Array, cleaned: Callable[[pa.Array], pa.Array]) -> pa.A
 
 def _is_json(path: Path) -> bool:
     """Whether the first line is JSON; it is a Python literal otherwise."""
-    with opened(path) as stream:
-        line = next((line for line in stream if line.strip()), b"")
+    try:
+        with opened(path) as stream:
+            line = next((line for line in lines_of(stream) if line.strip()), b"")
+    except (OSError, EOFError, zlib.error):  # which is said where it is read
+        return True
     try:
         json.loads(line)
     except ValueError:

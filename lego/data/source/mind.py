@@ -29,6 +29,7 @@ from lego.data.impressions.log import (
 )
 from lego.data.problems import LIMIT, Problems
 from lego.data.progress import count
+from lego.data.raw.bounded import first_line, lines_of
 from lego.data.raw.raw_file import BROKEN, RawFile, broken
 from lego.data.raw.raw_file import named as named_in_zip
 from lego.data.raw.times import AMERICAN, seconds_of
@@ -351,7 +352,7 @@ def _labeled(file: RawFile) -> bool:
     """Whether the candidates of the first line of a log have labels; so where it cannot be read, which is said elsewhere."""
     try:
         with file.open() as opened:
-            first = opened.readline()
+            first = first_line(opened)
     except BROKEN:
         return True
     *_, shown = first.decode("utf-8", "replace").rstrip("\r\n").split("\t")
@@ -426,7 +427,10 @@ def _seconds(column: pa.Array) -> NDArray[np.int64]:
 
 def _say(file: RawFile, found: Iterable[Problem], reason: str, problems: Problems) -> None:
     before = len(problems)
-    problems.extend(found)
+    try:
+        problems.extend(found)
+    except BROKEN as failure:  # what is wrong stands before the place where it breaks off
+        broken(file, failure, problems)
     if len(problems) == before:
         problems.add(file.label, reason, "compare the file with the official one")
 
@@ -434,7 +438,7 @@ def _say(file: RawFile, found: Iterable[Problem], reason: str, problems: Problem
 def _lines(file: RawFile) -> Iterator[tuple[int, str | Problem]]:
     """Number and text of each line that is not empty; or what is wrong with it."""
     with file.open() as opened:
-        for number, raw in enumerate(opened, 1):
+        for number, raw in enumerate(lines_of(opened), 1):
             try:
                 line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
             except UnicodeDecodeError as failure:

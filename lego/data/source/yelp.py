@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -50,11 +51,12 @@ class _Member:
     """A file inside a tar archive, read in place."""
 
     archive: Path
-    member: str
+    member: tarfile.TarInfo
+    """The entry itself: a later one may have its name, and be a link to anywhere."""
 
     @property
     def name(self) -> str:
-        return PurePosixPath(self.member).name
+        return PurePosixPath(self.member.name).name
 
     @contextmanager
     def open(self, mode: str, /) -> Iterator[IO[bytes]]:
@@ -128,8 +130,8 @@ class Yelp(Ratings):
             raise missing(folder, " and ".join(lacking), fix, _FILES[1], *_ARCHIVES)
         try:
             with tarfile.open(archive) as opened:
-                inside = {PurePosixPath(each.name).name: each.name for each in opened if each.isfile()}
-        except (tarfile.TarError, OSError, EOFError) as failure:
+                inside = {PurePosixPath(each.name).name: each for each in opened if each.isfile()}
+        except (tarfile.TarError, zlib.error, OSError, EOFError) as failure:
             what = f"cannot be read: {failure}"
             raise DataError([Problem(archive.name, what, "put the complete file in its place")]) from failure
         lacking = [name for name in _FILES if name not in inside]
