@@ -7,6 +7,7 @@ import pytest
 
 from lego.data.source.hotelrec import HotelRec
 from lego.errors import DataError
+from tests.data.source.trial import trial
 
 
 def lines(rows):
@@ -127,3 +128,13 @@ def test_the_real_record_is_read(shared_data, raw):
     row = next(row for row in made.items.to_pylist() if row["item_id"] == json.loads(real)["hotel_url"])
     assert (row["name"], row["place"]) == ("Hotel Baltic", "Giulianova Province of Teramo Abruzzo")
     assert made.dropped["users_below_minimum"] == 1
+
+
+def test_models_train_and_are_evaluated_with_the_real_record(shared_data, raw, tmp_path):
+    """By text, by ids, and by a frozen language model. One real record is at hand; those of other hotels and users are ours."""
+    real = (shared_data / "hotelrec" / "HotelRec.txt").read_text(encoding="utf-8").strip() + "\n"
+    hotel = json.loads(real)["hotel_url"]
+    ours = [{**row, "hotel_url": hotel} if place % 7 == 0 else row for place, row in enumerate(REVIEWS)]
+    source = HotelRec(raw(lines(ours) + real), negatives=3, minimum=3)
+    assert hotel in source.tables().items["item_id"].to_pylist()
+    assert {"text", "id"} <= set(trial(source, tmp_path / "runs"))

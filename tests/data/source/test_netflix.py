@@ -7,6 +7,7 @@ import pytest
 from lego.data.source import netflix
 from lego.data.source.netflix import Netflix
 from lego.errors import DataError, SpecError
+from tests.data.source.trial import trial
 
 TITLES = "1,2003,Dinosaur Planet\n2,NULL,Caf\u00e9, Bar, and Grill\n" + "".join(
     f"{n},1999,Film {n}\n" for n in range(3, 31)
@@ -194,3 +195,12 @@ def test_missing_files_come_with_the_way_to_get_them(tmp_path):
     (tmp_path / "movie_titles.csv").touch()
     with pytest.raises(DataError, match=r"combined_data_1\.txt is missing"):
         Netflix(str(tmp_path)).files()
+
+
+def test_models_train_and_are_evaluated_on_real_titles(shared_data, raw, tmp_path):
+    """By text, by ids, and by a frozen language model. Titles are real; no ratings are at hand, so these are ours."""
+    real = (shared_data / "netflix" / "movie_titles.csv").read_bytes().decode("latin-1").split("\n")[:30]
+    path = raw(titles="\n".join(real) + "\n", combined_data_1=blocks_of(RATED))
+    assert {"text", "id"} <= set(
+        trial(Netflix(path, negatives=3, minimum=3, candidates="uniform"), tmp_path / "runs")
+    )

@@ -11,6 +11,7 @@ from lego.data.problems import Problems
 from lego.data.source.yelp import Yelp
 from lego.data.table import flat
 from lego.errors import DataError
+from tests.data.source.trial import trial
 
 BUSINESS, REVIEW = "yelp_academic_dataset_business.json", "yelp_academic_dataset_review.json"
 
@@ -187,3 +188,16 @@ def test_real_rows_are_those_of_a_plain_count(shared_data):
         == 77
     )
     assert (flat(raw.items["latitude"]) > 0).all()
+
+
+def test_models_train_and_are_evaluated_on_real_businesses(shared_data, raw, tmp_path):
+    """By text, by ids, and by a frozen language model. Texts are real; reviews are ours, since no real user has three."""
+    lines = (shared_data / "yelp" / BUSINESS).read_text(encoding="utf-8").splitlines()[:24]
+    ids = [json.loads(line)["business_id"] for line in lines]
+    rows = [
+        {"review_id": f"r{user}-{n}", "user_id": f"u{user}", "business_id": ids[(3 * user + n) % 24], "stars": 5.0,
+         "date": f"2017-01-{n + 1:02} 10:00:00", "text": "good"}
+        for user in range(8) for n in range(8)
+    ]  # fmt: skip
+    path = raw({BUSINESS: "\n".join(lines) + "\n", REVIEW: "".join(json.dumps(row) + "\n" for row in rows)})
+    assert {"text", "id"} <= set(trial(Yelp(path, negatives=5), tmp_path / "runs"))
