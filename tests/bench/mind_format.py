@@ -7,6 +7,7 @@ chance comes from the seed. What is written is made in blocks, so that memory do
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import IO
 
@@ -34,11 +35,13 @@ class World:
     """Of each item."""
     by_topic: Ragged
     """Items of each topic, the most popular first."""
-    weight: NDArray[np.float64]
-    """Popularity of each item."""
     ids: pa.Array
     taste: NDArray[np.float32]
     """Share of each topic, user by user."""
+    taste_to: NDArray[np.float32]
+    """Share of the topics up to each, user by user."""
+    weight_to: NDArray[np.float64]
+    """Popularity of the items up to each."""
 
 
 def make_world(news: int, users: int, rng: np.random.Generator) -> World:
@@ -47,12 +50,15 @@ def make_world(news: int, users: int, rng: np.random.Generator) -> World:
     weight = (1.0 + rng.permutation(news)) ** -0.9
     order = np.lexsort((-weight, topic))
     taste = rng.gamma(0.3, size=(users, TOPICS)).astype(np.float32) + np.float32(1e-3)
+    taste /= taste.sum(1, keepdims=True)
+    weight /= weight.sum()
     return World(
         topic=topic,
         by_topic=Ragged.from_lengths(order, np.bincount(topic, minlength=TOPICS)),
-        weight=weight / weight.sum(),
         ids=pa.array([f"N{row + 1}" for row in range(news)]),
-        taste=taste / taste.sum(1, keepdims=True),
+        taste=taste,
+        taste_to=np.cumsum(taste, 1),
+        weight_to=np.cumsum(weight),
     )
 
 
@@ -113,7 +119,7 @@ def _write_block(
     noise = _uniform(np.repeat(seeds, lengths) + counter)
     again = _uniform(np.repeat(seeds, lengths) + counter + 2**40)
     owner = np.repeat(np.arange(len(user)), lengths)
-    topic = (np.cumsum(world.taste, 1)[user][owner] < noise[:, None]).sum(1).clip(max=TOPICS - 1)
+    topic = (world.taste_to[user][owner] < noise[:, None]).sum(1).clip(max=TOPICS - 1)
     history = _within(world, topic, again)
     shown = np.clip(rng.lognormal(np.log(26), 0.87, len(user)), 2, 300).astype(np.int64)
     row = np.repeat(np.arange(len(user)), shown)
@@ -150,7 +156,7 @@ def _within(world: World, topic: NDArray[np.int64], chance: NDArray[np.float64])
 
 def _any(world: World, chance: NDArray[np.float64]) -> NDArray[np.int64]:
     """An item in proportion to its popularity."""
-    return np.searchsorted(np.cumsum(world.weight), chance).clip(max=len(world.weight) - 1)
+    return np.searchsorted(world.weight_to, chance).clip(max=len(world.weight_to) - 1)
 
 
 def _uniform(keys: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -180,4 +186,6 @@ def write(
         place = folder / part
         place.mkdir(parents=True, exist_ok=True)
         write_behaviors(place / "behaviors.tsv", world, count, begins, days, rng)
-        write_news(place / "news.tsv", world, np.random.default_rng([seed, 1]))
+    # Both parts have the same news. Those of dev are written last, so that a folder without them is one that was left half-way.
+    write_news(folder / "train" / "news.tsv", world, np.random.default_rng([seed, 1]))
+    shutil.copyfile(folder / "train" / "news.tsv", folder / "dev" / "news.tsv")

@@ -26,7 +26,8 @@ from lego.home import home
 PAGE = "speed_of_starting.md"
 ITEMS = 1_000_000
 USERS = (1, 1_000)
-IMPRESSIONS, DEV = 2_000, 2_000
+IMPRESSIONS, DEV = 6_000, 2_000
+"""They have two thousand users."""
 WIDTH, BEST = 64, 10
 SCRIPT = """from lego import MIND, Experiment, zoo
 
@@ -80,7 +81,7 @@ def prepare(*, how: str, items: int = 0, users: int = 0) -> tuple[Callable[[int]
         return opened, {"bytes": size}
     if how == OURS:
         loaded = _run(items)
-        known = [str(each) for each in loaded.store.users.user_ids.slice(0, users).to_pylist()]
+        known = list(dict.fromkeys(map(str, loaded.store.users.user_ids.to_pylist())))[:users]
         asked = {"user": known[0]} if users == 1 else {"users": known}
 
         def recommended(_: int) -> int:
@@ -147,7 +148,7 @@ def page(numbers: Mapping[str, Any], machine: Mapping[str, Any]) -> str:
     for users, rows in numbers["best"].items():
         middle, least, most = rows[PLAIN]["ratio"]
         lines.append(
-            f"| {int(users):,} | {rows[OURS]['cost']:.3f} | {rows[PLAIN]['cost']:.3f} | {middle:.1f} ({least:.1f} to {most:.1f}) "
+            f"| {rows[OURS]['about']['users']:,} | {rows[OURS]['cost']:.3f} | {rows[PLAIN]['cost']:.3f} | {middle:.1f} ({least:.1f} to {most:.1f}) "
             f"| {rows[OURS]['peak'] / 1e6:,.0f} | {rows[PLAIN]['peak'] / 1e6:,.0f} |"
         )
     return "\n".join(lines) + "\n"
