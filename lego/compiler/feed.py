@@ -85,7 +85,8 @@ class ItemFeed:
     codes: Codes | None = None
     numbers: Numbers | None = None
     labels: Mapping[str, Codes] = attrs.field(factory=dict)
-    buckets: int = 6
+    page_cost: int = 128
+    """What a page costs beside its tokens, in tokens: the more, the fewer pages."""
 
     def lengths(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """rows (N,) -> how much there is to read of each, (N,)."""
@@ -110,10 +111,7 @@ class ItemFeed:
             return
         wanted = rows.cpu().numpy()
         lengths = self.lengths(wanted)
-        order = np.argsort(lengths, kind="stable")
-        for found in np.array_split(order, min(self.buckets, max(1, len(order) // 8))):
-            if not len(found):
-                continue
+        for found in by_length(lengths, self.page_cost):
             chosen = wanted[found]
             length = max(1, int(lengths[found].max()))
             table, mask = self.tokens.take(chosen).padded(length)
@@ -141,6 +139,42 @@ class ItemFeed:
             tokens = torch.from_numpy(wanted).unsqueeze(1)
             mask = torch.ones_like(tokens, dtype=torch.bool)
         return Page(torch.arange(len(rows)), tokens, mask, Needs(items=_labels(self.labels, wanted)))
+
+
+LEVELS = 64
+"""Lengths at which pages may end, at the most."""
+PAGE_TOKENS = 16_384
+"""Tokens of a page at the most: more gain nothing and take memory."""
+
+
+def by_length(lengths: NDArray[np.int64], page_cost: int) -> list[NDArray[np.int64]]:
+    """lengths (N,) -> the places of each page, the shortest first, so that places of tokens and costs of pages are least in sum.
+
+    A page is as wide as its longest item, so its cost is items × longest + `page_cost`; the least sum over all ways to cut the
+    sorted lengths is found by going through the lengths at which a page may end (dynamic programming).
+    """
+    if not len(lengths):
+        return []
+    order = np.argsort(lengths, kind="stable")
+    widths, counts = np.unique(np.maximum(lengths, 1), return_counts=True)
+    upto = np.cumsum(counts)
+    if len(widths) > LEVELS:
+        ends = np.unique(np.searchsorted(upto, np.linspace(upto[-1] / LEVELS, upto[-1], LEVELS)))
+        widths, upto = widths[ends], upto[ends]
+    before = np.concatenate([[0], upto])  # how many items are shorter than each width
+    least, begins = np.zeros(len(before)), np.zeros(len(before), np.int64)
+    for end, width in enumerate(widths, 1):
+        costs = least[:end] + (before[end] - before[:end]) * width + page_cost
+        begins[end] = int(np.argmin(costs))
+        least[end] = costs[begins[end]]
+    pages: list[NDArray[np.int64]] = []
+    end = len(widths)
+    while end:
+        begin = int(begins[end])
+        items = order[before[begin] : before[end]]
+        pages[:0] = np.array_split(items, -(-len(items) * int(widths[end - 1]) // PAGE_TOKENS))
+        end = begin
+    return [page for page in pages if len(page)]
 
 
 @attrs.frozen(eq=False, kw_only=True)

@@ -129,7 +129,7 @@ class _Extension:
         mine = self.compiled.fed[path]
         reads = mine.leaf.reads
         if mine.leaf.spec.reads is Reads.ROWS:
-            return _Rows(labels=labels, buckets=feed.buckets, count=self.compiled.store.item_count)
+            return _Rows(labels=labels, page_cost=feed.page_cost, count=self.compiled.store.item_count)
         tokens, states = feed.tokens, feed.states
         if tokens is not None and mine.leaf.encoder is not None:
             tokens = with_new(tokens, self.new, reads, self.compiled.encoders[mine.leaf.encoder], self.screen)

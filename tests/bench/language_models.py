@@ -1,7 +1,8 @@
 """What a training step with a language model costs: fully tuned, with adapters, split, with and without cached states.
 
-All rows do the same work, the same impressions in the same order. Freezing saves work, and so does encoding each item once
-without its padding; the two are measured apart. Beside each row stands what counting layers predicts: a layer that learns costs
+All rows do the same work, the same impressions in the same order. The plain way takes a batch in parts, one after the other, and
+updates behind the last: the same step in a part of the memory. Freezing saves work, and so does encoding each item once without
+its padding; the two are measured apart. Beside each row stands what counting layers predicts: a layer that learns costs
 one forward and two backward products, a frozen one that is run costs one, a cached one none.
 """
 
@@ -14,6 +15,7 @@ import attrs
 import torch
 from measure import interleave
 from news import write_news
+from plain import every_slot
 
 from lego import MIND, Attention, Dot, Experiment, Matching, Pretrained, Recommender, Training
 from lego.compiler.assemble import compile  # noqa: A004 - the verb of the language
@@ -29,18 +31,28 @@ from lego.seed import lent
 
 PAGE = "language_models.md"
 BUDGET = 30
-"""Tokens of a title at the most, as the plain way pads it."""
-
+"""Tokens of a title, as the plain way pads it."""
 CHECKPOINTS: Mapping[str, Mapping[str, Any]] = {
-    "MiniLM": {"checkpoint": MINILM.name, "layers": 6, "at": (1, 2, 3, 4, 5), "rows": 16, "history": 30},
+    "MiniLM": {
+        "checkpoint": MINILM.name,
+        "layers": 6,
+        "at": (1, 3, 5),
+        "rows": 64,
+        "history": 50,
+        "parts": 8,
+        "size": (10_000, 1_000),
+    },
     "SmolLM2-135M": {
         "checkpoint": SMOLLM2.name,
         "layers": 30,
         "at": (10, 20, 25, 28, 29),
         "rows": 4,
         "history": 10,
+        "parts": 1,
+        "size": (600, 400),
     },
 }
+"""`parts` is in how many the plain way takes a batch, `size` how many news and impressions there are."""
 PLAIN, ONCE, FULL, ALL_FROZEN = "full, plainly", "full, each item once, padded", "full", "frozen"
 PLAIN_TOP = "last layer, plainly"
 
@@ -49,11 +61,23 @@ PLAIN_TOP = "last layer, plainly"
 
 
 def prepare(
-    *, checkpoint: str, learns: str, cached: bool, plain: bool, padded: bool, rows: int, history: int
+    *,
+    checkpoint: str,
+    learns: str,
+    cached: bool,
+    plain: bool,
+    padded: bool,
+    rows: int,
+    history: int,
+    size: tuple[int, int],
+    parts: int = 1,
+    threads: int = 1,
 ) -> tuple[Callable[[int], int], dict[str, Any]]:
-    """The step of a row: it trains on a batch and says how many real items were in it, repeated ones counted."""
-    torch.set_num_threads(1)
-    data = MIND(str(write_news(home() / "bench" / "news")), history=history)
+    """The step of a row: it trains on a batch, or on a part of one, and says how many impressions were in it."""
+    torch.set_num_threads(threads)
+    folder = home() / "bench" / "-".join(map(str, ("news", *size)))
+    news = write_news(folder, items=size[0], impressions=size[1])
+    data = MIND(str(news), history=history)
     experiment = Experiment(
         data=data,
         model=Recommender(
@@ -64,7 +88,7 @@ def prepare(
             reads={"title": BUDGET},
         ),
         task=Matching(negatives=4),
-        training=Training(batch_size=rows, lr=1e-5, deduplicate=not plain),
+        training=Training(batch_size=rows // parts, lr=1e-5, deduplicate=not plain),
     )
     drop = LanguageModel.drop_lower
     if not cached:
@@ -82,22 +106,19 @@ def prepare(
     optimizer = make_optimizer(pipeline, experiment.training)
     pipeline.train()
     epoch = Batches.of_epoch(compiled, 0)
-    counts = {"distinct": 0, "slots": 0, "real": 0}
 
     def step(number: int) -> int:
         batch = epoch.make(number % (len(epoch) - 1))
         if plain:  # padding among the slots is encoded too
-            spare = batch.items[: batch.slots - batch.real]
-            batch = attrs.evolve(batch, items=torch.cat([batch.items, spare]))
+            batch = every_slot(batch, history)
         with lent(number, "bench"):
             out = pipeline(batch)
             loss = loss_of(out.tensor, batch.labels, batch.candidate_mask)
-            loss.backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        for name in counts:
-            counts[name] += getattr(batch, name)
-        return batch.real
+            (loss / parts).backward()
+        if (number + 1) % parts == 0:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        return rows // parts
 
     sample = [epoch.make(number) for number in range(min(8, len(epoch) - 1))]
     lengths = feed.tokens.lengths
@@ -119,7 +140,7 @@ class _Padded(ItemFeed):
         """rows (N,) -> one page."""
         assert self.tokens is not None
         chosen = rows.numpy()
-        length = max(BUDGET + 2, int(self.tokens.lengths.max()))
+        length = max(BUDGET, int(self.tokens.lengths.max()))
         table, mask = self.tokens.take(chosen).padded(length)
         states = None if self.states is None else self.states.gather(chosen, length)
         yield Page(
@@ -136,12 +157,15 @@ class _Padded(ItemFeed):
 def groups(name: str, *, quick: bool) -> list[dict[str, dict[str, Any]]]:
     """What takes turns together; `full` is in each, so that ratios are of one group."""
     each = CHECKPOINTS[name]
-    base = {"checkpoint": each["checkpoint"], "rows": each["rows"], "history": each["history"]}
+    base = {name: each[name] for name in ("checkpoint", "rows", "history", "size")}
+    parts = each["parts"]
     if quick:
-        base.update(rows=2, history=3)
+        base.update(rows=2, history=3, size=(40, 12))
+        parts = 1
 
     def job(learns: str, *, cached: bool = True, plain: bool = False, padded: bool = False) -> dict[str, Any]:
-        return {**base, "learns": learns, "cached": cached, "plain": plain, "padded": padded}
+        taken = parts if plain else 1
+        return {**base, "learns": learns, "cached": cached, "plain": plain, "padded": padded, "parts": taken}
 
     at = each["at"][-2:] if quick else each["at"]
     whole = {FULL: job("full()", cached=False)}
@@ -243,7 +267,7 @@ def section(name: str, found: Mapping[str, Any]) -> str:
             f"A batch has {about['slots']:.0f} slots, {about['real']:.0f} real items in them, "
             f"{about['distinct']:.0f} distinct ones of {about['tokens']:.0f} tokens in the mean.\n"
         ),
-        "| what learns | items / s | over `full` | layers | with the rest | reached | peak MB | weights that learn | states MB |",
+        "| what learns | impressions / s | over `full` | layers | with the rest | reached | peak MB | weights that learn | states MB |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for each in (FULL, *(row for row in rows if row not in (FULL, PLAIN, ONCE, PLAIN_TOP))):
@@ -264,7 +288,7 @@ def section(name: str, found: Mapping[str, Any]) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", "Apart: what comes from not repeating and not padding, and what from freezing.\n"]
     lines += [
-        "| step | items / s | over the plain way | over the row above | peak MB |",
+        "| step | impressions / s | over the plain way | over the row above | peak MB |",
         "| --- | ---: | ---: | ---: | ---: |",
     ]
     top = next((each for each in reversed(rows) if each.startswith("split(") and "," not in each), FULL)

@@ -25,31 +25,27 @@ from lego.data.sampling import Rows
 class Padded(ItemFeed):
     """All items in one page, as long as the longest of the catalogue."""
 
+    trimmed: bool = False
+    """As long as the longest of the page instead."""
+
     def pages(self, rows: Tensor) -> Iterator[Page]:
         """rows (N,) -> one page."""
         if self.tokens is None:
             yield from ItemFeed.pages(self, rows)
             return
         chosen = rows.numpy()
-        length = max(1, int(self.tokens.lengths.max()))
+        length = max(1, int((self.lengths(chosen) if self.trimmed else self.tokens.lengths).max()))
         table, mask = self.tokens.take(chosen).padded(length)
         states = None if self.states is None else self.states.gather(chosen, length)
         places = torch.arange(len(rows))
         yield Page(places, torch.from_numpy(table).long(), torch.from_numpy(mask), Needs(states=states))
 
 
-def padded(feed: Feed) -> Feed:
-    """The same items in one page for each operator, padded."""
+def padded(feed: Feed, *, trimmed: bool = False) -> Feed:
+    """The same items in one page for each operator, padded to the longest of all, or of those that are asked for."""
     if isinstance(feed, Feeds):
-        return attrs.evolve(feed, parts=tuple(padded(part) for part in feed.parts))
-    return Padded(**_fields(feed))
-
-
-def bucketed(feed: Feed, buckets: int) -> Feed:
-    """The same items sorted into so many pages, each trimmed to its longest."""
-    if isinstance(feed, Feeds):
-        return attrs.evolve(feed, parts=tuple(bucketed(part, buckets) for part in feed.parts))
-    return attrs.evolve(feed, buckets=buckets)
+        return attrs.evolve(feed, parts=tuple(padded(part, trimmed=trimmed) for part in feed.parts))
+    return Padded(**_fields(feed), trimmed=trimmed)
 
 
 def _fields(feed: ItemFeed) -> dict[str, Any]:

