@@ -75,8 +75,10 @@ def _stepped(made, count):
     losses = []
     for number in range(count):
         batch = epoch.make(number)
+        autocast = torch.autocast("cpu", torch.bfloat16, enabled=made.experiment.training.precision == "bf16")
         with lent(number, "test"):
-            out = pipeline(batch)
+            with autocast:
+                out = pipeline(batch)
             parts = summed({"loss": loss_of(out.tensor, batch.labels, batch.candidate_mask)}, out.losses)
             loss = torch.stack(list(parts.values())).sum()
             loss.backward()
@@ -132,6 +134,58 @@ def test_compiled_steps_are_the_steps(small):
     assert weights.keys() == expected.keys()
     for name, value in weights.items():
         torch.testing.assert_close(value, expected[name], rtol=1e-5, atol=1e-5)
+
+
+COMBINED = {
+    "touched": ({"tables": "touched"}, 1e-5),
+    # What is kept in 8 bits of a product rounds otherwise where several operations are one.
+    "bf16": ({"precision": "bf16"}, 1e-2),
+    "checkpointing": ({"checkpointing": True}, 1e-5),
+}
+
+
+def combined(name, small, folder):
+    """A small model with the options, twice: `checkpointing` is of language models."""
+    options, _ = COMBINED[name]
+    content = (
+        Pretrained(str(tiny_checkpoint(folder / "tiny")))
+        if name == "checkpointing"
+        else CNN(pool=Additive(hidden=8))
+    )
+    made = []
+    for _ in range(2):
+        made.append(compile(small(content=content, width=16, batch_size=8, **options)))
+        if made[-1].experiment.training.checkpointing:
+            for module in made[-1].pipeline.modules():
+                getattr(module, "checkpoint_gradients", lambda: None)()
+    return made
+
+
+@pytest.mark.parametrize("name", COMBINED)
+def test_compiled_steps_with_other_options_are_the_steps(name, small, tmp_path):
+    """Rows of tables alone, bf16 and layers that are run again: three steps give the losses that they give uncompiled."""
+    if name == "checkpointing" and not ALL:
+        pytest.skip("make test-all")
+    wanted, found = combined(name, small, tmp_path)
+    _, losses = _stepped(wanted, 3)
+    _, theirs = steps(found, 3, backend="aot_eager")
+    assert theirs == pytest.approx(losses, rel=COMBINED[name][1])
+    assert losses[0] != losses[1]
+
+
+@pytest.mark.parametrize("name", COMBINED)
+def test_kernels_of_this_machine_with_other_options(name, small, tmp_path):
+    """The same with the compiler of the machine."""
+    if not ALL:
+        pytest.skip("make test-all")
+    try:
+        require_compiler("cpu")
+    except RunError as error:
+        pytest.skip(str(error))
+    wanted, found = combined(name, small, tmp_path)
+    _, losses = _stepped(wanted, 3)
+    _, theirs = steps(found, 3)
+    assert theirs == pytest.approx(losses, rel=max(1e-4, COMBINED[name][1]))
 
 
 def test_operators_are_as_before_behind_the_block(small, monkeypatch):
