@@ -19,6 +19,7 @@ from lego.data.batch import Batch
 from lego.data.sampling import Rows, draw
 from lego.errors import DataError, RunError
 from lego.metric.parse import parse_metric
+from lego.runtime.allocator import kept_memory
 from lego.runtime.checkpoint import load_position, load_weights, save_position, save_weights
 from lego.runtime.compiling import compiled_operators
 from lego.runtime.finite import FiniteLoss
@@ -135,7 +136,7 @@ class Fit:
             self._earlier = self.position.seconds
             self.screen.say(f"resumed at epoch {self.position.epoch + 1}, step {self.position.step}")
         compiled = compiled_operators(pipeline) if training.compile else contextlib.nullcontext()
-        with lent(training.seed, "fit"), compiled, asked_to_stop() as stop:
+        with lent(training.seed, "fit"), compiled, kept_memory(), asked_to_stop() as stop:
             while not self.position.done and self.position.epoch < training.epochs:
                 self._epoch(optimizer, stop)
 

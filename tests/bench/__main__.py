@@ -4,7 +4,10 @@
     python tests/bench --only language_models --quick --page -
     python tests/bench --only step --json tests/bench/releases/0.1.0.json
     python tests/bench --only step --page - --against tests/bench/releases/0.1.0.json
+    python tests/bench --only overall
 
+A suite of full size that writes its page also writes its numbers into those of the release, of which `overall` makes the table of
+docs/speed.md, without measuring anything.
 Rows of one table take turns, so that what else the machine does hits all alike; each has a process of its own.
 """
 
@@ -20,6 +23,7 @@ import factors
 import growth
 import language_models
 import metrics
+import overall
 import preparing
 import retrieval
 import rounding
@@ -45,7 +49,7 @@ SUITES: dict[str, Any] = {
 
 
 def main(
-    only: Annotated[str, typer.Option(help="One suite; all unless given.")] = "",
+    only: Annotated[str, typer.Option(help="One suite, or overall; all unless given.")] = "",
     quick: Annotated[bool, typer.Option(help="Tiny sizes: whether it works, not what it costs.")] = False,
     seconds: Annotated[float, typer.Option(help="How long a row works in each round.")] = 2.0,
     rounds: Annotated[int, typer.Option(help="How often the rows take turns.")] = 3,
@@ -61,15 +65,17 @@ def main(
 ) -> None:
     """Measures and writes."""
     console = Console(soft_wrap=True, highlight=False, stderr=True)
-    unknown = only not in ("", *SUITES)
+    unknown = only not in ("", "overall", *SUITES)
     if unknown:
-        raise typer.BadParameter(f"there is no suite {only!r}; there are {', '.join(SUITES)}")
-    numbers: dict[str, Any] = {"machine": machine(), "rounds": rounds, "quick": quick}
+        raise typer.BadParameter(f"there is no suite {only!r}; there are {', '.join(SUITES)}, overall")
+    if not (as_json or quick or page):
+        as_json = overall.RELEASE
+    numbers: dict[str, Any] = {} if only == "overall" else {"machine": machine()}
     for name, suite in SUITES.items():
         if only in ("", name):
             begun = time.monotonic()
             numbers[name] = suite.measure(quick=quick, seconds=seconds, rounds=rounds, say=console.print)
-            numbers[name]["minutes"] = (time.monotonic() - begun) / 60
+            numbers[name] |= {"minutes": (time.monotonic() - begun) / 60, "rounds": rounds, "quick": quick}
             text = suite.page(numbers[name], numbers["machine"])
             place = page or str(ROOT / "docs" / suite.PAGE)
             if place == "-":
@@ -78,7 +84,11 @@ def main(
                 Path(place).write_text(text, encoding="utf-8")
     if as_json:
         before = json.loads(as_json.read_text(encoding="utf-8")) if as_json.exists() else {}
-        as_json.write_text(json.dumps({**before, **numbers}, indent=1) + "\n", encoding="utf-8")
+        known = {**before, **numbers}
+        as_json.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+        if as_json == overall.RELEASE:
+            text = overall.PAGE.read_text(encoding="utf-8")
+            overall.PAGE.write_text(overall.written(text, known), encoding="utf-8")
     if against:
         lines = regressions(json.loads(against.read_text(encoding="utf-8")), numbers)
         console.print("\n".join(lines) or f"no ratio is worse than in {against}")

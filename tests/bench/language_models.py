@@ -8,6 +8,7 @@ one forward and two backward products, a frozen one that is run costs one, a cac
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,11 +21,13 @@ from plain import every_slot
 from lego import MIND, Attention, Dot, Experiment, Matching, Pretrained, Recommender, Training
 from lego.compiler.assemble import compile  # noqa: A004 - the verb of the language
 from lego.compiler.feed import ItemFeed, Page
+from lego.compiler.plan import plan_of
 from lego.contract import Needs
 from lego.expression import parse
 from lego.home import home
 from lego.pretrained.model import LanguageModel
 from lego.pretrained.packaged import MINILM, SMOLLM2
+from lego.runtime.allocator import kept_memory
 from lego.runtime.fit import Batches, task_context
 from lego.runtime.optimizer import make_optimizer
 from lego.seed import lent
@@ -56,6 +59,9 @@ CHECKPOINTS: Mapping[str, Mapping[str, Any]] = {
 PLAIN, ONCE, FULL, ALL_FROZEN = "full, plainly", "full, each item once, padded", "full", "frozen"
 PLAIN_TOP = "last layer, plainly"
 
+
+kept = contextlib.ExitStack()
+"""That a process allocates as a fit does, for as long as it lives."""
 
 # --- a row's step ---------------------------------------------------------------------------------------------------------------
 
@@ -104,6 +110,8 @@ def prepare(
     pipeline.feed = feed
     loss_of = experiment.task.build(task_context(compiled))
     optimizer = make_optimizer(pipeline, experiment.training)
+    if not plain:
+        kept.enter_context(kept_memory())
     pipeline.train()
     epoch = Batches.of_epoch(compiled, 0)
 
@@ -123,12 +131,14 @@ def prepare(
     sample = [epoch.make(number) for number in range(min(8, len(epoch) - 1))]
     lengths = feed.tokens.lengths
     return step, {
+        "rows": rows,
         "learns": sum(each.numel() for each in pipeline.parameters() if each.requires_grad),
         "states": sum(line.bytes for line in compiled.caches if "states" in line.what) if cached else 0,
         "real": sum(each.real for each in sample) / len(sample),
         "distinct": sum(each.distinct for each in sample) / len(sample),
         "slots": sum(each.slots for each in sample) / len(sample),
         "tokens": float(lengths[lengths > 0].mean()),
+        "operations": plan_of(experiment).flops_per_step,
     }
 
 
@@ -214,6 +224,18 @@ def measure(
     return found
 
 
+def share(row: Mapping[str, Any], peak: float) -> float | None:
+    """Products of a step that encodes each item once, trimmed, over its time, as a share of the peak; None where not counted."""
+    about = row["about"]
+    if not about.get("operations"):
+        return None
+    return float(about["operations"] / (about["rows"] * row["cost"]) / 1e9 / peak)
+
+
+def _tokens(about: Mapping[str, Any]) -> float:
+    return float(about["slots"] * BUDGET / (about["distinct"] * about["tokens"]))
+
+
 def limits(name: str, layers: int, cost: Mapping[str, float]) -> tuple[float | None, float | None]:
     """What counting layers predicts: of the layers alone, and with what a frozen model's step costs beside them."""
     head, _, rest = name.partition(")")
@@ -227,13 +249,19 @@ def limits(name: str, layers: int, cost: Mapping[str, float]) -> tuple[float | N
 
 # --- the page -------------------------------------------------------------------------------------------------------------------
 
+COLUMNS = (
+    *("what learns", "impressions / s", "over `full`", "layers", "with the rest", "reached", "peak MB"),
+    *("weights that learn", "states MB"),
+)
 HEAD = """# What a language model costs
 
 A training step of a small recommender (additive pool, attention over the history, dot product, width 64, Adam) around a
 language model, measured on {processor} with one thread, torch {torch}. `make bench ONLY=language_models` makes this page again.
 The data are made up, with the statistics of MIND: titles of 11 words, histories with a long tail. All rows train on the same
-impressions; an item is counted as often as it stands in them. Rows take turns, the ratios are of CPU time in the same round, the
-brackets their spread.
+impressions. Rows take turns, the ratios are of CPU time in the same round, the brackets their spread.
+
+*The plain way* is that of Legommenders: every slot of a batch is encoded where it stands, empty ones too, each title padded to
+{budget} tokens. It takes a large batch in parts and updates behind the last, which is the same step in a part of the memory.
 
 `split(10)` freezes the embeddings and ten layers, whose outputs are computed once and kept. *Layers* is what counting them
 predicts: a layer that learns costs three products (forward, and two backward), a frozen one that is run costs one, a cached one
@@ -252,11 +280,11 @@ def page(numbers: Mapping[str, Any], machine: Mapping[str, Any]) -> str:
     """The whole page."""
     known = [name for name in CHECKPOINTS if name in numbers]
     most = max((numbers[name]["layers"] for name in known), default=0)
-    text = HEAD.format(processor=machine["processor"], torch=machine["torch"], most=most)
-    return text + "\n".join(section(name, numbers[name]) for name in known)
+    text = HEAD.format(processor=machine["processor"], torch=machine["torch"], most=most, budget=BUDGET)
+    return text + "\n".join(section(name, numbers[name], machine.get("peak GFLOP/s", 1.0)) for name in known)
 
 
-def section(name: str, found: Mapping[str, Any]) -> str:
+def section(name: str, found: Mapping[str, Any], peak: float = 1.0) -> str:
     """The two tables of a checkpoint."""
     rows = {row["name"]: row for row in found["rows"]}
     cost = {each: row["cost"] for each, row in rows.items()}
@@ -264,10 +292,13 @@ def section(name: str, found: Mapping[str, Any]) -> str:
     lines = [
         f"## {name}, {found['layers']} layers\n",
         (
-            f"A batch has {about['slots']:.0f} slots, {about['real']:.0f} real items in them, "
-            f"{about['distinct']:.0f} distinct ones of {about['tokens']:.0f} tokens in the mean.\n"
+            f"A batch of {about['rows']} impressions with 4 negatives has {about['slots']:,.0f} slots of histories and "
+            f"candidates, {about['real']:,.0f} real items in them ({about['real'] / about['slots']:.0%}), {about['distinct']:,.0f} "
+            f"distinct ones ({about['distinct'] / about['slots']:.0%}), of {about['tokens']:.1f} tokens in the mean. Padded tokens of "
+            f"all slots are {_tokens(about):.1f} times those of distinct items: what not repeating and not padding can give at the "
+            "most, where cost is in proportion to tokens.\n"
         ),
-        "| what learns | impressions / s | over `full` | layers | with the rest | reached | peak MB | weights that learn | states MB |",
+        f"| {' | '.join(COLUMNS)} |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for each in (FULL, *(row for row in rows if row not in (FULL, PLAIN, ONCE, PLAIN_TOP))):
@@ -310,4 +341,9 @@ def section(name: str, found: Mapping[str, Any]) -> str:
         f"\nFreezing alone, in the plain way and without a cache, gives {cost[PLAIN] / cost[PLAIN_TOP]:.1f}; not repeating "
         f"and not padding alone {cost[PLAIN] / cost[FULL]:.1f}; freezing and a cache on top {cost[FULL] / cost[top]:.1f}.\n"
     )
+    part = share(rows[FULL], peak)
+    if part:
+        lines.append(
+            f"Products of `full` run at {part:.0%} of what this thread reaches in a product of large matrices ({peak:.0f} GFLOP/s).\n"
+        )
     return "\n".join(lines)

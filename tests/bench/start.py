@@ -145,10 +145,11 @@ def page(numbers: Mapping[str, Any], machine: Mapping[str, Any]) -> str:
         "| users | CPU seconds | the plain way | ratio | peak MB | the plain way, MB |",
         "|---:|---:|---:|---:|---:|---:|",
     ]
-    for users, rows in numbers["best"].items():
+    for rows in numbers["best"].values():
+        users = rows[OURS]["about"]["users"]
         middle, least, most = rows[PLAIN]["ratio"]
         lines.append(
-            f"| {rows[OURS]['about']['users']:,} | {rows[OURS]['cost']:.3f} | {rows[PLAIN]['cost']:.3f} | {middle:.1f} ({least:.1f} to {most:.1f}) "
+            f"| {users:,} | {rows[OURS]['cost']:.3f} | {rows[PLAIN]['cost']:.3f} | {middle:.1f} ({least:.1f} to {most:.1f}) "
             f"| {rows[OURS]['peak'] / 1e6:,.0f} | {rows[PLAIN]['peak'] / 1e6:,.0f} |"
         )
     return "\n".join(lines) + "\n"

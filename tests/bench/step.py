@@ -8,6 +8,7 @@ LEGO_BENCH_WIDTHS=64 take a part of the table.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -29,6 +30,7 @@ from lego.contract import summed
 from lego.data.batch import Batch
 from lego.home import home
 from lego.predictor.interest_attention import InterestAttention
+from lego.runtime.allocator import kept_memory
 from lego.runtime.fit import Batches, make_optimizer, task_context
 from lego.seed import lent
 from lego.sequence.additive import Additive
@@ -92,6 +94,14 @@ def experiment_of(
     )
 
 
+_KEPT = contextlib.ExitStack()
+
+
+def keep_memory() -> None:
+    """From here on this process allocates as a fit does."""
+    _KEPT.enter_context(kept_memory())
+
+
 # --- a row's step ---------------------------------------------------------------------------------------------------------------
 
 
@@ -110,6 +120,7 @@ def prepare(
         optimizer: torch.optim.Optimizer = torch.optim.Adam(pipeline.parameters(), lr=1e-3)
     else:
         optimizer = make_optimizer(pipeline, experiment.training)
+        keep_memory()
     step = stepping(compiled, make, optimizer)
     sample = [make(number) for number in range(4)]
     about = {

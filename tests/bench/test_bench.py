@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def suite():
         names = (
             *("measure", "mind_format", "news", "plain", "language_models", "step"),
             *("evaluation", "factors", "growth", "metrics", "preparing", "retrieval", "rounding", "start"),
+            "overall",
         )
         yield {name: importlib.import_module(name) for name in names}
         for name in names:
@@ -162,7 +164,7 @@ def test_the_page_says_what_was_measured(suite):
         module.ALL_FROZEN: 1.0,
         "split(5), run each time": 5.0,
     }
-    about = {"learns": 7, "states": 0, "real": 4.0, "distinct": 3.0, "slots": 5.0, "tokens": 9.0}
+    about = {"learns": 7, "states": 0, "real": 4.0, "distinct": 3.0, "slots": 5.0, "tokens": 9.0, "rows": 2}
     rows = [
         {"name": name, "cost": cost, "peak": 1, "about": about, "ratio": (10 / cost,) * 3}
         for name, cost in costs.items()
@@ -341,3 +343,27 @@ def test_what_was_not_measured_is_a_dash(suite):
     )
     assert "| a lever | 10.00 | 2.00 (1.00 to 3.00) | 1.00 | – |" in text
     assert "Half a machine." in text
+
+
+def test_the_overall_table_is_that_of_the_release(suite):
+    """The page agrees with the numbers that are kept, and says of each row how it is measured again."""
+    module = suite["overall"]
+    numbers = json.loads(module.RELEASE.read_text(encoding="utf-8"))
+    page = module.PAGE.read_text(encoding="utf-8")
+    assert module.written(page, numbers) == page, "run make bench ONLY=overall"
+    lines = module.table(numbers)
+    assert not [line for line in lines if "–" in line]
+    assert module.table({})[2].split(" | ")[2] == "–"
+
+
+def test_what_was_missed_stands_out(suite):
+    """A number below its goal is bold, a share is one of a hundred, and a page without the place of the table is an error."""
+    module = suite["overall"]
+    line = {"ratio": [4.94, 4, 6], "peak": 2, "plain peak": 5, "of the step": 1, "of the plain step": 8}
+    step = {"models": {"NRMS, 64": [{**line, "rate": 14e9}, {**line, "rate": 16e9}]}}
+    found = module.table({"machine": {"peak GFLOP/s": 100.0}, "step": step})
+    assert "| NRMS, a step, width 64 | 5 | **4.9** |" in found[2]
+    shares = [each for each in found if "products of NRMS, width 64" in each]
+    assert ["**14%**" in shares[0], "| 16% |" in shares[1]] == [True, True]
+    with pytest.raises(ValueError, match=r"speed\.md lacks"):
+        module.written("no place", {})
