@@ -151,6 +151,6 @@ HEAD = """# The speed by factor
 with the statistics of MIND, each lever on top of those above it. Rows take turns; brackets are the spread over the rounds.
 """
 LANGUAGE = """The same for a small language model (six layers, 384 wide) that reads the titles, and what freezing gives on top.
-Batches are of 64 impressions, which the plain way takes in eight parts; the page on [language models](language_models.md) has more
-splits.
+Batches are of 64 impressions, which the plain way takes in eight parts; the page on [language models](language_models.md) has
+more splits.
 """

@@ -293,10 +293,10 @@ def section(name: str, found: Mapping[str, Any], peak: float = 1.0) -> str:
         f"## {name}, {found['layers']} layers\n",
         (
             f"A batch of {about['rows']} impressions with 4 negatives has {about['slots']:,.0f} slots of histories and "
-            f"candidates, {about['real']:,.0f} real items in them ({about['real'] / about['slots']:.0%}), {about['distinct']:,.0f} "
-            f"distinct ones ({about['distinct'] / about['slots']:.0%}), of {about['tokens']:.1f} tokens in the mean. Padded tokens of "
-            f"all slots are {_tokens(about):.1f} times those of distinct items: what not repeating and not padding can give at the "
-            "most, where cost is in proportion to tokens.\n"
+            f"candidates, {about['real']:,.0f} real items in them ({about['real'] / about['slots']:.0%}), "
+            f"{about['distinct']:,.0f} distinct ones ({about['distinct'] / about['slots']:.0%}), of {about['tokens']:.1f} tokens "
+            f"in the mean. Padded tokens of all slots are {_tokens(about):.1f} times those of distinct items: what not repeating "
+            "and not padding can give at the most, where cost is in proportion to tokens.\n"
         ),
         f"| {' | '.join(COLUMNS)} |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
@@ -344,6 +344,7 @@ def section(name: str, found: Mapping[str, Any], peak: float = 1.0) -> str:
     part = share(rows[FULL], peak)
     if part:
         lines.append(
-            f"Products of `full` run at {part:.0%} of what this thread reaches in a product of large matrices ({peak:.0f} GFLOP/s).\n"
+            f"Products of `full` run at {part:.0%} of what this thread reaches in a product of large matrices "
+            f"({peak:.0f} GFLOP/s).\n"
         )
     return "\n".join(lines)
