@@ -70,12 +70,14 @@ def main(
         raise typer.BadParameter(f"there is no suite {only!r}; there are {', '.join(SUITES)}, overall")
     if not (as_json or quick or page):
         as_json = overall.RELEASE
+    before = json.loads(as_json.read_text(encoding="utf-8")) if as_json and as_json.exists() else {}
     numbers: dict[str, Any] = {} if only == "overall" else {"machine": machine()}
     for name, suite in SUITES.items():
         if only in ("", name):
             begun = time.monotonic()
             numbers[name] = suite.measure(quick=quick, seconds=seconds, rounds=rounds, say=console.print)
             numbers[name] |= {"minutes": (time.monotonic() - begun) / 60, "rounds": rounds, "quick": quick}
+            numbers[name] = merged(before.get(name, {}), numbers[name])
             text = suite.page(numbers[name], numbers["machine"])
             place = page or str(ROOT / "docs" / suite.PAGE)
             if place == "-":
@@ -83,7 +85,6 @@ def main(
             else:
                 Path(place).write_text(text, encoding="utf-8")
     if as_json:
-        before = json.loads(as_json.read_text(encoding="utf-8")) if as_json.exists() else {}
         known = {**before, **numbers}
         as_json.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
         if as_json == overall.RELEASE:
@@ -93,6 +94,13 @@ def main(
         lines = regressions(json.loads(against.read_text(encoding="utf-8")), numbers)
         console.print("\n".join(lines) or f"no ratio is worse than in {against}")
         raise typer.Exit(1 if lines else 0)
+
+
+def merged(before: Any, now: Any) -> Any:
+    """What is new in the place of what was there: a part of a suite leaves the numbers of its other parts alone."""
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return now
+    return {**before, **{key: merged(before.get(key), value) for key, value in now.items()}}
 
 
 if __name__ == "__main__":

@@ -275,7 +275,8 @@ def page(numbers: Mapping[str, Any], machine: Mapping[str, Any]) -> str:
         distinct=share[1],
         peak=peak,
     )
-    return head + "\n".join(lines) + TAIL
+    note = f"{numbers['note']}\n\n" if "note" in numbers else ""  # of this release, as in the page on factors
+    return head + note + "\n".join(lines) + TAIL
 
 
 def megabytes(size: int | None) -> str:

@@ -351,8 +351,6 @@ def test_the_overall_table_is_that_of_the_release(suite):
     numbers = json.loads(module.RELEASE.read_text(encoding="utf-8"))
     page = module.PAGE.read_text(encoding="utf-8")
     assert module.written(page, numbers) == page, "run make bench ONLY=overall"
-    lines = module.table(numbers)
-    assert not [line for line in lines if "–" in line]
     assert module.table({})[2].split(" | ")[2] == "–"
 
 
