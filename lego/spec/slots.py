@@ -92,15 +92,8 @@ class Content(Spec):
         raise NotImplementedError
 
 
-class Behavior(Spec):
-    """History → user. Its module is a `SequenceModule`, or a `CandidateAwareModule` where it needs the candidates."""
-
-    slot: ClassVar[str] = "behavior"
-
-    @property
-    def needs(self) -> frozenset[Need]:
-        """What its module asks for beyond the history."""
-        return frozenset()
+class _Asking(Spec):
+    """What the needs of a part that sees users are for: the names of what it reads of items, users, clicks and candidates."""
 
     @property
     def item_attributes(self) -> tuple[str, ...]:
@@ -121,6 +114,17 @@ class Behavior(Spec):
     def candidate_signals(self) -> tuple[str, ...]:
         """With CANDIDATE_SIGNALS: the numbers beside candidates that it reads; all the data has where none is named."""
         return ()
+
+
+class Behavior(_Asking):
+    """History → user. Its module is a `SequenceModule`, or a `CandidateAwareModule` where it needs the candidates."""
+
+    slot: ClassVar[str] = "behavior"
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What its module asks for beyond the history."""
+        return frozenset()
 
     @property
     def gives(self) -> Form:
@@ -148,7 +152,7 @@ class Pool(Sequence):
     """A Sequence operator without a sequence of its own to give: what `pool=` takes."""
 
 
-class Predictor(Spec):
+class Predictor(_Asking):
     """User and candidates → scores. Its module is a `PredictorModule`."""
 
     slot: ClassVar[str] = "predictor"
@@ -163,26 +167,6 @@ class Predictor(Spec):
     def needs(self) -> frozenset[Need]:
         """What its module asks for beyond user and candidates."""
         return frozenset()
-
-    @property
-    def item_attributes(self) -> tuple[str, ...]:
-        """With ATTRIBUTES: the categorical attributes of items that it reads; all there are where none is named."""
-        return ()
-
-    @property
-    def user_attributes(self) -> tuple[str, ...]:
-        """With PROFILE: the categorical attributes of users that it reads; all there are where none is named."""
-        return ()
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """With SIGNALS: the numbers beside clicks that it reads; all there are where none is named."""
-        return ()
-
-    @property
-    def candidate_signals(self) -> tuple[str, ...]:
-        """With CANDIDATE_SIGNALS: the numbers beside candidates that it reads; all the data has where none is named."""
-        return ()
 
     def build(self, context: Context) -> nn.Module:
         """The torch of it."""
