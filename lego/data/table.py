@@ -29,7 +29,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lego.data.problems import LIMIT, Problems
-from lego.data.raw.growing import Growing, blocks, on_disk, rows_of
+from lego.data.raw.growing import Growing, blocks, on_disk, one_array, rows_of
 from lego.data.raw.order import sorted_rows
 from lego.errors import did_you_mean
 from lego.ragged import Ragged
@@ -102,24 +102,14 @@ def ragged(column: pa.ChunkedArray | pa.Array) -> Ragged:
             return Ragged(flat(chunks[0].values)[: offsets[-1]], offsets)
     dtype = column.type.value_type.to_pandas_dtype()
     lengths = Growing(np.int64)
-    values = [np.empty(0, dtype)]
+    values = []
     for chunk in chunks:
         for begin, end in blocks(len(chunk), _MANY):
             piece = chunk.slice(begin, end - begin)
             lengths.add(flat(pc.fill_null(pc.list_value_length(piece), 0)))
         values.append(flat(chunk.flatten()))
-    return rows_of(_joined([each for each in values if len(each)], dtype), lengths.array())
-
-
-def _joined(pieces: list[NDArray[Any]], dtype: Any) -> NDArray[Any]:
-    """One array of several; one that is whole is not copied."""
-    if len(pieces) == 1:
-        return pieces[0].astype(dtype, copy=False)
-    made = Growing(dtype)
-    for piece in pieces:
-        for begin, end in blocks(len(piece), _MANY):
-            made.add(piece[begin:end])
-    return made.array()
+    some = [each.astype(dtype, copy=False) for each in values if len(each)] or [np.empty(0, dtype)]
+    return rows_of(one_array(some), lengths.array())
 
 
 def lists(rows: Ragged, value_type: pa.DataType, limit: int = 2**31 - 1) -> pa.ChunkedArray:

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lego.data.raw.growing import Growing, blocks, kept
+from lego.data.raw.growing import Growing, blocks, chosen, forget, kept, on_disk, one_array
+from lego.data.raw.order import sorted_rows
 from lego.data.table import flat, lists, signal
 from lego.ragged import Ragged, flat_positions, offsets_of
 
@@ -307,9 +308,12 @@ def one_class(log: Log, rows: NDArray[np.int64]) -> dict[str, int]:
 
 @attrs.define(eq=False, kw_only=True)
 class Clicks:
-    """Rows of a log that are clicks, or items that were met without a click."""
+    """Rows of a log that are clicks, or items that were met without a click; on disk if they are many."""
 
-    user: pa.Array
+    names: pa.Array
+    """Users, in the order in which they first appear."""
+    user: NDArray[np.int32]
+    """Place in `names`."""
     item: NDArray[np.int32]
     click: NDArray[np.bool_]
     time: NDArray[np.int64]
@@ -319,31 +323,58 @@ class Clicks:
     signals: Mapping[str, NDArray[np.float32]] = attrs.field(factory=dict)
     """Numbers of each row, which stand beside it in histories."""
 
+    def __len__(self) -> int:
+        return len(self.user)
+
     @classmethod
     def joined(cls, logs: list[Clicks]) -> Clicks:
         """One log of several."""
+        if len(logs) == 1:
+            return logs[0]
+        names = pc.unique(pa.concat_arrays([each.names for each in logs]))
+        places = [flat(pc.index_in(each.names, value_set=names)) for each in logs]
+        made = {
+            name: one_array([getattr(each, name) for each in logs])
+            for name in ("item", "click", "time", "part")
+        }
         return cls(
-            user=pa.concat_arrays([each.user for each in logs]),
-            item=np.concatenate([each.item for each in logs]),
-            click=np.concatenate([each.click for each in logs]),
-            time=np.concatenate([each.time for each in logs]),
-            part=np.concatenate([each.part for each in logs]),
+            names=names,
+            user=one_array(
+                [
+                    on_disk(
+                        len(each),
+                        np.int32,
+                        lambda begin, end, each=each, place=place: place[each.user[begin:end]],
+                    )
+                    for each, place in zip(logs, places, strict=True)
+                ]
+            ),
+            **made,
             attributes=None
             if logs[0].attributes is None
             else pa.concat_tables([each.attributes for each in logs]).unify_dictionaries(),
-            signals={name: np.concatenate([each.signals[name] for each in logs]) for name in logs[0].signals},
+            signals={name: one_array([each.signals[name] for each in logs]) for name in logs[0].signals},
         )
 
     def where(self, mask: NDArray[np.bool_]) -> Clicks:
-        """Some of the rows."""
+        """Some of the rows, and the users that have some."""
+        user = chosen(self.user, mask)
+        first = np.full(len(self.names), len(user))  # the row in which each user appears first
+        for begin, end in blocks(len(user), _MANY):
+            who, where = np.unique(user[begin:end], return_index=True)
+            first[who] = np.minimum(first[who], begin + where)
+        there = np.argsort(first, kind="stable")[: int((first < len(user)).sum())]
+        place = np.zeros(len(self.names), np.int32)
+        place[there] = np.arange(len(there))
         return Clicks(
-            user=self.user.filter(pa.array(mask)),
-            item=self.item[mask],
-            click=self.click[mask],
-            time=self.time[mask],
-            part=self.part[mask],
+            names=self.names.take(pa.array(there)),
+            user=on_disk(len(user), np.int32, lambda begin, end: place[user[begin:end]]),
+            item=chosen(self.item, mask),
+            click=chosen(self.click, mask),
+            time=chosen(self.time, mask),
+            part=chosen(self.part, mask),
             attributes=None if self.attributes is None else self.attributes.filter(pa.array(mask)),
-            signals={name: values[mask] for name, values in self.signals.items()},
+            signals={name: chosen(values, mask) for name, values in self.signals.items()},
         )
 
 
@@ -354,12 +385,22 @@ def no_rows(count: int) -> Ragged:
 
 def side_by_side(first: Ragged, second: Ragged) -> Ragged:
     """Each row of the first with that of the second behind it."""
-    lengths = first.lengths + second.lengths
-    offsets = offsets_of(lengths)
-    values = np.empty(int(offsets[-1]), second.values.dtype)
-    values[flat_positions(offsets[:-1], first.lengths)] = first.values
-    values[flat_positions(offsets[:-1] + first.lengths, second.lengths)] = second.values
-    return Ragged(values, offsets)
+    if not len(first.values):
+        return second
+    offsets = offsets_of(first.lengths + second.lengths)
+    values, begin = Growing(second.values.dtype), 0
+    while begin < len(second):
+        end = max(int(np.searchsorted(offsets, offsets[begin] + _MANY, "right")) - 1, begin + 1)
+        pair = [Ragged(each.values, each.offsets[begin : end + 1]) for each in (first, second)]
+        whole = np.empty(offsets[end] - offsets[begin], second.values.dtype)
+        starts = offsets[begin:end] - offsets[begin]
+        for rows in pair:
+            whole[flat_positions(starts, rows.lengths)] = rows.values[rows.offsets[0] : rows.offsets[-1]]
+            starts = starts + rows.lengths
+        values.add(whole)
+        forget()
+        begin = end
+    return Ragged(values.array(), offsets)
 
 
 def behind(before: Ragged, filler: float, rows: Ragged) -> Ragged:
@@ -367,11 +408,19 @@ def behind(before: Ragged, filler: float, rows: Ragged) -> Ragged:
     return side_by_side(Ragged(np.full(len(before.values), filler, rows.values.dtype), before.offsets), rows)
 
 
-def sorted_sets(owner: NDArray[np.int64], item: NDArray[np.int32], count: int) -> Ragged:
+def sorted_sets(owner: NDArray[np.int32], item: NDArray[np.int32], count: int) -> Ragged:
     """The different items of each owner, ascending."""
-    size = int(item.max(initial=0)) + 1
-    keys = np.unique(owner * size + item)
-    return Ragged.from_lengths((keys % size).astype(np.int32), np.bincount(keys // size, minlength=count))
+    rows = sorted_rows({"owner": owner, "item": item}, ("owner", "item"))
+    values, lengths, last = Growing(np.int32), np.zeros(count, np.int64), (-1, -1)
+    for begin, end in blocks(len(owner), _MANY):
+        owners, items = rows["owner"][begin:end], rows["item"][begin:end]
+        new = np.ones(len(items), bool)
+        new[0] = (int(owners[0]), int(items[0])) != last
+        new[1:] = (owners[1:] != owners[:-1]) | (items[1:] != items[:-1])
+        values.add(items[new])
+        lengths += np.bincount(owners[new], minlength=count)
+        last = int(owners[-1]), int(items[-1])
+    return Ragged.from_lengths(values.array(), lengths)
 
 
 def clicks_before(

@@ -46,9 +46,12 @@ class KnownUsers:
     def users_with(self, users: pa.Array) -> tuple[pa.Array, NDArray[np.int64]]:
         """All users, those of the log first; and for each row of the log the place of its user."""
         coded = users.dictionary_encode()
-        names = coded.dictionary
+        return self.with_names(coded.dictionary), flat(coded.indices).astype(np.int64)
+
+    def with_names(self, names: pa.Array) -> pa.Array:
+        """These users, and behind them the others that are known."""
         others = self.users.ids.filter(pc.invert(pc.is_in(self.users.ids, value_set=names)))
-        return pa.concat_arrays([names, others]), flat(coded.indices).astype(np.int64)
+        return pa.concat_arrays([names, others])
 
     def history_of(self, names: pa.Array) -> Ragged:
         """The history before the log of each of these users."""

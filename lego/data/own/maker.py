@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lego.data import table
 from lego.data.impressions.candidates import draw_unseen, impressions_of_clicks
+from lego.data.impressions.events import counts_of, how_many
 from lego.data.impressions.log import (
     Clicks,
     behind,
@@ -27,6 +28,8 @@ from lego.data.impressions.log import (
 )
 from lego.data.impressions.parts import behind_later_parts, cut, in_words
 from lego.data.own.known_users import KnownUsers
+from lego.data.raw.growing import chosen, on_disk, one_array
+from lego.data.raw.order import sorted_rows
 from lego.data.table import PARTS, lists
 from lego.errors import DataError, Problem
 from lego.ragged import Ragged
@@ -59,35 +62,42 @@ class TableMaker:
         """Each click is an impression with drawn candidates."""
         spec = self.spec
         log = Clicks.joined(logs)
-        inside = log.item <= items.num_rows
-        if not inside.all():
-            absent = len(self.read.missing)
-            self._count_dropped(missing_items=absent, rows_of_missing_items=int((~inside).sum()))
+        count = items.num_rows
+        inside = on_disk(len(log), np.bool_, lambda begin, end: log.item[begin:end] <= count)
+        if outside := len(log) - how_many(inside):
+            self._count_dropped(missing_items=len(self.read.missing), rows_of_missing_items=outside)
             log = log.where(inside)
-        if not log.click.any():
+        if not how_many(log.click):
             raise _nothing(spec.log_option, "there is no click")
-        names, user = base.users_with(log.user)
-        timed = bool((log.time >= 0).all())
-        time = log.time if timed else np.zeros(len(user), np.int64)
-        order = np.lexsort((np.arange(len(user)), log.part, time, user))
-        order = order[log.click[order]]
-        clicks = Ragged.from_lengths(log.item[order], np.bincount(user[order], minlength=len(names)))
-        part = log.part[order]
+        names = base.with_names(log.names)
+        timed = not how_many(on_disk(len(log), np.bool_, lambda begin, end: log.time[begin:end] < 0))
+        columns = {
+            "user": log.user,
+            "time": log.time if timed else np.broadcast_to(np.int64(0), len(log)),
+            "part": log.part,
+            "item": log.item,
+            "click": log.click,
+            **({} if log.attributes is None else {"row": on_disk(len(log), np.int64, np.arange)}),
+            **{f"signal {name}": values for name, values in log.signals.items()},
+        }
+        columns = sorted_rows(columns, ("user", "time", "part"))
+        clicked = columns.pop("click")
+        columns = {name: chosen(values, clicked) for name, values in columns.items()}
+        user, time, part = columns["user"], columns["time"], columns["part"]
+        clicks = Ragged.from_lengths(columns["item"], counts_of(user, len(names)))
         if made_parts:
-            part = self._cut_dev(part, user[order], time[order], timed=timed)
-            self._count_dropped(
-                train_impressions_behind_later_parts=behind_later_parts(user[order], time[order], part)
-            )
+            part = self._cut_dev(part, user, time, timed=timed)
+            self._count_dropped(train_impressions_behind_later_parts=behind_later_parts(user, time, part))
         else:
-            part = self._split(user[order], time[order], timed=timed, unit="clicks")
+            part = self._split(user, time, timed=timed, unit="clicks")
         before = base.history_of(names)
         history = side_by_side(before, clicks)
         whole_part = behind(before, -1, Ragged(part, clicks.offsets)).values
-        moments = behind(before, 0, Ragged(time[order], clicks.offsets)) if timed else None
+        moments = behind(before, 0, Ragged(time, clicks.offsets)) if timed else None
         times = None if len(before.values) else moments
         met = sorted_sets(
-            np.concatenate([user, np.repeat(np.arange(len(before)), before.lengths)]),
-            np.concatenate([log.item, before.values]),
+            one_array([log.user, np.repeat(np.arange(len(before), dtype=np.int32), before.lengths)]),
+            one_array([log.item, before.values]),
             len(names),
         )
         urn = (
@@ -101,13 +111,13 @@ class TableMaker:
 
         impressions, without = impressions_of_clicks(history, moments, whole_part, draw, spec.seed)
         if log.attributes is not None:
-            of_click = behind(before, -1, Ragged(order, clicks.offsets))
+            of_click = behind(before, -1, Ragged(columns["row"], clicks.offsets))
             impressions = {
                 name: _with_attributes(made, log.attributes, of_click) for name, made in impressions.items()
             }
         signals = {
-            name: behind(before, np.nan, Ragged(values[order], clicks.offsets))
-            for name, values in log.signals.items()
+            name: behind(before, np.nan, Ragged(columns[f"signal {name}"], clicks.offsets))
+            for name in log.signals
         }
         self._count_dropped(impressions_without_negatives=without)
         after = ", behind the history in users" if len(before.values) else ""
@@ -231,11 +241,10 @@ class TableMaker:
         if rule == "time" and not timed:
             fix = "name the column in columns={'time': 'COLUMN'}, or choose split='leave_last_out' or split='user'"
             raise DataError([Problem(spec.log_option, "split='time' needs times, and there are none", fix)])
-        part = cut(
-            rule, user, time if timed else np.zeros(len(user), np.int64), spec.dev, spec.test, spec.seed
-        )
+        moment = time if timed else np.broadcast_to(np.int64(0), len(user))
+        part = cut(rule, user, moment, spec.dev, spec.test, spec.seed)
         self.rules["split"] = in_words(rule, spec.dev, spec.test, spec.seed, unit)
-        if not (part == 0).any():
+        if not (counts_of(part, 3)[0]):
             raise _nothing(spec.log_option, f"{len(user)} {unit} are too few to have a train part")
         return part
 
@@ -245,20 +254,29 @@ class TableMaker:
         """Ready-made parts; where dev is not among them, a share of train is."""
         spec = self.spec
         self.rules["split"] = "ready-made"
-        absent = [name for number, name in enumerate(PARTS) if name != "dev" and not (part == number).any()]
+        counts = counts_of(on_disk(len(part), np.int8, lambda begin, end: part[begin:end] + 1), 4)[1:]
+        absent = [name for number, name in enumerate(PARTS) if name != "dev" and not counts[number]]
         if absent:
             fix = "name files of train and test, or one file without a column of parts, which split= cuts"
             raise DataError(
                 [Problem(spec.log_option, f"there is no impression in {' and '.join(absent)}", fix)]
             )
-        if (part == 1).any() or spec.dev == 0:
+        if counts[1] or spec.dev == 0:
             return part
-        train = np.flatnonzero(part == 0)
+        train = on_disk(len(part), np.bool_, lambda begin, end: part[begin:end] == 0)
         rule = spec.split or ("time" if timed else "leave_last_out")
-        moment = time[train] if timed else np.zeros(len(train), np.int64)
-        latest = cut(rule, user[train], moment, 0.0, spec.dev, spec.seed)
-        part = part.copy()
-        part[train[latest == 2]] = 1
+        moment = chosen(time, train) if timed else np.broadcast_to(np.int64(0), int(counts[0]))
+        latest = cut(rule, chosen(user, train), moment, 0.0, spec.dev, spec.seed)
+        before = 0
+
+        def piece(begin: int, end: int) -> NDArray[np.int8]:
+            nonlocal before
+            made, here = part[begin:end].copy(), train[begin:end]
+            made[here] = latest[before : before + int(here.sum())] // 2
+            before += int(here.sum())
+            return made
+
+        part = on_disk(len(part), np.int8, piece)
         self.rules["split"] = (
             f"ready-made; dev is of train: {in_words(rule, 0.0, spec.dev, spec.seed, 'impressions')}"
         )

@@ -378,8 +378,10 @@ class TableReader:
         if group is None:
             everywhere = np.full(len(rows), -1, np.int8)
             told = self._beside_clicks(frame, found)
+            names, code = in_order_met(user)
             return Clicks(
-                user=user,
+                names=names,
+                user=code,
                 item=rows,
                 click=click,
                 time=time,
@@ -581,7 +583,7 @@ class TableReader:
                 made.append(None)
                 continue
             table = pa.table({}) if log.attributes is None else log.attributes
-            count = len(log.impression) if isinstance(log, Log) else len(log.item)
+            count = len(log.impression) if isinstance(log, Log) else len(log)
             columns = {
                 name: table[name] if name in table.column_names else pa.nulls(count, kind)
                 for name, kind in kinds.items()
@@ -617,8 +619,11 @@ class TableReader:
             return None, part
         owner = np.repeat(np.arange(len(history)), history.lengths)
         parts = None if part is None else part[owner]
+        names, code = in_order_met(user)
+        met = code[owner]
         clicks = Clicks(
-            user=user.take(pa.array(owner)),
+            names=names,
+            user=met,
             item=history.values,
             click=np.ones(len(owner), bool),
             time=time[owner],
@@ -694,6 +699,12 @@ class TableReader:
             if len(problems) == LIMIT or not len(open_ids):
                 break
         return DataError(problems, more=len(self.catalog.missing) - len(problems))
+
+
+def in_order_met(user: pa.Array) -> tuple[pa.Array, NDArray[np.int32]]:
+    """Distinct users in the order in which they first appear, and the place of each row's among them."""
+    coded = user.dictionary_encode()
+    return coded.dictionary, flat(coded.indices)
 
 
 def _table(told: _Columns) -> pa.Table | None:

@@ -109,6 +109,17 @@ def on_disk(count: int, dtype: DTypeLike, piece: Callable[[int, int], NDArray[An
     return made.array()
 
 
+def one_array(pieces: list[NDArray[Any]]) -> NDArray[Any]:
+    """One array of several of one type; one that is whole is not copied."""
+    if len(pieces) == 1:
+        return pieces[0]
+    made = Growing(pieces[0].dtype)
+    for piece in pieces:
+        for begin, end in blocks(len(piece), _TOGETHER):
+            made.add(piece[begin:end])
+    return made.array()
+
+
 def rows_of(values: NDArray[Any], lengths: NDArray[Any]) -> Ragged:
     """Rows of the given lengths, one after the other; where each begins is on disk, too, if they are many."""
     offsets, before = Growing(np.int64), 0
