@@ -96,9 +96,14 @@ class EBNeRD(Source):
     @classmethod
     def within(cls, folder: Path) -> Iterable[Self]:
         """By the official split, or by time where a part is missing; items without text where there are no articles."""
-        plain = cls(str(folder))
-        empty = attrs.evolve(plain, missing="empty")
-        for made in (plain, empty, attrs.evolve(plain, split="time"), attrs.evolve(empty, split="time")):
+        options: tuple[dict[str, Any], ...] = (
+            {},
+            {"missing": "empty"},
+            {"split": "time"},
+            {"split": "time", "missing": "empty"},
+        )
+        for each in options:
+            made = cls(str(folder), **each)
             try:
                 made.files()
             except DataError:

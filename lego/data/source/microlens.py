@@ -113,7 +113,7 @@ def _titles(path: Path, problems: Problems) -> pa.Table | None:
     for line, name in enumerate(table["item"].to_pylist(), 1 + headed):
         where = f"{path.name} line {line}"
         number = name.strip()
-        if not number.isdecimal():
+        if not re.fullmatch(r"[0-9]{1,18}", number):
             problems.add(where, f"the number of a video is expected, {name!r} found", "correct the line")
         elif first.setdefault(number, line) < line:
             problems.add(where, f"video {number} is already in line {first[number]}", "keep one of the lines")

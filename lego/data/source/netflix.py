@@ -6,6 +6,7 @@ Reads the copy on Kaggle (combined_data_1.txt to combined_data_4.txt) and the or
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -197,7 +198,7 @@ def _numbers(ids: pa.Array, path: Path, problems: Problems) -> pa.Array:
     first: dict[str, int] = {}
     for line, each in enumerate(ids.to_pylist(), 1):
         where = f"{path.name} line {line}"
-        if not each.isdecimal():
+        if not re.fullmatch(r"[0-9]{1,18}", each):
             problems.add(where, f"the number of a movie is expected, {each!r} found", "correct the line")
         elif first.setdefault(each, line) < line:
             problems.add(where, f"movie {each} is already in line {first[each]}", "keep one of the lines")

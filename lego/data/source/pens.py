@@ -411,7 +411,7 @@ def _lines(
 
 def _dwell(column: pa.Array, lengths: NDArray[np.int64]) -> NDArray[np.float32]:
     words, counts = _words(column)
-    known = pc.match_substring_regex(words, r"^\d+(\.\d+)?$")
+    known = pc.match_substring_regex(words, r"^\d{1,18}(\.\d+)?$")
     numbers = flat(pc.cast(pc.if_else(known, words, "nan"), pa.float32()))
     return _aligned(numbers, counts, lengths, np.float32("nan"))
 

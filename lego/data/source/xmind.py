@@ -104,7 +104,8 @@ class XMIND(Source):
                     made.files()
                 except (DataError, OSError):
                     continue
-                yield attrs.evolve(made, untranslated="english") if list(made.lacks()) else made
+                english = cls(str(folder), mind=str(mind), language=language, untranslated="english")
+                yield english if list(made.lacks()) else made
                 break
 
     def lacks(self) -> Iterable[str]:

@@ -177,6 +177,7 @@ def test_all_real_titles_are_read(shared_data, raw):
         ({"combined_data_1": "1:\nann,5,2005-09-06\n"}, "line 2: the number of a customer is expected, 'ann' found"),
         ({"combined_data_1": "1:\n7,5,2005-02-30\n"}, "line 2: a day like 2005-09-06 is expected, '2005-02-30' found"),
         ({"combined_data_1": "1:\n7,5,\n"}, "line 2: a day like 2005-09-06 is expected, '' found"),
+        ({"titles": TITLES + f"{'3' * 30},1999,Far\n"}, "movie_titles.csv line 31: the number of a movie is expected"),
         ({"titles": TITLES + "31,No year\n"}, "movie_titles.csv line 31: 3 values with ',' between them are expected, 2 found"),
         ({"titles": TITLES + "2,1999,Again\n"}, "movie_titles.csv line 31: movie 2 is already in line 2"),
         ({"titles": TITLES + "x,1999,Again\n"}, "movie_titles.csv line 31: the number of a movie is expected, 'x' found"),

@@ -91,6 +91,11 @@ def test_dwell_and_times_stand_beside_the_clicks(raw):
     assert tables.rules["history_times"] == "left out: 2 clicks have none"
     (four,) = [row for row in tables.users.to_pylist() if row["user_id"] == "U4"]
     assert four["dwell_time"] == [None, None]
+    endless = odd + line("U5", "N1 N2", "N3", "N4", dwell=f"7 {'9' * 60}")
+    (five,) = [
+        row for row in raw({"train.tsv": endless}).tables().users.to_pylist() if row["user_id"] == "U5"
+    ]
+    assert five["dwell_time"] == [7.0, None]
     late = HEADER + line("U4", "N1", "N3", "N4", times="7/9/2019 12:00:00 PM")
     assert "1 impressions are earlier" in raw({"valid.tsv": late}).tables().rules["history_times"]
 
