@@ -45,6 +45,15 @@ CHECKPOINTS: Mapping[str, Mapping[str, Any]] = {
         "parts": 8,
         "size": (10_000, 1_000),
     },
+    "MiniLM in small batches": {
+        "checkpoint": MINILM.name,
+        "layers": 6,
+        "at": (1, 2, 3, 4, 5),
+        "rows": 16,
+        "history": 30,
+        "parts": 1,
+        "size": (600, 400),
+    },
     "SmolLM2-135M": {
         "checkpoint": SMOLLM2.name,
         "layers": 30,
@@ -232,6 +241,10 @@ def share(row: Mapping[str, Any], peak: float) -> float | None:
     return float(about["operations"] / (about["rows"] * row["cost"]) / 1e9 / peak)
 
 
+def _megabytes(size: int | None) -> str:
+    return "–" if size is None else f"{size / 1e6:,.0f}"
+
+
 def _tokens(about: Mapping[str, Any]) -> float:
     return float(about["slots"] * BUDGET / (about["distinct"] * about["tokens"]))
 
@@ -243,6 +256,8 @@ def limits(name: str, layers: int, cost: Mapping[str, float]) -> tuple[float | N
         return None, None
     n = int(head.removeprefix("split("))
     share = (3 * (layers - n) + (n if rest else 0)) / (3 * layers)
+    if not {FULL, ALL_FROZEN} <= cost.keys():
+        return 1 / share, None
     beside = cost[ALL_FROZEN]
     return 1 / share, cost[FULL] / (beside + (cost[FULL] - beside) * share)
 
@@ -307,12 +322,12 @@ def section(name: str, found: Mapping[str, Any], peak: float = 1.0) -> str:
         ratio, least, largest = row["ratio"]
         cells = [
             f"`{each}`" if ", " not in each else f"`{each.partition(', ')[0]}`, {each.partition(', ')[2]}",
-            f"{1 / row['cost']:,.0f}",
+            f"{1 / row['cost']:,.1f}",
             f"{ratio:.2f} [{least:.2f}, {largest:.2f}]",
             "–" if layers is None else f"{layers:.2f}",
             "–" if limit is None else f"{limit:.2f}",
             "–" if limit is None else f"{ratio / limit:.0%}",
-            f"{row['peak'] / 1e6:,.0f}",
+            _megabytes(row["peak"]),
             f"{row['about']['learns']:,}",
             f"{row['about']['states'] / 1e6:.1f}" if row["about"]["states"] else "–",
         ]
@@ -332,9 +347,11 @@ def section(name: str, found: Mapping[str, Any], peak: float = 1.0) -> str:
         (top, f"`{top}`, cached"),
     )
     for each, said in steps:
+        if each not in rows:  # a release may have measured a part
+            continue
         lines.append(
-            f"| {said} | {1 / cost[each]:,.0f} | {cost[PLAIN] / cost[each]:.1f} | {before / cost[each]:.2f} | "
-            f"{rows[each]['peak'] / 1e6:,.0f} |"
+            f"| {said} | {1 / cost[each]:,.1f} | {cost[PLAIN] / cost[each]:.1f} | {before / cost[each]:.2f} | "
+            f"{_megabytes(rows[each]['peak'])} |"
         )
         before = cost[each]
     lines.append(

@@ -137,7 +137,7 @@ def page(numbers: Mapping[str, Any], machine: Mapping[str, Any]) -> str:
         "|---|---:|---:|",
     ]
     lines += [
-        f"| {'`' + name + '`' if name.startswith('lego') else name} | {row['cost']:.2f} | {row['wall']:.2f} |"
+        f"| {'`' + name + '`' if name.startswith('lego') else name} | {row['cost']:.3f} | {row['wall']:.3f} |"
         for name, row in numbers["start"].items()
     ]
     lines += [

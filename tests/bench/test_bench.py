@@ -172,7 +172,7 @@ def test_the_page_says_what_was_measured(suite):
     text = module.page(
         {"MiniLM": {"layers": 6, "rows": rows}}, {"processor": "a machine", "torch": torch.__version__}
     )
-    assert "| `split(5)` | 0 | 5.00 [5.00, 5.00] | 6.00 | 4.00 | 125% |" in text
+    assert "| `split(5)` | 0.5 | 5.00 [5.00, 5.00] | 6.00 | 4.00 | 125% |" in text
     assert "not repeating and not padding alone 6.0" in text
     assert "gives 2.4" in text
     assert "up\nto 100 times" in text
