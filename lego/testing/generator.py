@@ -41,6 +41,27 @@ class GeneratorTests(SpecTests):
         """Of a million tokens read and written, or not known."""
         assert spec.prices is None or [float(each) >= 0 for each in spec.prices] == [True, True]
 
+    def test_what_it_lacks_shows_without_opening_it(self, spec: Any) -> None:
+        """Nothing, where it can be opened as it is here; and whether it may be tried is known."""
+        assert list(spec.lacks()) == []
+        assert isinstance(spec.tried, bool)
+
+    def test_it_tells_how_long_it_takes_if_it_may_be_tried(
+        self, spec: Any, questions: list[Question]
+    ) -> None:
+        """In seconds, more for more questions."""
+        if not spec.tried:
+            pytest.skip("it cannot be tried")
+        writer = spec.open()
+        try:
+            if not hasattr(writer, "seconds"):
+                pytest.skip("it does not tell")
+            once = writer.seconds(questions, 0.5)
+            assert once > 0
+            assert writer.seconds(questions * 50, 0.5) > once
+        finally:
+            writer.close()
+
     def test_each_question_has_its_answer(self, spec: Any, questions: list[Question]) -> None:
         """A reply, or why there is none, for each, in order; or a record, or none, where answers are there already."""
         known = spec.known()
