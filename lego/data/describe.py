@@ -24,6 +24,9 @@ _KEPT = (
 )
 """How the names of counts end that tell of what is in the tables all the same."""
 
+_BEFORE = (("dev", "train"), ("test", "train"), ("test", "dev"))
+"""Which part must not hold what is in which other one."""
+
 
 def describe(store: Store) -> dict[str, Any]:
     """Counts, lengths, times, and how much of each part training never saw.
@@ -93,20 +96,20 @@ def doubts(store: Store) -> list[str]:
         again = len(part) - len(np.unique(keys[name]))
         if again:
             found.append(f"{name}: {again:,} impressions are there twice, with one user, time and candidates")
-    for name in ("dev", "test"):
-        if "train" in keys and name in keys:
-            both = int(np.isin(np.unique(keys[name]), keys["train"]).sum())
+    for name, before in _BEFORE:
+        if before in keys and name in keys:
+            both = int(np.isin(np.unique(keys[name]), keys[before]).sum())
             if both:
                 found.append(
-                    f"{name}: {both:,} of its impressions are in train too, so they are known before"
+                    f"{name}: {both:,} of its impressions are in {before} too, so they are known before"
                 )
     if str(store.manifest["rules"].get("split", "")).startswith("by user"):
-        for name in ("dev", "test"):
-            if "train" in keys and name in keys:
-                both = len(np.intersect1d(codes[parts[name].user], codes[parts["train"].user]))
+        for name, before in _BEFORE:
+            if before in keys and name in keys:
+                both = len(np.intersect1d(codes[parts[name].user], codes[parts[before].user]))
                 if both:
                     found.append(
-                        f"{name}: {both:,} users are in train too, which the split by user rules out"
+                        f"{name}: {both:,} users are in {before} too, which the split by user rules out"
                     )
     found += _late_training(parts, codes)
     return found

@@ -87,6 +87,16 @@ def test_sound_data_is_not_complained_of(tmp_path):
             "test: 1 of its impressions are in train too, so they are known before",
         ),
         (
+            {"dev": [(1, 4, [2, 3], [0, 1])], "test": [(1, 4, [2, 3], [0, 1])]},
+            {},
+            "test: 1 of its impressions are in dev too, so they are known before",
+        ),
+        (
+            {"dev": [(1, 4, [2, 3], [0, 1])], "test": [(1, 6, [1, 3], [0, 1])]},
+            {"split": "by user, all clicks of one in one part: 0.1 test"},
+            "test: 1 users are in dev too, which the split by user rules out",
+        ),
+        (
             {},
             {"split": "by user, all clicks of one in one part: 0.1 test"},
             "dev: 1 users are in train too, which the split by user rules out",
