@@ -20,6 +20,7 @@ from lego.data.impressions.log import (
 from lego.data.own.known_users import UserTable
 from lego.data.problems import LIMIT, Problems
 from lego.data.raw.frame import Frame, read_frame
+from lego.data.raw.growing import Growing
 from lego.data.raw.guess import Roles, kind_by_values, roles
 from lego.data.raw.values import (
     array_of,
@@ -101,8 +102,24 @@ class _Met:
 
     frame: Frame
     column: str
-    ids: pa.Array
-    row: NDArray[np.int64]
+    found: tuple[pa.Array, NDArray[np.int64]] | None = None
+    """The ids, and the row of each; None where each row has just one, which can be read again."""
+
+    def ids(self) -> tuple[pa.Array, NDArray[np.int64]]:
+        """The same."""
+        if self.found is not None:
+            return self.found
+        return ids_of(self.frame, self.column, Problems()), np.arange(self.frame.table.num_rows)
+
+
+@attrs.frozen(eq=False)
+class _Rows:
+    """Rows of a log as they are read piece by piece."""
+
+    user: Growing = attrs.field(factory=lambda: Growing(np.int32))
+    item: Growing = attrs.field(factory=lambda: Growing(np.int32))
+    click: Growing = attrs.field(factory=lambda: Growing(np.bool_))
+    part: Growing = attrs.field(factory=lambda: Growing(np.int8))
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -224,7 +241,7 @@ class TableReader:
     def _rows_of(
         self, frame: Frame, column: str, ids: pa.Array, row: NDArray[np.int64], lengths: NDArray[np.int64]
     ) -> Ragged:
-        self.met.append(_Met(frame, column, ids, row))
+        self.met.append(_Met(frame, column, (ids, row)))
         return Ragged.from_lengths(self.catalog.rows(ids), lengths)
 
     def _read(self, frame: Frame, part: str) -> tuple[Log | Clicks | None, NDArray[np.int8] | None]:
@@ -236,8 +253,8 @@ class TableReader:
         }
         log, parts = read[self.spec.log_option](frame)
         if part and log is not None:
-            length = len(log.impression) if isinstance(log, Log) else len(log.item)
-            parts = np.full(length, PARTS.index(part), np.int8)
+            length = len(log.impression) if isinstance(log, Log) else len(log)
+            parts = np.broadcast_to(np.int8(PARTS.index(part)), length)
         if isinstance(log, Clicks) and parts is not None:
             log.part = parts
         return log, parts
@@ -360,36 +377,52 @@ class TableReader:
     def _read_rows(self, frame: Frame) -> tuple[Log | Clicks | None, NDArray[np.int8] | None]:
         found = self._roles(frame, ("user", "item"), ("label", "time", "impression", "part"))
         columns, before = found.columns, len(self.problems)
-        user, item, time = (
-            self._ids(frame, found, "user"),
-            self._ids(frame, found, "item"),
-            self._times(frame, found),
-        )
+        if not {"user", "item"} <= columns.keys():
+            return None, None
+        users, read = Catalog(pa.array([], pa.string())), _Rows()
+        for piece in frame.pieces():
+            if not self._read_piece(piece, columns, users, read):
+                break
+        time = self._times(frame, found)
+        group = self._ids(frame, found, "impression")
+        part = read.part.array() if "part" in columns else None
+        if len(self.problems) > before or time is None:
+            return None, part
+        user, item, click = read.user.array(), read.item.array(), read.click.array()
+        if group is not None:
+            names = users.missing.take(pa.array(user))
+            return self._grouped(frame, found, group, names, item, click, time, part)
+        everywhere = np.broadcast_to(np.int8(-1), len(item))
+        told = self._beside_clicks(frame, found)
+        return Clicks(
+            names=users.missing,
+            user=user,
+            item=item,
+            click=click,
+            time=time,
+            part=everywhere if part is None else part,
+            attributes=_table(told),
+            signals=told.beside["history"],
+        ), part
+
+    def _read_piece(self, frame: Frame, columns: Mapping[str, str], users: Catalog, read: _Rows) -> bool:
+        """Users, items, labels and parts of some rows; whether there is sense in reading on."""
+        problems = self.problems
+        user, item = (ids_of(frame, columns[role], problems) for role in ("user", "item"))
         click: NDArray[np.bool_] | None = np.ones(frame.table.num_rows, bool)
         if "label" in columns:
-            click = clicks_of(frame, columns["label"], self.spec.above, self.problems)
+            click = clicks_of(frame, columns["label"], self.spec.above, problems)
         part = self._parts(frame, columns.get("part"))
-        group = self._ids(frame, found, "impression")
-        if len(self.problems) > before or user is None or item is None or click is None or time is None:
-            return None, part
-        rows = self._rows_of(
-            frame, columns["item"], item, np.arange(len(item)), np.ones(len(item), np.int64)
-        ).values
-        if group is None:
-            everywhere = np.full(len(rows), -1, np.int8)
-            told = self._beside_clicks(frame, found)
-            names, code = in_order_met(user)
-            return Clicks(
-                names=names,
-                user=code,
-                item=rows,
-                click=click,
-                time=time,
-                part=everywhere if part is None else part,
-                attributes=_table(told),
-                signals=told.beside["history"],
-            ), part
-        return self._grouped(frame, found, group, user, rows, click, time, part)
+        if user is None or item is None or click is None:
+            # What is wrong with a whole column is said once.
+            return not any(each.where.startswith(f"{frame.name}, column ") for each in problems.shown)
+        read.user.add(_places(users, user) - 1)
+        read.item.add(_places(self.catalog, item))
+        read.click.add(click)
+        if part is not None:
+            read.part.add(part)
+        self.met.append(_Met(frame, columns["item"]))
+        return True
 
     def _grouped(
         self,
@@ -688,17 +721,24 @@ class TableReader:
         problems: list[Problem] = []
         open_ids = self.catalog.missing
         for met in self.met:
-            here = flat(pc.index_in(met.ids, value_set=open_ids).is_valid())
+            every, rows = met.ids()
+            here = flat(pc.index_in(every, value_set=open_ids).is_valid())
             places = np.flatnonzero(here)
-            ids = met.ids.take(pa.array(places))
+            ids = every.take(pa.array(places))
             _, first = np.unique(flat(ids.dictionary_encode().indices), return_index=True)
             for place in np.sort(first)[: LIMIT - len(problems)].tolist():
-                where = met.frame.where(int(met.row[places[place]]), met.column)
+                where = met.frame.where(int(rows[places[place]]), met.column)
                 problems.append(Problem(where, f"items has no {shown(ids[place].as_py())}", fix))
             open_ids = open_ids.filter(pc.invert(pc.is_in(open_ids, value_set=pc.unique(ids))))
             if len(problems) == LIMIT or not len(open_ids):
                 break
         return DataError(problems, more=len(self.catalog.missing) - len(problems))
+
+
+def _places(catalog: Catalog, ids: pa.Array) -> NDArray[np.int32]:
+    """The row of each id, which is looked up once where it stands in several places."""
+    coded = ids.dictionary_encode()
+    return catalog.rows(coded.dictionary)[flat(coded.indices)]
 
 
 def in_order_met(user: pa.Array) -> tuple[pa.Array, NDArray[np.int32]]:

@@ -21,6 +21,7 @@ from typing import IO, Any
 import attrs
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.feather
 import pyarrow.json
@@ -29,6 +30,8 @@ from numpy.typing import NDArray
 
 from lego.data.problems import LIMIT, Problems
 from lego.data.progress import count
+from lego.data.raw.growing import blocks
+from lego.data.raw.spool import spooled
 from lego.data.table import PARTS
 from lego.errors import Problem, SpecError
 from lego.home import home
@@ -50,6 +53,8 @@ FORMATS = "CSV, TSV, JSON lines, Parquet, or Arrow (.csv, .tsv, .jsonl, .parquet
 _BLOCK = 1 << 26
 """Bytes that a row may have at most, and that are read at a time."""
 _KEPT = "tables"
+_ROWS = 1 << 19
+"""Rows of a piece."""
 
 
 @attrs.define(eq=False, slots=False)
@@ -62,6 +67,16 @@ class Frame:
     path: Path
     format: str
     delimiter: str = ","
+    before: int = 0
+    """Rows of the table that this is a piece of, before the piece."""
+    whole: Frame | None = None
+    """That table."""
+
+    def pieces(self) -> Iterator[Frame]:
+        """Stretches of its rows; what is complained of names the line in the file."""
+        for begin, end in blocks(self.table.num_rows, _ROWS):
+            table = self.table.slice(begin, end - begin)
+            yield attrs.evolve(self, table=table, before=self.before + begin, whole=self.whole or self)
 
     @property
     def columns(self) -> list[str]:
@@ -75,7 +90,7 @@ class Frame:
 
     def line(self, row: int) -> str:
         """`line 7`, or `row 6` where the format has no lines."""
-        return f"{'line' if self.format in {'csv', 'json'} else 'row'} {self.lines[row]}"
+        return f"{'line' if self.format in {'csv', 'json'} else 'row'} {(self.whole or self).lines[self.before + row]}"
 
     def complain(
         self, wrong: NDArray[np.bool_], column: str, what: Callable[[int], str], fix: str, problems: Problems
@@ -182,7 +197,7 @@ def _read_csv(path: Path, name: str, form: str, problems: Problems) -> Frame | N
     if not _of_names(name, names, problems):
         return None
     try:
-        table = pyarrow.csv.read_csv(
+        reader = pyarrow.csv.open_csv(
             path,
             read_options=pyarrow.csv.ReadOptions(block_size=_BLOCK),
             parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
@@ -192,6 +207,8 @@ def _read_csv(path: Path, name: str, form: str, problems: Problems) -> Frame | N
                 null_values=[],
             ),
         )
+        with reader:
+            table = spooled(reader, reader.schema)
         # A quote that is never closed swallows the lines behind it, and Arrow does not mind.
         sound = not any(_has_line_break(table[each]) for each in table.column_names)
         reason = "a quote is opened and not closed"
@@ -206,9 +223,10 @@ def _read_csv(path: Path, name: str, form: str, problems: Problems) -> Frame | N
 
 
 def _has_line_break(column: pa.ChunkedArray) -> bool:
-    import pyarrow.compute as pc
-
-    return bool(pc.any(pc.match_substring(column, "\n"), min_count=0).as_py())
+    return any(
+        bool(pc.any(pc.match_substring(column.slice(begin, end - begin), "\n"), min_count=0).as_py())
+        for begin, end in blocks(len(column), _ROWS)
+    )
 
 
 def _wrong_csv(path: Path, name: str, delimiter: str, problems: Problems) -> int:
@@ -358,13 +376,22 @@ def _kind(kind: type) -> str:
 
 def _read_arrow(path: Path, name: str, form: str, problems: Problems) -> Frame | None:
     try:
-        table = pq.read_table(path) if form == "parquet" else _read_ipc(path)
+        table = _read_parquet(path) if form == "parquet" else _read_ipc(path)
     except (pa.ArrowException, OSError) as failure:
         kind = "a Parquet" if form == "parquet" else "an Arrow"
         problems.add(name, f"is not {kind} file that can be read: {failure}", "write it again")
         return None
     names = [each for each in table.column_names if not each.startswith("__index_level_")]
     return Frame(name, table.select(names), path, form) if _of_names(name, names, problems) else None
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    """In pieces, but where it holds dictionaries, which differ from piece to piece."""
+    with pq.ParquetFile(path) as file:
+        schema = file.schema_arrow
+        if any(pa.types.is_dictionary(field.type) for field in schema):
+            return file.read()
+        return spooled(file.iter_batches(_ROWS), schema)
 
 
 def _read_ipc(path: Path) -> pa.Table:

@@ -72,6 +72,12 @@ class Growing:
         _MAPPED.add(mapped)
         return np.frombuffer(mapped, self._dtype)
 
+    def __del__(self) -> None:
+        """Where something else failed before it was ended, the file goes as well."""
+        file = getattr(self, "_file", None)
+        if file is not None:
+            file.close()
+
     def _put_away(self) -> None:
         with self._written():
             if self._file is None:

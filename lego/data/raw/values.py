@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 
 from lego.data.problems import Problems
 from lego.data.raw.frame import Frame
+from lego.data.raw.growing import Growing, blocks
 from lego.data.raw.guess import known_texts, mark_of
 from lego.data.table import CATEGORY, LIST, NUMBER, TEXT, flat
 from lego.ragged import Ragged, offsets_of
@@ -24,6 +27,10 @@ _FLOAT = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 _CORRECT = "correct the value, or take the row out"
 _UNITS = ((10**17, 10**9, "nanoseconds"), (10**14, 10**6, "microseconds"), (10**11, 10**3, "milliseconds"))
 """Numbers above the first cannot be the unix time of today in the next coarser unit."""
+
+
+_MANY = 1 << 20
+"""Numbers that are looked at together."""
 
 
 def array_of(frame: Frame, column: str) -> pa.Array:
@@ -177,48 +184,67 @@ def _is_list(kind: pa.DataType) -> bool:
 
 def times_of(frame: Frame, column: str, problems: Problems) -> tuple[NDArray[np.int64], str] | None:
     """Unix seconds of each row and how they were written; None where one cannot be read."""
-    values = array_of(frame, column)
-    kind = values.type
+    kind = frame.table.schema.field(column).type
     if pa.types.is_temporal(kind) and not pa.types.is_duration(kind) and not pa.types.is_time(kind):
-        return _known_times(
-            frame,
-            column,
-            pc.cast(pc.cast(values, pa.timestamp("s"), safe=False), pa.int64()),
-            "times",
-            problems,
-        )
+        return _known_times(frame, column, _moment_numbers, "times", problems)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        return _known_times(frame, column, values, "numbers", problems)
+        return _known_times(frame, column, _as_is, "numbers", problems)
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
         problems.add(
             f"{frame.name}, column {column}", f"times are expected, this is {kind}", "name another column"
         )
         return None
-    texts = pc.fill_null(pc.cast(values, pa.string()), "")
-    numeric = flat(pc.match_substring_regex(texts, _FLOAT))
-    if numeric.any() and numeric.mean() > 0.5:
-        if numeric.all():
-            whole = pc.all(pc.match_substring_regex(texts, _WHOLE)).as_py()
-            huge = flat(pc.match_substring_regex(texts, r"\d{19}")) & whole
-            if huge.any():  # more than 64 bits hold
-                _complain_of_values(frame, column, huge, values, "unix seconds are expected", problems)
-                return None
-            numbers = pc.cast(pc.utf8_trim_whitespace(texts), pa.int64() if whole else NUMBER)
-            return _known_times(frame, column, numbers, "numbers", problems)
-        _complain_of_values(frame, column, ~numeric, values, "unix seconds are expected", problems)
+    numeric, whole = 0, True
+    for piece in frame.pieces():
+        texts = _texts(piece, column)
+        numeric += int(flat(pc.match_substring_regex(texts, _FLOAT)).sum())
+        whole = whole and bool(pc.all(pc.match_substring_regex(texts, _WHOLE)).as_py())
+    if numeric and numeric / frame.table.num_rows > 0.5:
+        return _numbered_times(frame, column, problems, every=numeric == frame.table.num_rows, whole=whole)
+    seconds, good = Growing(np.int64), True
+    for piece in frame.pieces():
+        found, wrong = _moments(_texts(piece, column))
+        if wrong.any():
+            good = False
+            what = "a time like 2024-05-31 18:04:00 or unix seconds is expected"
+            _complain_of_values(piece, column, wrong, array_of(piece, column), what, problems)
+        seconds.add(found)
+    return (seconds.array(), "dates, in UTC where no zone is given") if good else None
+
+
+def _numbered_times(
+    frame: Frame, column: str, problems: Problems, *, every: bool, whole: bool
+) -> tuple[NDArray[np.int64], str] | None:
+    """Texts most of which are numbers."""
+    before, expected = len(problems), "unix seconds are expected"
+    for piece in frame.pieces():
+        texts = _texts(piece, column)
+        if not every:
+            wrong = ~flat(pc.match_substring_regex(texts, _FLOAT))
+        else:  # more than 64 bits hold
+            wrong = flat(pc.match_substring_regex(texts, r"\d{19}")) & whole
+        if wrong.any():
+            _complain_of_values(piece, column, wrong, array_of(piece, column), expected, problems)
+    if len(problems) > before:
         return None
-    seconds, wrong = _moments(texts)
-    if wrong.any():
-        _complain_of_values(
-            frame,
-            column,
-            wrong,
-            values,
-            "a time like 2024-05-31 18:04:00 or unix seconds is expected",
-            problems,
-        )
-        return None
-    return seconds, "dates, in UTC where no zone is given"
+
+    def numbers(values: pa.Array) -> pa.Array:
+        texts = pc.fill_null(pc.cast(values, pa.string()), "")
+        return pc.cast(pc.utf8_trim_whitespace(texts), pa.int64() if whole else NUMBER)
+
+    return _known_times(frame, column, numbers, "numbers", problems)
+
+
+def _texts(frame: Frame, column: str) -> pa.Array:
+    return pc.fill_null(pc.cast(array_of(frame, column), pa.string()), "")
+
+
+def _as_is(values: pa.Array) -> pa.Array:
+    return values
+
+
+def _moment_numbers(values: pa.Array) -> pa.Array:
+    return pc.cast(pc.cast(values, pa.timestamp("s"), safe=False), pa.int64())
 
 
 def _complain_of_values(
@@ -238,25 +264,58 @@ def _complain_of_values(
 
 
 def _known_times(
-    frame: Frame, column: str, values: pa.Array, how: str, problems: Problems
+    frame: Frame, column: str, numbers: Callable[[pa.Array], pa.Array], how: str, problems: Problems
 ) -> tuple[NDArray[np.int64], str] | None:
-    unknown = flat(values.is_null())
-    if not unknown.any():
-        numbers = flat(values)
-        if how == "numbers":
-            middle = float(np.median(numbers)) if len(numbers) else 0.0
-            divisor, how = next(((each, name) for low, each, name in _UNITS if middle > low), (1, "seconds"))
-            numbers = np.floor_divide(numbers, divisor)
-        seconds = (
-            np.floor(numbers).astype(np.int64) if numbers.dtype.kind == "f" else numbers.astype(np.int64)
+    """Seconds of times that `numbers` makes numbers of; their unit is told from the middle one."""
+    made: Growing | None = None
+    good = True
+    for piece in frame.pieces():
+        values = numbers(array_of(piece, column))
+        unknown = flat(values.is_null())
+        if unknown.any():
+            good = False
+            _complain_of_time(piece, column, unknown, problems)
+            continue
+        made = made or Growing(flat(values).dtype)
+        made.add(flat(values))
+    if not good:
+        return None
+    every = np.empty(0, np.int64) if made is None else made.array()
+    divisor = 1
+    if how == "numbers":
+        divisor, how = next(
+            ((each, name) for low, each, name in _UNITS if _middle_is_above(every, low)), (1, "seconds")
         )
-        unknown = seconds < 0
-        if not unknown.any():
-            return seconds, f"unix {how}" if how != "times" else how
-    _complain_of_values(
-        frame, column, unknown, array_of(frame, column), "a time since 1970 is expected", problems
-    )
-    return None
+    made, before = Growing(np.int64), 0
+    for piece in frame.pieces():
+        seconds = np.floor(np.floor_divide(every[before : before + piece.table.num_rows], divisor)).astype(
+            np.int64
+        )
+        if (seconds < 0).any():
+            good = False
+            _complain_of_time(piece, column, seconds < 0, problems)
+        made.add(seconds)
+        before += len(seconds)
+    return (made.array(), how if how == "times" else f"unix {how}") if good else None
+
+
+def _complain_of_time(frame: Frame, column: str, unknown: NDArray[np.bool_], problems: Problems) -> None:
+    what = "a time since 1970 is expected"
+    _complain_of_values(frame, column, unknown, array_of(frame, column), what, problems)
+
+
+def _middle_is_above(numbers: NDArray[Any], low: int) -> bool:
+    """Whether the median is, told without putting them in order."""
+    above, least, most = 0, float("inf"), float("-inf")
+    for begin, end in blocks(len(numbers), _MANY):
+        piece = numbers[begin:end]
+        over = piece > low
+        above += int(over.sum())
+        least = min(least, float(piece[over].min() if over.any() else np.inf))
+        most = max(most, float(piece[~over].max() if not over.all() else -np.inf))
+    if 2 * above != len(numbers) or not len(numbers):
+        return 2 * above > len(numbers)
+    return (least + most) / 2 > low
 
 
 def _moments(texts: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
