@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import attrs
 import numpy as np
@@ -341,11 +342,7 @@ class Clicks:
             names=names,
             user=one_array(
                 [
-                    on_disk(
-                        len(each),
-                        np.int32,
-                        lambda begin, end, each=each, place=place: place[each.user[begin:end]],
-                    )
+                    on_disk(len(each), np.int32, partial(_looked_up, place, each.user))
                     for each, place in zip(logs, places, strict=True)
                 ]
             ),
@@ -376,6 +373,13 @@ class Clicks:
             attributes=None if self.attributes is None else self.attributes.filter(pa.array(mask)),
             signals={name: chosen(values, mask) for name, values in self.signals.items()},
         )
+
+
+def _looked_up(
+    values: NDArray[np.int32], codes: NDArray[np.int32], begin: int, end: int
+) -> NDArray[np.int32]:
+    """The value of each of some codes."""
+    return values[codes[begin:end]]
 
 
 def no_rows(count: int) -> Ragged:

@@ -71,7 +71,7 @@ class TableMaker:
             raise _nothing(spec.log_option, "there is no click")
         names = base.with_names(log.names)
         timed = not how_many(on_disk(len(log), np.bool_, lambda begin, end: log.time[begin:end] < 0))
-        columns = {
+        columns: dict[str, NDArray[Any]] = {
             "user": log.user,
             "time": log.time if timed else np.broadcast_to(np.int64(0), len(log)),
             "part": log.part,

@@ -109,7 +109,9 @@ class _Met:
         """The same."""
         if self.found is not None:
             return self.found
-        return ids_of(self.frame, self.column, Problems()), np.arange(self.frame.table.num_rows)
+        ids = ids_of(self.frame, self.column, Problems())
+        assert ids is not None  # they were read before
+        return ids, np.arange(self.frame.table.num_rows)
 
 
 @attrs.frozen(eq=False)
