@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from measure import Pool
 from plain import every_slot, padded
-from step import DEV, HISTORY, IMPRESSIONS, NEWS, TITLE, made_up
+from step import DEV, HISTORY, IMPRESSIONS, NEWS, TITLE, made_up, megabytes
 
 from lego import DCN, DIN, MIND, Attention, Dot, Experiment, Mean, Recommender, Training, zoo
 from lego.behavior.history import History
@@ -234,8 +234,7 @@ def page(numbers: Mapping[str, Any], machine: Mapping[str, Any]) -> str:
             f"{ours['cost'] * ours['about']['pairs']:.1f}",
             _spread(rows[BY_IMPRESSION]["ratio"]),
             _spread(rows[BY_PAIR]["ratio"]),
-            f"{ours['peak'] / 1e6:,.0f}",
-            f"{rows[BY_PAIR]['peak'] / 1e6:,.0f}",
+            *(megabytes(row["peak"]) for row in (ours, rows[BY_PAIR])),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     lines += [REPEATS.format(few=f"{numbers['few']:,}")]
@@ -264,7 +263,8 @@ def page(numbers: Mapping[str, Any], machine: Mapping[str, Any]) -> str:
             _spread(rows[BY_PAIR]["ratio"]),
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    note = f"\n{numbers['note']}\n" if "note" in numbers else ""  # of this release
+    return "\n".join(lines) + "\n" + note
 
 
 HEAD = """# The speed of evaluation
