@@ -85,9 +85,7 @@ class Events:
         return {name: values for name, values in every.items() if values is not None}
 
 
-def counts_of(
-    codes: NDArray[np.int32], count: int, kept: NDArray[np.bool_] | None = None
-) -> NDArray[np.int64]:
+def counts_of(codes: NDArray[Any], count: int, kept: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
     """How often each of `count` codes is there, in the rows of the mask where there is one."""
     found = np.zeros(count, np.int64)
     for begin, end in blocks(len(codes), MANY):
