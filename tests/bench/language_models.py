@@ -358,6 +358,8 @@ def section(name: str, found: Mapping[str, Any], peak: float = 1.0) -> str:
         f"\nFreezing alone, in the plain way and without a cache, gives {cost[PLAIN] / cost[PLAIN_TOP]:.1f}; not repeating "
         f"and not padding alone {cost[PLAIN] / cost[FULL]:.1f}; freezing and a cache on top {cost[FULL] / cost[top]:.1f}.\n"
     )
+    if "note" in found:  # of this release
+        lines.append(f"{found['note']}\n")
     part = share(rows[FULL], peak)
     if part:
         lines.append(
