@@ -14,7 +14,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lego.data.impressions.events import counts_of
-from lego.data.raw.growing import Growing, blocks, chosen, gathered, lengths_of, on_disk, rows_of
+from lego.data.raw.growing import (
+    HELD,
+    Growing,
+    blocks,
+    chosen,
+    forget,
+    gathered,
+    lengths_of,
+    on_disk,
+    rows_of,
+)
 from lego.data.table import PARTS, lists
 from lego.ragged import Ragged, offsets_of
 
@@ -24,6 +34,8 @@ _PATIENCE = 8
 """Rounds of drawing with rejection before the rest of a row is drawn exactly."""
 _CELLS = 1 << 20
 """Numbers that are looked at together."""
+_AHEAD = 1 << 21
+"""Draws of an urn on disk that are looked up together, at most."""
 
 
 def draw_unseen(
@@ -45,11 +57,12 @@ def draw_unseen(
     pool, weights = np.flatnonzero(known).astype(np.int32), weights[known]
     left = np.minimum(count, len(pool) - _known_of_each(seen, known))
     want = on_disk(len(owners), np.int64, lambda first, last: left[owners[first:last]])
-    drawn = Growing(np.int32)
+    drawn, hand = Growing(np.int32), _Hand(urn, generator)
     for first, last in blocks(len(owners), _ROWS):
         met = _Met(seen, owners[first:last], size)
-        rows = _draw_rows(urn, pool, weights, met, want[first:last], count, generator)
+        rows = _draw_rows(hand, pool, weights, met, want[first:last], count)
         drawn.add(rows[np.arange(count) < want[first:last, None]])
+    hand.put_back()
     return rows_of(drawn.array(), want)
 
 
@@ -64,19 +77,50 @@ def _known_of_each(seen: Ragged, known: NDArray[np.bool_]) -> NDArray[np.int64]:
     return np.diff(found)
 
 
+class _Hand:
+    """Draws from the urn, one after the other. Of an urn on disk many are looked up ahead, since each time reads much of it.
+
+    What is drawn is what the generator would give if it were asked each time. `put_back` before it is used for anything else.
+    """
+
+    def __init__(self, urn: NDArray[np.int32], generator: np.random.Generator) -> None:
+        self._urn, self._generator = urn, generator
+        self._held, self._used = np.empty(0, urn.dtype), 0
+        self._before = generator.bit_generator.state
+
+    def draw(self, rows: int, count: int) -> NDArray[np.int32]:
+        """(rows, count)."""
+        wanted = rows * count
+        if self._urn.nbytes <= HELD:
+            return self._urn[self._generator.integers(len(self._urn), size=(rows, count))]
+        left = self._held[self._used :]
+        if wanted <= len(left):
+            self._used += wanted
+            return left[:wanted].reshape(rows, count)
+        more = wanted - len(left)
+        ahead = max(more, min(2 * len(self._held), _AHEAD))
+        self._before = self._generator.bit_generator.state
+        self._held = gathered(self._urn, self._generator.integers(len(self._urn), size=ahead))
+        self._used = more
+        return np.concatenate([left, self._held[:more]]).reshape(rows, count)
+
+    def put_back(self) -> np.random.Generator:
+        """The generator, as if nothing had been drawn ahead."""
+        if self._used < len(self._held):
+            self._generator.bit_generator.state = self._before
+            self._generator.integers(len(self._urn), size=self._used)
+        self._held, self._used = np.empty(0, self._urn.dtype), 0
+        return self._generator
+
+
 class _Met:
     """What the users of some rows have seen: looked up in one go, or, where it is much, some users at a time."""
 
     def __init__(self, seen: Ragged, owners: NDArray[np.int64], size: int) -> None:
         self._seen, self._size = seen, size
         self._users, self._place = np.unique(owners, return_inverse=True)
-        ends = np.cumsum(seen.offsets[self._users + 1] - seen.offsets[self._users])
-        cuts = [0]
-        while cuts[-1] < len(ends):
-            before = ends[cuts[-1] - 1] if cuts[-1] else 0
-            cuts.append(max(int(np.searchsorted(ends, before + _CELLS, "right")), cuts[-1] + 1))
-        self._stretches = list(pairwise(cuts))
-        self._whole = self._keys(0, len(ends)) if len(self._stretches) == 1 else None
+        self._stretches = _stretches(seen.offsets[self._users + 1] - seen.offsets[self._users])
+        self._whole = self._keys(0, len(self._users)) if len(self._stretches) == 1 else None
 
     def among(self, rows: NDArray[np.int64], items: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Which of the items of each of these rows their users have seen."""
@@ -96,14 +140,22 @@ class _Met:
         return np.repeat(np.arange(first, last), rows.lengths) * self._size + rows.values
 
 
+def _stretches(lengths: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Begin and end of rows that are looked at together: as many as have `_CELLS` values, or one alone that has more."""
+    ends, cuts = np.cumsum(lengths), [0]
+    while cuts[-1] < len(ends):
+        before = ends[cuts[-1] - 1] if cuts[-1] else 0
+        cuts.append(max(int(np.searchsorted(ends, before + _CELLS, "right")), cuts[-1] + 1))
+    return list(pairwise(cuts))
+
+
 def _draw_rows(
-    urn: NDArray[np.int32],
+    hand: _Hand,
     pool: NDArray[np.int32],
     weights: NDArray[np.int64],
     met: _Met,
     want: NDArray[np.int64],
     count: int,
-    generator: np.random.Generator,
 ) -> NDArray[np.int32]:
     """(R, count), filled with 0 behind `want`. Equal to drawing without replacement: a draw that repeats is as if not made."""
     taken = np.zeros((len(want), count), np.int32)
@@ -112,7 +164,7 @@ def _draw_rows(
         open_rows = np.flatnonzero(have < want)
         if not len(open_rows):
             return taken
-        fresh = gathered(urn, generator.integers(len(urn), size=(len(open_rows), 2 * count)))
+        fresh = hand.draw(len(open_rows), 2 * count)
         both = np.concatenate([taken[open_rows], fresh], axis=1)
         good = _first_of_each(both) & (both > 0)
         good[:, count:] &= ~met.among(open_rows, fresh)
@@ -124,7 +176,7 @@ def _draw_rows(
     open_rows = np.flatnonzero(have < want)
     step = max(1, _CELLS // max(1, len(pool)))
     for first in range(0, len(open_rows), step):
-        _finish(taken, open_rows[first : first + step], have, want, pool, weights, met, generator)
+        _finish(taken, open_rows[first : first + step], have, want, pool, weights, met, hand.put_back())
     return taken
 
 
@@ -179,11 +231,14 @@ def draw_listed(
 ) -> Ragged:
     """Up to `count` items of `listed[owner]` for each row, each subset of that size as likely; all where there are no more."""
     drawn = Growing(np.int32)
-    for first, last in blocks(len(owners), _ROWS):
-        rows = listed.take(owners[first:last])
-        row = np.repeat(np.arange(len(rows)), rows.lengths)
-        order = np.lexsort((generator.random(len(rows.values)), row))
-        drawn.add(Ragged(rows.values[order], rows.offsets).head(count).values)
+    for begin, end in blocks(len(owners), _ROWS):
+        block = owners[begin:end]
+        for first, last in _stretches(listed.offsets[block + 1] - listed.offsets[block]):
+            rows = listed.take(block[first:last])
+            row = np.repeat(np.arange(len(rows)), rows.lengths)
+            order = np.lexsort((generator.random(len(rows.values)), row))
+            drawn.add(Ragged(rows.values[order], rows.offsets).head(count).values)
+            forget()
     lengths = np.minimum(listed.lengths, count)
     return rows_of(
         drawn.array(), on_disk(len(owners), np.int64, lambda first, last: lengths[owners[first:last]])

@@ -24,6 +24,8 @@ _TOGETHER = 1 << 20
 """Values that are made at a time."""
 HELD = 1 << 22
 """Bytes of an array that are in memory before it is put on disk."""
+_STRETCH = 1 << 22
+"""Values of an array on disk that are in memory while some of them are looked up."""
 
 _FOLDER: ContextVar[Path | None] = ContextVar("folder", default=None)
 _MAPPED: WeakSet[mmap.mmap] = WeakSet()
@@ -157,13 +159,14 @@ def chosen(values: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[Any]:
 
 
 def gathered(values: NDArray[Any], places: NDArray[np.int64]) -> NDArray[Any]:
-    """The values at any places; of an array on disk no more than a stretch is in memory meanwhile."""
-    if len(values) <= HELD:
+    """The values at any places, (n,); of an array on disk no more than a stretch is in memory meanwhile, each read once."""
+    if values.nbytes <= HELD:
         return np.asarray(values[places])
-    found = np.empty(places.shape, values.dtype)
-    for begin, end in blocks(len(values), HELD):
-        inside = (places >= begin) & (places < end)
-        found[inside] = values[places[inside]]
+    order = np.argsort(places)
+    places, found = places[order], np.empty(len(places), values.dtype)
+    for begin, end in blocks(len(values), _STRETCH):
+        first, last = np.searchsorted(places, (begin, end))
+        found[order[first:last]] = values[places[first:last]]
     return found
 
 

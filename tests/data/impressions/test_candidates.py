@@ -80,6 +80,59 @@ def test_listed_items_are_drawn_alike():
     assert np.abs(often[often > 0] / 3000 - 0.4).max() < 0.04
 
 
+def listed_in_one_go(listed, owners, count, generator):
+    """All rows at once, a random number for each value of each."""
+    rows = listed.take(owners)
+    order = np.lexsort((generator.random(len(rows.values)), np.repeat(np.arange(len(rows)), rows.lengths)))
+    return Ragged(rows.values[order], rows.offsets).head(count)
+
+
+def test_long_lists_are_looked_at_some_rows_at_a_time(monkeypatch):
+    """No more values together than are allowed, or one row; the draws are those of all rows in one go."""
+    listed = seen_of(range(1, 41), [], range(1, 8), [3])
+    owners = np.random.default_rng(1).integers(0, 4, 300)
+    plain, bounded = np.random.default_rng(0), np.random.default_rng(0)
+    oracle = listed_in_one_go(listed, owners, 3, plain)
+    monkeypatch.setattr(candidates, "_CELLS", 20)
+    sizes, real = [], Ragged.take
+    monkeypatch.setattr(
+        Ragged, "take", lambda self, rows: [sizes.append((len(rows), found := real(self, rows))), found][1]
+    )
+    drawn = draw_listed(listed, owners, 3, bounded)
+    assert drawn.values.tolist() == oracle.values.tolist()
+    assert drawn.offsets.tolist() == oracle.offsets.tolist()
+    assert bounded.random() == plain.random()
+    assert all(len(found.values) <= 20 or rows == 1 for rows, found in sizes)
+
+
+@pytest.mark.parametrize("patience", [1, 8])
+@pytest.mark.parametrize("ahead", [1, 700, 1 << 20])
+def test_an_urn_on_disk_is_read_a_few_times(patience, ahead, monkeypatch):
+    """Not in each round of each block of rows; the draws, and what the generator gives behind them, are the same."""
+    monkeypatch.setattr(candidates, "_PATIENCE", patience)
+    monkeypatch.setattr(candidates, "_ROWS", 50)
+    monkeypatch.setattr(candidates, "_AHEAD", ahead)
+    rng = np.random.default_rng(3)
+    urn = np.minimum(rng.geometric(0.02, 3000), 200).astype(np.int32)
+    rows = [sorted(rng.choice(np.arange(1, 201), size, replace=False).tolist()) for size in (0, 40, 5, 3)]
+    rows.append(sorted(set(range(1, 201)) - {7, 190, 191}))  # the draws for whom are mostly rejected
+    owners = np.sort(rng.integers(0, 5, 2000))
+    plain, other = np.random.default_rng(0), np.random.default_rng(0)
+    oracle = draw_unseen(urn, owners, seen_of(*rows), 4, plain)
+    times, real = [], candidates.gathered
+    monkeypatch.setattr(candidates, "HELD", 0)
+    monkeypatch.setattr(
+        candidates, "gathered", lambda values, places: [times.append(len(places)), real(values, places)][1]
+    )
+    drawn = draw_unseen(urn, owners, seen_of(*rows), 4, other)
+    assert drawn.values.tolist() == oracle.values.tolist()
+    assert drawn.offsets.tolist() == oracle.offsets.tolist()
+    assert other.integers(1 << 60) == plain.integers(1 << 60)
+    assert max(times) <= max(ahead, 50 * 8)
+    if ahead == 1 << 20 and patience == 8:
+        assert len(times) < 40  # blocks of rows
+
+
 def test_the_click_may_stand_anywhere():
     """Each place among the candidates is as likely, so that no order of ties finds the click."""
     others = Ragged.from_lengths(np.arange(2, 8002, dtype=np.int32), np.full(2000, 4))

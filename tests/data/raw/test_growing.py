@@ -67,6 +67,24 @@ def test_blocks_cover_all_places():
     assert list(blocks(0, 3)) == []
 
 
+def test_values_at_any_places_are_looked_up_stretch_by_stretch(monkeypatch):
+    """Those at the places, in their order; no stretch of an array on disk is read twice, and none is longer than allowed."""
+
+    class Watched(np.ndarray):
+        def __getitem__(self, places):
+            asked.append(np.asarray(places))
+            return np.asarray(self)[places]
+
+    asked = []
+    monkeypatch.setattr(growing, "HELD", 8)
+    monkeypatch.setattr(growing, "_STRETCH", 10)
+    values = np.random.default_rng(0).permutation(105).astype(np.int32)
+    places = np.random.default_rng(1).integers(0, 105, 400)
+    np.testing.assert_array_equal(growing.gathered(values.view(Watched), places), values[places])
+    stretches = [np.unique(each // 10) for each in asked if each.size]
+    assert [each.tolist() for each in stretches] == [[number] for number in range(11)]
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
 def test_a_full_disk_is_told_with_the_folder(monkeypatch, tmp_path):
     """What does not fit is an error that names where it should have gone, and what to do."""
