@@ -6,9 +6,11 @@ import queue
 import random
 import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -20,7 +22,7 @@ from lego.augment.draft import Answer, Draft
 from lego.augment.estimate import Writers, estimate
 from lego.augment.limits import Limits, Pace, Purse, Spent
 from lego.augment.source import Augment
-from lego.errors import GeneratorError, LegoError
+from lego.errors import GeneratorError, LegoError, Problem
 from lego.generator.base import Passing, Question, Refused, Reply, Writer, cost_of
 
 
@@ -100,6 +102,12 @@ class _State:
             self.stop.wait(seconds)
         else:
             self.sleep(seconds)
+
+    def fail(self, fault: LegoError) -> None:
+        """Ends the job; the first of several faults is told."""
+        with self.lock:
+            self.fault = self.fault or fault
+        self.end(str(fault))
 
     def end(self, why: str) -> None:
         """Nothing new is asked; what is under way is waited for."""
@@ -228,6 +236,16 @@ def _ask_all(step: Step, questions: Sequence[Question], writer: Writer, state: _
                     state.end("interrupted")
 
 
+def _unforeseen(step: Step, fault: Exception) -> GeneratorError:
+    """A fault of a program, with the place of it; a program that catches the error has all of it as its cause."""
+    place = traceback.extract_tb(fault.__traceback__)[-1]
+    what = f"{type(fault).__name__}: {fault} ({Path(place.filename).name}, line {place.lineno})"
+    fix = f"tell whoever wrote {type(step.generator).__name__}; the same command goes on behind what is kept"
+    told = GeneratorError([Problem(step.name, what, fix)])
+    told.__cause__ = fault
+    return told
+
+
 _MOMENT = 2.0
 """Seconds; a longer wait is told."""
 
@@ -250,8 +268,9 @@ class _Work:
         except Spent as why:
             self.state.end(f"the budget is spent: {why}")
         except LegoError as fault:
-            self.state.fault = self.state.fault or fault
-            self.state.end(str(fault))
+            self.state.fail(fault)
+        except Exception as fault:  # noqa: BLE001 - what nobody foresaw ends the job in order, too: what was paid for is told
+            self.state.fail(_unforeseen(self.step, fault))
 
     def _next(self) -> list[Question]:
         batch: list[Question] = []

@@ -153,11 +153,12 @@ class _Client:
         except errors.APIConnectionError as problem:
             return Passing(self._clean(f"the connection failed: {problem.__cause__ or problem}"))
         except errors.APIStatusError as problem:
-            found = self._status(problem)
+            status = problem
         except (errors.OpenAIError, ValueError, KeyError, TypeError, AttributeError, IndexError) as problem:
             return Passing(self._clean(f"the server's answer cannot be read: {problem}"))
+        found = self._status(status)  # here, so that no traceback tells what the client's own error says
         if isinstance(found, GeneratorError):
-            raise found  # here, so that a traceback does not tell what the client's own error says
+            raise found
         return found
 
     def _request(self, question: Question) -> dict[str, Any]:
@@ -234,7 +235,7 @@ def _seconds(header: str | None) -> float | None:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(header).timestamp() - time.time()
-        except ValueError:
+        except (ValueError, OverflowError):  # an offset or a year may be any number
             return None
     return None if math.isnan(seconds) else min(max(seconds, 0.0), _HOUR)
 

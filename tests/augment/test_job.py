@@ -8,7 +8,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Self
 
 import attrs
 import pytest
@@ -18,6 +20,8 @@ from lego.augment.cache import Cache, file_of
 from lego.augment.job import export, generate
 from lego.augment.limits import Limits
 from lego.errors import GeneratorError
+from lego.generator.base import Question, Reply
+from lego.spec import Generator, operator
 
 KEY = "sk-very-secret-0123456789"
 FAST = Limits(concurrency=3, backoff=0.001, retries=4)
@@ -110,6 +114,61 @@ def test_a_wrong_key_ends_the_job_at_once(server, titles, status):
     assert sum(server.asked.values()) == 1
     assert "fix: check" in str(caught.value)
     assert KEY not in str(caught.value)
+
+
+@operator
+class Stumbles(Generator):
+    """Answers two questions, then fails in a way that no generator should."""
+
+    threads: bool = True
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Its name."""
+        return {"model": "stumbles", "threads": self.threads}
+
+    def open(self) -> _Stumbles:
+        """One that is called with a question at a time."""
+        return _Stumbles(self.threads)
+
+    @classmethod
+    def examples(cls) -> Iterable[Self]:
+        """One."""
+        return (cls(),)
+
+
+class _Stumbles:
+    together = 1
+
+    def __init__(self, parallel: bool) -> None:
+        self.parallel = parallel
+        self.asked = 0
+
+    def count(self, text: str) -> int:
+        return len(text.split())
+
+    def ask(self, questions: Sequence[Question]) -> list[Reply]:
+        self.asked += 1
+        if self.asked > 2:
+            raise OverflowError("Python int too large")
+        return [Reply(text='{"title": "A"}', model="s", prompt_tokens=9, answer_tokens=3)]
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("threads", [True, False])
+def test_a_fault_that_nobody_foresaw_ends_the_job_in_order(titles, threads):
+    """Whoever waits for the job is told what it was, where, and what is kept; the next job asks for the rest alone."""
+    source = attrs.evolve(titles, generator=Stumbles(threads=threads))
+    with pytest.raises(GeneratorError, match="OverflowError: Python int too large") as caught:
+        generate(source, Limits(concurrency=1))
+    assert "test_job.py, line" in str(caught.value)
+    assert isinstance(caught.value.__cause__, OverflowError)
+    report = caught.value.report  # type: ignore[attr-defined]
+    assert (report.calls, report.steps[0].fitting, report.complete) == (2, 2, False)
+    assert "OverflowError" in report.stopped
+    assert len(kept(source)) == 2
 
 
 @pytest.mark.parametrize(

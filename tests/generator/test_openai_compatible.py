@@ -73,6 +73,8 @@ def reply(server, status: int):
         ("90 seconds ago", 0, 0),
         ("soon", None, None),
         ("1e9", 3600, 3600),
+        ("Mon, 01 Jan 2030 00:00:00 +999999999999999999", None, None),
+        ("Mon, 99 Foo 20", None, None),
     ],
 )
 def test_a_server_says_how_long_to_wait(server, head, least, most):
