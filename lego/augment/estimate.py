@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
@@ -73,11 +74,13 @@ class Writers:
 
     def __init__(self) -> None:
         self._open: dict[Generator, Writer] = {}
+        self._closing = ExitStack()
 
     def of(self, generator: Generator) -> Writer:
         """What answers; it is opened where it is not."""
         if generator not in self._open:
-            self._open[generator] = generator.open()
+            writer = self._open[generator] = generator.open()
+            self._closing.callback(writer.close)
         return self._open[generator]
 
     def __contains__(self, generator: object) -> bool:
@@ -91,9 +94,9 @@ class Writers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Closes them."""
-        while self._open:
-            self._open.popitem()[1].close()
+        """Closes them, each though another cannot be closed."""
+        self._open.clear()
+        self._closing.__exit__(kind, error, trace)
 
 
 def estimate(

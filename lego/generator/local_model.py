@@ -52,11 +52,14 @@ class LocalModel(Generator):
         return is_here(self.checkpoint)
 
     def lacks(self) -> Iterable[Problem]:
-        """The checkpoint, where it can be had nowhere."""
-        from lego.pretrained.checkpoint import resolve
+        """The checkpoint, where it is damaged or can be had nowhere. The hub is not asked: it may have what is not here."""
+        from huggingface_hub import constants
+
+        from lego.pretrained.checkpoint import is_here, resolve
 
         try:
-            resolve(self.checkpoint, download=False)
+            if is_here(self.checkpoint) or constants.HF_HUB_OFFLINE:
+                resolve(self.checkpoint, download=False)
         except CheckpointError as fault:
             yield fault.problem
 

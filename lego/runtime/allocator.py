@@ -24,13 +24,15 @@ _USUAL_TRIM, _USUAL_MMAP = 64 << 20, 32 << 20
 def kept_memory() -> Iterator[None]:
     """Within the block freed memory stays with the process; behind it what is not used is given back.
 
-    Nothing where the C library is not glibc, or where the environment says how it shall allocate.
+    Blocks of more than 32 MiB only from glibc 2.35 on. Nothing where the C library is not glibc, or where the environment says
+    how it shall allocate.
     """
     library = _glibc()
     if library is None:
         yield
         return
-    library.mallopt(_MMAP_THRESHOLD, _ALL)
+    if not library.mallopt(_MMAP_THRESHOLD, _ALL):  # before 2.35 glibc takes 32 MiB at most
+        library.mallopt(_MMAP_THRESHOLD, _USUAL_MMAP)
     library.mallopt(_TRIM_THRESHOLD, _ALL)
     try:
         yield

@@ -125,6 +125,32 @@ def test_a_model_on_this_machine_is_tried_before_its_first_answers(titles):
     assert Small.opened == []
 
 
+def test_all_that_was_opened_is_closed(monkeypatch):
+    """Though one of them cannot be closed, and though the block ended with an error, which is told first."""
+    closed = []
+
+    def close(writer):
+        closed.append(writer)
+        raise OSError("gone")
+
+    monkeypatch.setattr(_Writer, "close", close)
+    opened = []
+
+    def work():
+        with Writers() as writers:
+            opened.extend(writers.of(Small(name)) for name in ("small", "other", "third"))
+            raise KeyError("first")
+
+    with pytest.raises(OSError, match="gone") as caught:
+        work()
+    assert closed == opened[::-1]
+    cause: BaseException | None = caught.value
+    while cause is not None and cause.__context__ is not None:
+        cause = cause.__context__
+    assert isinstance(cause, KeyError)
+    Small.opened.clear()
+
+
 def test_answers_to_other_questions_tell_less_than_a_trial(titles):
     """Where answers of the same change are kept they tell the speed; those of another one do where nothing can be tried."""
     source = attrs.evolve(titles, generator=Small())

@@ -165,7 +165,7 @@ def test_a_fault_that_nobody_foresaw_ends_the_job_in_order(titles, threads):
         generate(source, Limits(concurrency=1))
     assert "test_job.py, line" in str(caught.value)
     assert isinstance(caught.value.__cause__, OverflowError)
-    report = caught.value.report  # type: ignore[attr-defined]
+    report = caught.value.report
     assert (report.calls, report.steps[0].fitting, report.complete) == (2, 2, False)
     assert "OverflowError" in report.stopped
     assert len(kept(source)) == 2

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -116,6 +118,35 @@ def test_a_checkpoint_that_is_nowhere_is_told_without_opening_it(tmp_path, folde
     (problem,) = LocalModel(str(tmp_path / "none")).lacks()
     assert "there is no folder" in problem.what
     assert (list(LocalModel(folder).lacks()), LocalModel(folder).tried) == ([], True)
+
+
+def test_nobody_is_asked_what_a_generator_lacks(tmp_path, monkeypatch):
+    """A checkpoint that is not here may be on the hub, which is asked when it is opened; without a network it is lacking."""
+    asked = []
+
+    def fetched(name, **_):
+        asked.append(name)
+        raise OSError("no network")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetched)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    far = LocalModel("nobody/no-such-model")
+    assert (list(far.lacks()), far.tried, asked) == ([], False, [])
+    with pytest.raises(CheckpointError, match="hf download nobody/no-such-model"):
+        far.open()
+    assert asked == ["nobody/no-such-model"]
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    (problem,) = far.lacks()
+    assert "hf download" in problem.fix
+
+
+def test_a_checkpoint_that_is_here_and_damaged_is_told(tmp_path, folder):
+    """Before it is opened: a file is missing, or cut."""
+    copy = Path(shutil.copytree(folder, tmp_path / "cut"))
+    weights = copy / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-10])
+    (problem,) = LocalModel(str(copy)).lacks()
+    assert "truncated" in problem.what
 
 
 class TestLocalModel(GeneratorTests):

@@ -24,8 +24,11 @@ def test_freed_memory_is_used_again(monkeypatch):
     """Blocks larger than any that the library keeps by itself cost their pages once, not each time."""
     for name in ("MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"):
         monkeypatch.delenv(name, raising=False)
-    if allocator._glibc() is None:
+    library = allocator._glibc()
+    if library is None:
         pytest.skip("another C library, or settings of its own")
+    if not library.mallopt(-3, 2**31 - 1):
+        pytest.skip("a C library that maps blocks of 32 MiB and more anew in any case")
     size = 48 << 20
     anew = faults(size, 4)
     with kept_memory():
@@ -63,6 +66,7 @@ def test_it_ends_with_an_error_too(monkeypatch):
 
         def mallopt(self, name, value):
             seen.append((name, value))
+            return 1
 
         def malloc_trim(self, pad):
             seen.append(pad)
@@ -71,3 +75,25 @@ def test_it_ends_with_an_error_too(monkeypatch):
     with pytest.raises(KeyError), kept_memory():
         raise KeyError
     assert seen == [(-3, 2**31 - 1), (-1, 2**31 - 1), (-3, 32 << 20), (-1, 64 << 20), 0]
+
+
+def test_older_libraries_keep_as_much_as_they_can(monkeypatch):
+    """Before 2.35 glibc takes no threshold beyond 32 MiB; that much is kept, and the rest is as it was."""
+    seen = []
+
+    class Library:
+        gnu_get_libc_version = None
+
+        def mallopt(self, name, value):
+            taken = name != -3 or value <= 32 << 20
+            if taken:
+                seen.append((name, value))
+            return int(taken)
+
+        def malloc_trim(self, pad):
+            seen.append(pad)
+
+    monkeypatch.setattr(allocator, "_glibc", Library)
+    with kept_memory():
+        assert seen == [(-3, 32 << 20), (-1, 2**31 - 1)]
+    assert seen[2:] == [(-3, 32 << 20), (-1, 64 << 20), 0]
