@@ -406,17 +406,23 @@ def best(
                 raise RunError(
                     "A score is not a finite number: the weights of this run are damaged, or an operator divides by 0."
                 )
-            places = torch.from_numpy(page).expand(count, -1)
             hidden = _hidden(page, seen)
             if hidden is not None:
                 scores = scores.masked_fill(hidden, -torch.inf)
+            if top.shape[1] == k:
+                # An item that is no better than the last of anybody's best changes nothing: of equals the earlier one stays.
+                better = (scores > top[:, -1:]).any(0)
+                page, scores = page[better.numpy()], scores[:, better]
+                hidden = hidden if hidden is None else hidden[:, better]
+            places = torch.from_numpy(page).expand(count, -1)
+            if hidden is not None:
                 places = places.masked_fill(hidden, 0)
             # What was found before stands first, and comes from smaller rows: the earlier of equals is the one to keep.
             together = torch.cat([top, scores], 1)
             order = _first_of_best(together, k)
             top = together.gather(1, order)
             found = torch.cat([found, places], 1).gather(1, order)
-            bar.advance(len(page))
+            bar.advance(min(ITEM_PAGE, len(rows) - at))
     return top.numpy(), found.numpy()
 
 
