@@ -106,7 +106,7 @@ def augment(
                 say(f"before it can begin:\n{problem}")
             if as_json:
                 print_json({"estimate": _plain(told)})
-            return
+            raise typer.Exit(1 if told.problems else 0)
         record: dict[str, Any] = {"estimate": _plain(told)}
         if told.calls:
             _agree(yes=yes)

@@ -21,6 +21,7 @@ from lego.errors import GeneratorError, Problem, SpecError
 from lego.generator.base import Passing, Question, Refused, Reply, cost_of
 from lego.spec import Generator, ge, gt, operator
 
+_KEY = "OPENAI_API_KEY"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
@@ -61,7 +62,7 @@ class OpenAICompatible(Generator):
 
     model: str = attrs.field(kw_only=False)
     url: str = attrs.field(default="https://api.openai.com/v1", validator=_holds_no_key)
-    key: str = attrs.field(default="OPENAI_API_KEY", validator=_is_variable)
+    key: str = attrs.field(default=_KEY, validator=_is_variable)
     temperature: float = attrs.field(default=0.0, validator=ge(0))
     seed: int | None = None
     structured: Literal["schema", "json", "prompt"] = "schema"
@@ -88,12 +89,14 @@ class OpenAICompatible(Generator):
         return (self.prompt_price, self.answer_price)
 
     def lacks(self) -> Iterable[Problem]:
-        """The package, or the key; a server on this machine may do without one."""
+        """The package, or the key; a server on this machine is asked without one where no key was named."""
         if importlib.util.find_spec("openai") is None:
             yield Problem("openai", "the package is not installed", "pip install legorec[openai]")
         local = urlsplit(self.url).hostname in ("localhost", "127.0.0.1", "::1")
-        if not self._secret and not local:
+        if not self._secret and not (local and self.key == _KEY):
             fix = f"export {self.key}=… before the command"
+            if local:
+                fix += "; or leave key= away, if the server wants none"
             yield Problem(self.key, "the environment variable is not set", fix)
 
     @property

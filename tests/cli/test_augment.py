@@ -199,9 +199,10 @@ def test_a_server_that_is_not_there(lego, script):
 def test_a_key_that_is_not_there_is_named(lego, server, script, monkeypatch):
     """Before estimate and question, with all else that is wrong; a dry run says it behind the estimate. Nothing is asked.
 
-    Only a server on this machine may do without one.
+    Only a server on this machine may do without one, where none was named.
     """
     monkeypatch.delenv("TEST_KEY")
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     path = script(url="https://models.invalid/v1", prompt_price=None)
     missing = lego("augment", path, "--max-cost", 1)
     assert missing.code == 1
@@ -210,10 +211,15 @@ def test_a_key_that_is_not_there_is_named(lego, server, script, monkeypatch):
         assert told in missing.err
     assert "questions to ask" not in missing.err
     dry = lego("augment", path, "--dry-run", "--json")
-    assert dry.code == 0
+    assert dry.code == 1
+    assert lego("augment", path, "--dry-run").code == 1
     assert dry.err.index("questions to ask") < dry.err.index("before it can begin") < dry.err.index("export")
-    assert [each["where"] for each in dry.json["estimate"]["problems"]] == ["TEST_KEY"]
-    assert lego("augment", script(), "--yes").code == 0
+    assert [each["where"] for each in json.loads(dry.out)["estimate"]["problems"]] == ["TEST_KEY"]
+    named = lego("augment", script(), "--yes")
+    assert named.code == 1
+    assert "leave key= away" in named.err
+    assert not server.asked
+    assert lego("augment", script(key="OPENAI_API_KEY"), "--yes").code == 0
 
 
 def test_a_template_that_names_what_is_not_there(lego, server, script):

@@ -26,12 +26,16 @@ def test_a_key_in_a_script_is_refused_without_being_shown(option):
 
 
 def test_without_a_key_the_variable_is_named(monkeypatch):
-    """Before anything is asked; a server on this machine may do without."""
+    """Before anything is asked, whatever the address; a server on this machine may do without where none was named."""
     pytest.importorskip("openai")
     monkeypatch.delenv("NO_KEY", raising=False)
-    with pytest.raises(GeneratorError, match="NO_KEY"):
-        OpenAICompatible("m", key="NO_KEY").open()
-    OpenAICompatible("m", url="http://127.0.0.1:9/v1", key="NO_KEY").open().close()
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    for address in ({}, {"url": "http://127.0.0.1:9/v1"}):
+        with pytest.raises(GeneratorError, match="NO_KEY"):
+            OpenAICompatible("m", key="NO_KEY", **address).open()
+    OpenAICompatible("m", url="http://127.0.0.1:9/v1").open().close()
+    with pytest.raises(GeneratorError, match="OPENAI_API_KEY"):
+        OpenAICompatible("m").open()
 
 
 def test_neither_the_key_nor_its_name_is_part_of_what_is_recorded(monkeypatch):
