@@ -201,7 +201,7 @@ def sample(
         lines = [["took", item["item"], item["title"] or ""] for item in row["history"]] or [
             ["took", "nothing before"]
         ]
-        words = ("shown", "clicked")
+        words = {0: "shown", 1: "clicked", None: "candidate"}
         lines += [[words[item["label"]], item["item"], item["title"] or ""] for item in row["candidates"]]
         for line in aligned(lines, indent="  "):
             typer.echo(line)

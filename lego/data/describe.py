@@ -200,7 +200,8 @@ def sample(
     """`n` impressions with the titles of what is in them: the first ones, or random ones where a seed is given.
 
     Each is `{"impression", "user", "time", "history": [{"item", "title"}, …], "candidates": [{"item", "title", "label"}, …]}`;
-    the history holds its most recent `history` items, the oldest first. Title is the attribute `title`, or the first text.
+    the history holds its most recent `history` items, the oldest first. Title is the attribute `title`, or the first text. A
+    label is None where those of the part are not known.
     """
     impressions = store.part(part).recent(history)
     count = min(n, len(impressions))
@@ -218,7 +219,7 @@ def sample(
         begin, end = chosen.candidates.offsets[row : row + 2]
         past = users.history.values[chosen.start[row] : chosen.stop[row]]
         candidates = _named(store, title, chosen.candidates[row])
-        labels = chosen.labels[begin:end].tolist()
+        labels = chosen.labels[begin:end].tolist() if chosen.labeled else [None] * len(candidates)
         shown.append(
             {
                 "impression": int(chosen.impression[row]),

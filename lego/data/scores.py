@@ -33,7 +33,8 @@ def read_scores(path: str | Path, required: Sequence[str] = REQUIRED) -> pa.Tabl
     stand in several of them.
 
     Columns `impression`, `item` (any ids), `label` (0 or 1) and `score` (a finite number), one row for each candidate; `user`,
-    `history` (a number of items, or a list of them) and `part` where they are known. DataError with all that is wrong: columns
+    `history` (a number of items, or a list of them) and `part` where they are known. A column of labels without a single value
+    says that they are not known, so that nothing can be measured. DataError with all that is wrong: columns
     that are missing or there twice, rows without a value, labels, scores and histories that are none, items that stand twice in
     an impression, impressions with two users, histories or parts.
     """
@@ -129,6 +130,8 @@ def _problems(file: Path, table: pa.Table, row_name: Callable[[int], str]) -> It
     sound = set()
     for name in table.column_names:
         empty = flat(pc.is_null(table[name]))
+        if name == "label" and empty.all():
+            continue
         if empty.any():
             yield refused(name, "have no value", table[name], empty, "give every row a value")
         elif name in ("label", "score") and not _numeric(table[name].type):

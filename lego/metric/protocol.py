@@ -174,7 +174,7 @@ class Protocol:
             ranking = main if rule == main.ties else rows.ranking(self.group, rule, kept, key)
             try:
                 if not rows.labeled:
-                    _refuse_unlabeled(metric)
+                    refuse_unlabeled(metric.name)
                 values[metric.name], counted[metric.name] = self._value(metric, ranking)
             except DataError as problem:
                 if whole:
@@ -256,10 +256,11 @@ class Protocol:
         return kept, tuple(key), left_out, tuple(not_applied)
 
 
-def _refuse_unlabeled(metric: Metric) -> NoReturn:
+def refuse_unlabeled(where: str) -> NoReturn:
+    """DataError: `where` measures what cannot be measured."""
     what = "the labels of this part are not known, so it can be scored and not measured"
     fix = "write its ranks with `lego evaluate RUN --submission prediction.zip`"
-    raise DataError([Problem(metric.name, what, fix)])
+    raise DataError([Problem(where, what, fix)])
 
 
 def told(undefined: Mapping[str, str]) -> list[str]:

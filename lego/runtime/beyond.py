@@ -13,7 +13,7 @@ import torch
 from lego.data.table import flat
 from lego.errors import DataError, SpecError, did_you_mean
 from lego.metric import beyond
-from lego.metric.protocol import Rows, protocol
+from lego.metric.protocol import Rows, protocol, refuse_unlabeled
 from lego.ragged import Ragged, flat_positions
 from lego.recommender import Recommender
 from lego.runtime import score
@@ -102,9 +102,10 @@ def _of_lists(
         candidates = Ragged(rows, impressions.candidates.offsets)
         totals[f"exposure_gap@{k}"] = beyond.exposure_gap(lists, candidates, codes)
     if vectors is not None:
+        strange = beyond.serendipity(lists, labels, histories, vectors)
         values |= {
             f"diversity@{k}": beyond.diversity(lists, vectors),
-            f"serendipity@{k}": beyond.serendipity(lists, labels, histories, vectors),
+            f"serendipity@{k}": strange if impressions.labeled else np.full_like(strange, np.nan),
         }
     return values, totals
 
@@ -116,9 +117,11 @@ def slices(scored: Scored, *, category: str | None = None) -> dict[str, dict[str
     or not (`cold`). `category`: clicks on items of a category. A slice of clicks is measured against all unclicked candidates
     of the same impressions; impressions without a click of the slice are left out of it. `generated`, where a language model
     wrote some of the data: impressions whose history holds a generated item (`items`), whose user has a generated attribute
-    (`profile`), and the others (`none`).
+    (`profile`), and the others (`none`). DataError for a part whose labels are not known.
     """
     impressions, store = scored.impressions, scored.store
+    if not impressions.labeled:
+        refuse_unlabeled("slices")
     rows = scored.rows
     items = impressions.candidates.values.astype(np.int64)
     clicked = impressions.labels == 1

@@ -309,6 +309,9 @@ def _per_group(
     rows = _rows(one)
     if kept is not None:
         rows = _cut(rows, kept)
+    if not rows.labeled:
+        what = f"the labels of its part {one.record['part']} are not known, so there is nothing to compare"
+        raise RunError(f"{one.folder.path}: {what}.")
     evaluation = one.experiment.evaluation
     rule = protocol(one.record["protocol"].partition(",")[0])
     found = {}

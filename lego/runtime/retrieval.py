@@ -13,6 +13,7 @@ import numpy as np
 
 from lego.compiler.gather import seconds_before
 from lego.errors import DataError, Problem, SpecError
+from lego.metric.protocol import refuse_unlabeled
 from lego.ragged import Ragged, flat_positions, offsets_of
 from lego.runtime.beyond import clicks_of
 from lego.runtime.items import asked
@@ -44,12 +45,14 @@ def retrieval(
 
     Beside them stand the same of the items in the order of their clicks in the train part, and what chance gives on average.
     `exclude_seen` ranks no item of the history; clicks on such items are then left out, and counted. Equal scores are in the
-    order of the items. DataError for a part without clicks, SpecError for a cut below 1.
+    order of the items. DataError for a part without clicks, or without labels, SpecError for a cut below 1.
     """
     if not cuts or min(cuts) < 1:
         raise SpecError(f"retrieval: every k must be at least 1, was {tuple(cuts)}.")
     store = loaded.store
     impressions = store.part(part)
+    if not impressions.labeled:
+        refuse_unlabeled("retrieval")
     clicks = _clicks(impressions)
     repeated = _seen(store, impressions, clicks) if exclude_seen else np.zeros(len(clicks.values), np.bool_)
     owner = np.repeat(np.arange(len(clicks)), clicks.lengths)

@@ -25,17 +25,19 @@ if TYPE_CHECKING:
 
 
 def rows_of_table(table: pa.Table) -> Rows:
-    """Its rows, as protocols read them."""
+    """Its rows, as protocols read them; where no label has a value, none is known."""
+    labeled = table["label"].null_count < table.num_rows
     tested = None
     if "part" in table.column_names:
         tested = flat(pc.equal(table["part"].cast(pa.string()), "test"))
     return Rows(
         scores=numbers(table["score"]),
-        labels=numbers(table["label"]),
+        labels=numbers(table["label"]) if labeled else np.zeros(table.num_rows, np.int8),
         impression=codes(table["impression"]),
         user=codes(table["user"]) if "user" in table.column_names else None,
         history=lengths(table["history"]) if "history" in table.column_names else None,
         tested=tested,
+        labeled=labeled,
     )
 
 
@@ -60,7 +62,9 @@ def kept_scores(path: Path, impressions: Impressions) -> NDArray[np.float32] | N
     same = table.num_rows == len(impressions.labels) and np.array_equal(
         flat(table["impression"]), np.repeat(impressions.impression, counts)
     )
-    if not same or not np.array_equal(flat(table["label"]), impressions.labels):
+    if not same:
+        return None
+    if impressions.labeled and not np.array_equal(flat(table["label"]), impressions.labels):
         return None
     return flat(table["score"]).astype(np.float32)
 
@@ -68,13 +72,18 @@ def kept_scores(path: Path, impressions: Impressions) -> NDArray[np.float32] | N
 def scores_table(
     store: Store, impressions: Impressions, scores: NDArray[np.float32], *, full: bool = False
 ) -> pa.Table:
-    """impression, user, item, label, score, a row for each candidate; in full also history and, where known, time."""
+    """impression, user, item, label, score, a row for each candidate; in full also history and, where known, time.
+
+    Of a part whose labels are not known, every label is null.
+    """
     counts = impressions.candidates.lengths
     columns: dict[str, Any] = {
         "impression": np.repeat(impressions.impression, counts),
         "user": store.users.user_ids.take(pa.array(np.repeat(impressions.user, counts))),
         "item": store.items.column("item_id").take(pa.array(impressions.candidates.values - 1)),
-        "label": impressions.labels.astype(np.int8),
+        "label": impressions.labels.astype(np.int8)
+        if impressions.labeled
+        else pa.nulls(len(impressions.labels), pa.int8()),
         "score": scores,
     }
     if full:

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import zipfile
 
-from lego import MIND, Dot, Experiment, ItemID, Mean, Ranking, Recommender, Training
+import pyarrow.parquet as pq
+
+from lego import MIND, Dot, Experiment, ItemID, Mean, Popularity, Ranking, Recommender, Training, load
 from tests.data.source.test_mind import FILES, HIDDEN, log
 
 
@@ -44,5 +46,29 @@ def test_a_submission_of_the_hidden_part_is_one_command(tmp_path, lego):
     assert plain.read_text().splitlines() == lines
     told = lego("evaluate", run.path, "--protocol", "all", "--json").json
     assert {value for each in told["protocols"].values() for value in each.values()} == {None}
-    assert lego("evaluate", run.path, "--slices").code == 0
-    assert lego("evaluate", run.path, "--beyond").code == 0
+    for name in ("exported.parquet", "exported.csv"):
+        exported = tmp_path / name
+        assert lego("evaluate", run.path, "--export", exported).code == 0
+        answer = lego("evaluate", "--scores", exported)
+        assert answer.code == 1, "what nobody knows is not measured as if nobody had clicked"
+        assert "not known, so it can be scored and not measured" in answer.err
+    kept = pq.read_table(run.path / "scores" / "test.parquet")
+    assert kept["label"].null_count == kept.num_rows
+    assert kept["score"].to_pylist() == pq.read_table(tmp_path / "exported.parquet")["score"].to_pylist()
+    other = Experiment(data=data, model=Popularity()).run(out=tmp_path / "runs", device="cpu")
+    answer = lego("compare", run.path, other.path, "--metric", "mrr")
+    assert answer.code == 1
+    assert "the labels of its part test are not known" in answer.err
+    beyond = lego("evaluate", run.path, "--beyond", "--vectors", "words", "--json").json["beyond"]
+    assert beyond["diversity@10"] is not None
+    assert beyond["serendipity@10"] is None, "which of the best were clicked is not known"
+    for option in ("--slices", "--retrieval"):
+        answer = lego("evaluate", run.path, option)
+        assert answer.code == 1
+        assert "not known, so it can be scored and not measured" in answer.err
+    folder = load(run.path).store.path
+    shown = lego("data", "sample", folder, "--part", "test", "--json").json
+    assert {each["label"] for row in shown for each in row["candidates"]} == {None}
+    shown = lego("data", "sample", folder, "--part", "test").out
+    assert shown.count("candidate") == 5
+    assert "clicked" not in shown

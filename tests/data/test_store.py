@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from lego.data.describe import describe
+from lego.data.origin import ORIGINS
 from lego.data.prepare import prepare
 from lego.data.source.prepared import Prepared
 from lego.data.store import Store
@@ -156,6 +157,20 @@ def test_what_is_known_of_impressions_is_kept(raw, root, monkeypatch):
     assert turned.signals["place"].tolist() == [0.0, 0.0, 1.0]
     assert store.part("dev").attributes.num_rows == 0
     assert Prepared(str(store.path)).tables().check().impression_attributes == {"device": "category"}
+
+
+def test_prepared_tables_say_what_the_manifest_says(raw, root, monkeypatch):
+    """Which labels are not known, what is generated, and what the data only adds to; of plain data, nothing of it."""
+    source = Tiny(str(raw))
+    plain = Prepared(str(prepare(source, root).path)).tables()
+    assert (plain.unlabeled, plain.base, plain.origins) == ((), None, None)
+    tables = attrs.evolve(source.tables(), unlabeled=("test",), origins=ORIGINS.empty_table(), base="b" * 64)
+    monkeypatch.setattr(Tiny, "tables", lambda self: tables)
+    found = Prepared(str(prepare(Tiny(str(raw), flavor="more"), root).path)).tables()
+    assert found.unlabeled == ("test",)
+    assert found.base == "b" * 64
+    assert found.origins is not None
+    assert found.origins.schema.names == ORIGINS.names
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '"text"', '{"schema": 1}'])

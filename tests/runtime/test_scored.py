@@ -3,6 +3,7 @@ from __future__ import annotations
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 
+import attrs
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -69,6 +70,29 @@ def test_protocols_that_cannot_read_a_file_say_why(write):
     assert "no column user" in read.record["refused"]["recbench"]
     with pytest.raises(DataError, match="no column user"):
         read_file(path, "recbench")
+
+
+@pytest.mark.parametrize("name", ["scores.parquet", "scores.csv"])
+def test_labels_that_nobody_knows_are_not_read_as_unclicked(write, name):
+    """A file without a single label has rows and no metric; one where some are missing is refused by row."""
+    path = write(name, label=pa.nulls(5, pa.int8()))
+    rows = rows_of_table(read_scores(path))
+    assert not rows.labeled
+    assert len(rows.scores) == 5
+    with pytest.raises(DataError, match="the labels of this part are not known"):
+        read_file(path)
+    with pytest.raises(DataError, match=r"label: 2 of 5 have no value"):
+        read_file(write(name, label=[1, None, None, 0, 1]))
+
+
+def test_kept_scores_of_a_part_without_labels_are_found_again(made, tmp_path):
+    """Labels are compared where they are known, and only there."""
+    found = scored(made.path)
+    hidden = attrs.evolve(found.impressions, labeled=False)
+    path = tmp_path / "test.parquet"
+    write_table(path, scores_table(found.store, hidden, found.scores))
+    assert np.array_equal(kept_scores(path, hidden), found.scores)
+    assert kept_scores(path, found.impressions) is None
 
 
 def test_rows_need_not_stand_together(write):

@@ -73,6 +73,9 @@ class Prepared(Source):
             impressions={part: store.table(part) for part in store.parts},
             dropped=store.manifest["dropped"],
             rules=store.manifest["rules"],
+            origins=None if store.origins is None else store.table("origins"),
+            base=store.manifest["base"],
+            unlabeled=tuple(store.manifest["unlabeled"]),
         )
 
     def _store(self) -> Store:
