@@ -462,7 +462,8 @@ def _check_times(history: Ragged, times: Ragged, problems: Problems) -> bool:
     found, begins = [np.empty(0, np.int64)], times.offsets[:-1][times.lengths > 0]
     for begin, end in blocks(len(times.values) - 1, _MANY):
         earlier = begin + 1 + np.flatnonzero(np.diff(times.values[begin : end + 1]) < 0)
-        found.append(earlier[~np.isin(earlier, begins)])
+        first, last = np.searchsorted(begins, (begin + 1, end + 1))
+        found.append(earlier[~np.isin(earlier, begins[first:last])])
     back = np.concatenate(found)
     owner = np.unique(np.searchsorted(times.offsets, back, "right") - 1)
     _each(

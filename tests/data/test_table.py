@@ -5,6 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from lego.data import table as module
 from lego.data.problems import LIMIT
 from lego.data.table import IMPRESSIONS, SIGNAL, USERS, Tables, lists, ragged, signal
 from lego.errors import DataError
@@ -128,6 +129,26 @@ def test_a_column_that_is_there_twice_is_named():
 def test_a_user_may_stand_in_two_rows():
     """A user whose histories differ between parts has one row per part, so an id may repeat."""
     tables(users__user_id=["u", "u"]).check()
+
+
+def test_times_are_checked_against_the_users_of_a_stretch(monkeypatch):
+    """Whoever begins elsewhere is not looked through again for each stretch; what is said does not depend on the stretches."""
+    rng = np.random.default_rng(0)
+    times = [np.sort(rng.integers(0, 99, size)).tolist() for size in rng.integers(0, 6, 300)]
+    times[40], times[170], times[299] = [5, 9, 8, 8], [3, 2], [7, 1]
+    users = {
+        "users__user_id": [str(number) for number in range(300)],
+        "users__history": [[1] * len(each) for each in times],
+        "users__times": times,
+    }
+    whole = complaint(tables(**users, train__stop=[0, 0]))
+    assert [f"users row {row}" in whole for row in (40, 170, 299)] == [True] * 3
+    monkeypatch.setattr(module, "_MANY", 16)
+    compared, real = [], np.isin
+    monkeypatch.setattr(np, "isin", lambda a, b: [compared.append(len(b)), real(a, b)][1])
+    assert complaint(tables(**users, train__stop=[0, 0])) == whole
+    assert compared
+    assert max(compared) <= 16
 
 
 def test_times_may_be_left_out():

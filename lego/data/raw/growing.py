@@ -6,6 +6,7 @@ What is as long as a log is not held in memory so. The files have no name and ar
 from __future__ import annotations
 
 import mmap
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -17,7 +18,7 @@ from weakref import WeakSet
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from lego.home import written
+from lego.home import home, written
 from lego.ragged import Ragged, offsets_of
 
 _TOGETHER = 1 << 20
@@ -33,7 +34,7 @@ _MAPPED: WeakSet[mmap.mmap] = WeakSet()
 
 @contextmanager
 def growing_in(folder: Path) -> Iterator[None]:
-    """Arrays that grow or are begun meanwhile do so in this folder, and not in that of the system, which may be memory."""
+    """Arrays that grow or are begun meanwhile do so in this folder, and not in that of caches."""
     token = _FOLDER.set(folder)
     try:
         yield
@@ -94,12 +95,20 @@ class Growing:
         self._held.clear()
         self._bytes = 0
 
-    def _folder(self) -> Path | None:
-        return _FOLDER.get() or self._begun_in
+    def _folder(self) -> Path:
+        return _FOLDER.get() or self._begun_in or _folder_of_caches()
 
     def _written(self) -> AbstractContextManager[None]:
         """RunError, with the folder and the way out, where the disk does not take it."""
-        return written(self._folder() or Path(tempfile.gettempdir()))
+        return written(self._folder())
+
+
+def _folder_of_caches() -> Path:
+    """For what grows while data are read: that of the system, which may be memory, only where the other cannot be written to."""
+    folder = home()
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder if os.access(folder, os.W_OK) else Path(tempfile.gettempdir())
 
 
 def blocks(count: int, size: int) -> Iterator[tuple[int, int]]:

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import errno
 import io
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from lego.data.raw import growing
 from lego.data.raw.growing import Growing, blocks, forget, growing_in
+from lego.data.table import ragged
 from lego.errors import RunError
 
 
@@ -42,6 +45,31 @@ def test_arrays_on_disk_are_in_the_folder_that_was_named(monkeypatch, tmp_path):
     monkeypatch.setattr(growing, "HELD", 0)
     with growing_in(tmp_path / "gone"), pytest.raises(RunError, match="gone"):
         Growing(np.int8).add(np.ones(3, np.int8))
+
+
+def test_what_grows_while_data_are_read_is_in_the_folder_of_caches(monkeypatch, tmp_path):
+    """Not in that of the system, which may be a small part of memory; an error names the folder that its way out moves."""
+    monkeypatch.setattr(growing, "HELD", 0)
+    monkeypatch.setenv("LEGO_HOME", str(tmp_path / "home"))
+    folders = []
+
+    def full(**options):
+        folders.append(options["dir"])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(growing.tempfile, "TemporaryFile", full)
+    with pytest.raises(RunError, match="LEGO_HOME") as told:
+        ragged(pa.chunked_array([[[1, 2], None], [[3]]]))
+    assert folders == [tmp_path / "home"]
+    assert str(tmp_path / "home") in str(told.value)
+
+
+def test_where_no_cache_can_be_written_the_folder_of_the_system_serves(monkeypatch, tmp_path):
+    """Data on a disk that cannot be written to are read all the same."""
+    monkeypatch.setattr(growing, "HELD", 0)
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("LEGO_HOME", str(tmp_path / "file" / "home"))
+    assert ragged(pa.chunked_array([[[1, 2], None], [[3]]])).values.tolist() == [1, 2, 3]
 
 
 def test_another_thread_adds_to_the_same_folder(monkeypatch, tmp_path):
