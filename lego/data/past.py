@@ -2,7 +2,7 @@
 
     past_shown        impressions that had it among their candidates before the moment
     past_clicks       clicks on it before the moment
-    past_rate         clicks by impressions; unknown where it was never shown
+    past_rate         clicks by impressions whose labels are known; unknown where it was in none
     past_age          seconds since it was first shown; unknown where it was not
 
 Behind an @ stands how many hours count (`past_rate@24` is of the day before), or, for the age, the attribute of the items that
@@ -98,7 +98,7 @@ class Past:
         clicks = count(self._clicked).astype(np.float64)
         if kind == "past_clicks":
             return clicks
-        shown = count(self._shown)
+        shown = count(self._judged)
         return np.divide(clicks, shown, out=np.full(clicks.shape, np.nan), where=shown > 0)
 
     def _keys(self, items: Ints, moment: Ints) -> Ints:
@@ -118,16 +118,26 @@ class Past:
     @cached_property
     def _shown(self) -> Ints:
         """The key of each candidate of the log whose time is known, ascending."""
-        return self._events(clicked=False)
+        return self._events(self.store.parts)
+
+    @cached_property
+    def _judged(self) -> Ints:
+        """Of those of which it is known whether they were clicked."""
+        labeled = self._labeled
+        return self._shown if len(labeled) == len(self.store.parts) else self._events(labeled)
 
     @cached_property
     def _clicked(self) -> Ints:
         """Of those that were clicked."""
-        return self._events(clicked=True)
+        return self._events(self._labeled, clicked=True)
 
-    def _events(self, *, clicked: bool) -> Ints:
+    @property
+    def _labeled(self) -> tuple[str, ...]:
+        return tuple(part for part in self.store.parts if self.store.part(part).labeled)
+
+    def _events(self, parts: tuple[str, ...], *, clicked: bool = False) -> Ints:
         found = [np.empty(0, np.int64)]
-        for part in self.store.parts:
+        for part in parts:
             impressions = self.store.part(part)
             if impressions.time is None:
                 continue

@@ -141,6 +141,17 @@ def test_a_change_of_the_past_is_seen():
     assert asked(rows, "past_clicks", items, time) == asked(drawn(3), "past_clicks", items, time) + 1
 
 
+def test_a_part_whose_labels_are_hidden_says_what_was_shown_and_not_what_was_clicked():
+    """It counts for `past_shown`; a rate is of what was judged, whatever stands where labels would."""
+    rows, more = [(10, [1, 2], [1, 0]), (11, [1], [0])], [(12, [1, 3], [0, 1])]
+    hidden = attrs.evolve(part(more), labeled=False)
+    past = Past(Log({"train": part(rows), "test": hidden}))  # type: ignore[arg-type]
+    items, time = np.array([[1, 2, 3]]), np.array([20])
+    assert past("past_shown", items, time).tolist() == [[3, 1, 1]]
+    assert past("past_clicks", items, time).tolist() == [[1, 0, 0]]
+    np.testing.assert_array_equal(past("past_rate", items, time), [[0.5, 0, np.nan]])
+
+
 def test_items_that_the_data_lacks_were_never_met():
     """New items of a recommendation have rows behind those of the data."""
     found = asked(drawn(1), "past_clicks", [[1, ITEMS + 3]], [100])
