@@ -232,6 +232,9 @@ class Source(Spec):
     """Of the text."""
     attributes: ClassVar[tuple[str, ...]] = ()
     """The attributes that the items have."""
+    holds: ClassVar[Mapping[str, Mapping[str, str]]] = {}
+    """What `items`, `users` and `impressions` have, and what stands beside `candidates` and the clicks of a `history`, each where
+    the files of an edition have it: name → `text`, `category`, `list`, `number` or `time`, or two of them with ` or ` between."""
     official_files: ClassVar[tuple[str, ...]] = ()
     """The raw files it reads, by their official names."""
     url: ClassVar[str] = ""

@@ -75,14 +75,18 @@ class Adressa(Interactions):
     reads: ClassVar[Mapping[str, int]] = {"title": 30, "category": 4}
     domain: ClassVar[str] = "news"
     language: ClassVar[str] = "Norwegian"
-    attributes: ClassVar[tuple[str, ...]] = (
-        "title",
-        "category",
-        "subcategory",
-        "keywords",
-        "author",
-        "published",
-    )
+    holds: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "items": {
+            "title": "text",
+            "category": "category",
+            "subcategory": "category",
+            "keywords": "list",
+            "author": "list",
+            "published": "number",
+        },
+        "history": {"time": "time"},
+    }
+    attributes: ClassVar[tuple[str, ...]] = tuple(holds["items"])
     official_files: ClassVar[tuple[str, ...]] = ("one_week.tar.gz (20170101, …, 20170107)",)
     url: ClassVar[str] = "https://reclab.idi.ntnu.no/dataset/"
     licence: ClassVar[str] = "CC BY-NC-SA 4.0, after registration"

@@ -45,9 +45,19 @@ class Amazon(Ratings):
     reads: ClassVar[Mapping[str, int]] = {"title": 30, "categories": 16}
     domain: ClassVar[str] = "products"
     language: ClassVar[str] = "English"
-    attributes: ClassVar[tuple[str, ...]] = (
-        *("title", "brand", "department", "categories", "description", "features", "price"),
-    )
+    holds: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "items": {
+            "title": "text",
+            "brand": "category",
+            "department": "category",
+            "categories": "list",
+            "description": "text",
+            "features": "text",
+            "price": "number",
+        },
+        "history": {"time": "time"},
+    }
+    attributes: ClassVar[tuple[str, ...]] = tuple(holds["items"])
     official_files: ClassVar[tuple[str, ...]] = ("meta_CATEGORY.json.gz", "CATEGORY_5.json.gz")
     url: ClassVar[str] = URL
     licence: ClassVar[str] = "none stated; research use, with citation"

@@ -58,15 +58,20 @@ class Anime(PartlyRated):
     reads: ClassVar[Mapping[str, int]] = {"title": 16, "genres": 16}
     domain: ClassVar[str] = "anime"
     language: ClassVar[str] = "English and romanized Japanese"
-    attributes: ClassVar[tuple[str, ...]] = (
-        "title",
-        "genres",
-        "type",
-        "episodes",
-        "score",
-        "members",
-        "synopsis",
-    )
+    holds: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "items": {
+            "title": "text",
+            "genres": "list",
+            "type": "category",
+            "episodes": "number",
+            "score": "number",
+            "members": "number",
+            "synopsis": "text",
+            "english": "text",
+            "studios": "list",
+        },
+    }
+    attributes: ClassVar[tuple[str, ...]] = tuple(holds["items"])
     official_files: ClassVar[tuple[str, ...]] = (*_OLD, _SYNOPSES, _COMPLETE, _LIST)
     url: ClassVar[str] = "https://www.kaggle.com/datasets/CooperUnion/anime-recommendations-database"
     licence: ClassVar[str] = "CC0, as the page on Kaggle says"

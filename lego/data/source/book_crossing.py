@@ -70,7 +70,11 @@ class BookCrossing(PartlyRated):
     reads: ClassVar[Mapping[str, int]] = {"title": 30, "author": 8}
     domain: ClassVar[str] = "books"
     language: ClassVar[str] = "English, German and others"
-    attributes: ClassVar[tuple[str, ...]] = ("title", "author", "year", "publisher")
+    holds: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "items": {"title": "text", "author": "category", "year": "number", "publisher": "category"},
+        "users": {"location": "text", "country": "category", "age": "number"},
+    }
+    attributes: ClassVar[tuple[str, ...]] = tuple(holds["items"])
     official_files: ClassVar[tuple[str, ...]] = _DUMP
     url: ClassVar[str] = "http://www2.informatik.uni-freiburg.de/~cziegler/BX/"
     licence: ClassVar[str] = "free for research, with acknowledgement"

@@ -30,7 +30,7 @@ from lego.data.source.ebnerd_articles import ARTICLES, no_articles, read_article
 from lego.data.source.ebnerd_behaviors import Behaviors, people_of, read_log
 from lego.data.source.ebnerd_folder import Folder, find
 from lego.data.source.ebnerd_histories import Histories, read_history, share, without_missing
-from lego.data.table import PARTS, TEXT, Tables, lists, signal
+from lego.data.table import PARTS, TEXT, Tables, kind_of, lists, signal
 from lego.errors import DataError, Problem, SpecError
 from lego.ragged import Ragged
 from lego.spec import PATH, Choice, Source, between, field_names, ge, operator
@@ -65,7 +65,21 @@ class EBNeRD(Source):
     reads: ClassVar[Mapping[str, int]] = {"title": 30, "subtitle": 50}
     domain: ClassVar[str] = "news"
     language: ClassVar[str] = "Danish"
-    attributes: ClassVar[tuple[str, ...]] = tuple(name for name, _, _ in ARTICLES.values())
+    holds: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "items": {name: kind_of(kind) or "" for name, _, kind in ARTICLES.values()},
+        "users": {"gender": "category", "postcode": "category", "age": "category"},
+        "impressions": {
+            "device": "category",
+            "page": "category",
+            "read_time": "number",
+            "scroll": "number",
+            "subscriber": "category",
+            "sso": "category",
+        },
+        "candidates": {"position": "number"},
+        "history": {"time": "time", "read_time": "number", "scroll": "number"},
+    }
+    attributes: ClassVar[tuple[str, ...]] = tuple(holds["items"])
     official_files: ClassVar[tuple[str, ...]] = (
         "ebnerd_small.zip (articles.parquet; behaviors.parquet and history.parquet of train and of validation)",
     )

@@ -50,9 +50,22 @@ class Goodreads(Ratings):
     reads: ClassVar[Mapping[str, int]] = {"title": 30}
     domain: ClassVar[str] = "books"
     language: ClassVar[str] = "mostly English"
-    attributes: ClassVar[tuple[str, ...]] = (
-        *("title", "description", "authors", "genres", "language", "format", "publisher", "year", "pages"),
-    )
+    holds: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "items": {
+            "title": "text",
+            "description": "text",
+            "authors": "list",
+            "genres": "list",
+            "language": "category",
+            "format": "category",
+            "publisher": "category",
+            "year": "number",
+            "pages": "number",
+        },
+        "users": {"interests": "list", "generated_books": "list"},
+        "history": {"time": "time"},
+    }
+    attributes: ClassVar[tuple[str, ...]] = tuple(holds["items"])
     official_files: ClassVar[tuple[str, ...]] = (
         "goodreads_books_GENRE.json.gz",
         "goodreads_interactions_GENRE.json.gz",

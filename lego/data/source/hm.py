@@ -55,7 +55,18 @@ class HM(Interactions):
     reads: ClassVar[Mapping[str, int]] = {"prod_name": 10, "detail_desc": 40}
     domain: ClassVar[str] = "fashion"
     language: ClassVar[str] = "English"
-    attributes: ClassVar[tuple[str, ...]] = (*_TEXTS, *_CATEGORIES)
+    holds: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "items": {**dict.fromkeys(_TEXTS, "text"), **dict.fromkeys(_CATEGORIES, "category")},
+        "users": {
+            "age": "number",
+            "FN": "category",
+            "Active": "category",
+            "club_member_status": "category",
+            "fashion_news_frequency": "category",
+        },
+        "history": {"time": "time"},
+    }
+    attributes: ClassVar[tuple[str, ...]] = tuple(holds["items"])
     official_files: ClassVar[tuple[str, ...]] = ("articles.csv", "transactions_train.csv", "customers.csv")
     url: ClassVar[str] = "https://www.kaggle.com/competitions/h-and-m-personalized-fashion-recommendations"
     licence: ClassVar[str] = "rules of the competition: non-commercial, academic use; no redistribution"

@@ -48,7 +48,11 @@ class HotelRec(Ratings):
     reads: ClassVar[Mapping[str, int]] = {"name": 16, "place": 16}
     domain: ClassVar[str] = "hotels"
     language: ClassVar[str] = "English"
-    attributes: ClassVar[tuple[str, ...]] = ("name", "place")
+    holds: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "items": {"name": "text", "place": "text"},
+        "history": {"time": "time"},
+    }
+    attributes: ClassVar[tuple[str, ...]] = tuple(holds["items"])
     official_files: ClassVar[tuple[str, ...]] = (_FILE,)
     url: ClassVar[str] = "https://github.com/Diego999/HotelRec"
     licence: ClassVar[str] = "academic research only"

@@ -72,7 +72,12 @@ class LastFM(Interactions):
     reads: ClassVar[Mapping[str, int]] = {"title": 16, "artist": 8}
     domain: ClassVar[str] = "music"
     language: ClassVar[str] = "English and others"
-    attributes: ClassVar[tuple[str, ...]] = ("title", "artist", "tags")
+    holds: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "items": {"title": "text", "artist": "category", "tags": "list"},
+        "users": {"gender": "category", "age": "number", "country": "category"},
+        "history": {"time": "time"},
+    }
+    attributes: ClassVar[tuple[str, ...]] = tuple(holds["items"])
     official_files: ClassVar[tuple[str, ...]] = (
         "artists.dat",
         "user_artists.dat",

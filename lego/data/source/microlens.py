@@ -49,7 +49,11 @@ class MicroLens(Interactions):
     reads: ClassVar[Mapping[str, int]] = {"title": 30}
     domain: ClassVar[str] = "short videos"
     language: ClassVar[str] = "English, translated by machine"
-    attributes: ClassVar[tuple[str, ...]] = ("title", "likes", "views")
+    holds: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "items": {"title": "text", "likes": "number", "views": "number"},
+        "history": {"time": "time"},
+    }
+    attributes: ClassVar[tuple[str, ...]] = tuple(holds["items"])
     official_files: ClassVar[tuple[str, ...]] = (
         "MicroLens-50k_pairs.csv",
         "MicroLens-50k_titles.csv",

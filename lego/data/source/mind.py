@@ -93,7 +93,10 @@ class MIND(Source):
     reads: ClassVar[Mapping[str, int]] = {"title": 30, "category": 4}
     domain: ClassVar[str] = "news"
     language: ClassVar[str] = "English"
-    attributes: ClassVar[tuple[str, ...]] = ("title", "abstract", "category", "subcategory")
+    holds: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "items": {"title": "text", "abstract": "text", "category": "category", "subcategory": "category"},
+    }
+    attributes: ClassVar[tuple[str, ...]] = tuple(holds["items"])
     official_files: ClassVar[tuple[str, ...]] = (
         "MINDsmall_train.zip (news.tsv, behaviors.tsv)",
         "MINDsmall_dev.zip (news.tsv, behaviors.tsv)",

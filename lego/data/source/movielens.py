@@ -41,7 +41,17 @@ class MovieLens(Ratings):
     reads: ClassVar[Mapping[str, int]] = {"title": 30, "genres": 16}
     domain: ClassVar[str] = "movies"
     language: ClassVar[str] = "English"
-    attributes: ClassVar[tuple[str, ...]] = ("title", "genres")
+    holds: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "items": {"title": "text", "genres": "list"},
+        "users": {
+            "gender": "category",
+            "age": "category or number",
+            "occupation": "category",
+            "zip": "category",
+        },
+        "history": {"time": "time"},
+    }
+    attributes: ClassVar[tuple[str, ...]] = tuple(holds["items"])
     official_files: ClassVar[tuple[str, ...]] = ("movies.csv", "ratings.csv")
     url: ClassVar[str] = URL
     licence: ClassVar[str] = (

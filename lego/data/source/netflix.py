@@ -62,7 +62,11 @@ class Netflix(Ratings):
     reads: ClassVar[Mapping[str, int]] = {"title": 20}
     domain: ClassVar[str] = "movies"
     language: ClassVar[str] = "English"
-    attributes: ClassVar[tuple[str, ...]] = ("title", "year")
+    holds: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "items": {"title": "text", "year": "number"},
+        "history": {"time": "time"},
+    }
+    attributes: ClassVar[tuple[str, ...]] = tuple(holds["items"])
     official_files: ClassVar[tuple[str, ...]] = (
         "movie_titles.csv",
         *(f"combined_data_{part}.txt" for part in (1, 2, 3, 4)),

@@ -79,7 +79,12 @@ class PENS(Source):
     reads: ClassVar[Mapping[str, int]] = {"title": 30, "category": 4}
     domain: ClassVar[str] = "news"
     language: ClassVar[str] = "English"
-    attributes: ClassVar[tuple[str, ...]] = ("title", "body", "category", "topic")
+    holds: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "items": {"title": "text", "body": "text", "category": "category", "topic": "category"},
+        "impressions": {"written_title": "text"},
+        "history": {"time": "time", "dwell_time": "number"},
+    }
+    attributes: ClassVar[tuple[str, ...]] = tuple(holds["items"])
     official_files: ClassVar[tuple[str, ...]] = (
         "PENS.zip (news.tsv, train.tsv, valid.tsv, personalized_test.tsv)",
     )

@@ -43,7 +43,10 @@ class POG(Interactions):
     reads: ClassVar[Mapping[str, int]] = {"title": 30}
     domain: ClassVar[str] = "fashion"
     language: ClassVar[str] = "Chinese"
-    attributes: ClassVar[tuple[str, ...]] = ("title", "category")
+    holds: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "items": {"title": "text", "category": "category", "title_chinese": "text"},
+    }
+    attributes: ClassVar[tuple[str, ...]] = tuple(holds["items"])
     official_files: ClassVar[tuple[str, ...]] = ("item_data.txt", "user_data.txt")
     url: ClassVar[str] = "https://github.com/wenyuer/POG"
     licence: ClassVar[str] = "research; see the repository of the authors"

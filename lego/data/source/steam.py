@@ -55,7 +55,19 @@ class Steam(Interactions):
     reads: ClassVar[Mapping[str, int]] = {"title": 16}
     domain: ClassVar[str] = "games"
     language: ClassVar[str] = "English"
-    attributes: ClassVar[tuple[str, ...]] = ("title", "developer", "publisher", "genres", "tags", "price")
+    holds: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "items": {
+            "title": "text",
+            "developer": "category",
+            "publisher": "category",
+            "genres": "list",
+            "tags": "list",
+            "price": "number",
+            "bundles": "list",
+        },
+        "history": {"time": "time"},
+    }
+    attributes: ClassVar[tuple[str, ...]] = tuple(holds["items"])
     official_files: ClassVar[tuple[str, ...]] = (
         "steam_games.json.gz",
         "steam_reviews.json.gz",

@@ -64,7 +64,10 @@ class XMIND(Source):
 
     reads: ClassVar[Mapping[str, int]] = {"title": 30, "category": 4}
     domain: ClassVar[str] = "news"
-    attributes: ClassVar[tuple[str, ...]] = ("title", "abstract", "category", "subcategory")
+    holds: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "items": {"title": "text", "abstract": "text", "category": "category", "subcategory": "category"},
+    }
+    attributes: ClassVar[tuple[str, ...]] = tuple(holds["items"])
     official_files: ClassVar[tuple[str, ...]] = (
         "xMINDsmall_train.zip (news.tsv)",
         "xMINDsmall_dev.zip (news.tsv)",

@@ -82,9 +82,19 @@ class Yelp(Ratings):
     reads: ClassVar[Mapping[str, int]] = {"name": 16, "address": 16, "city": 6, "state": 2}
     domain: ClassVar[str] = "businesses"
     language: ClassVar[str] = "English"
-    attributes: ClassVar[tuple[str, ...]] = (
-        *("name", "address", "city", "state", "categories", "latitude", "longitude"),
-    )
+    holds: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "items": {
+            "name": "text",
+            "address": "text",
+            "city": "category",
+            "state": "category",
+            "categories": "list",
+            "latitude": "number",
+            "longitude": "number",
+        },
+        "history": {"time": "time"},
+    }
+    attributes: ClassVar[tuple[str, ...]] = tuple(holds["items"])
     official_files: ClassVar[tuple[str, ...]] = _FILES
     url: ClassVar[str] = "https://business.yelp.com/data/resources/open-dataset"
     licence: ClassVar[str] = "academic use only; no redistribution"
