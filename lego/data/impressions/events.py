@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lego.data.raw.growing import Growing, blocks, forget, on_disk
+from lego.data.raw.growing import Growing, blocks, chosen, forget, on_disk, permutation, turned
 from lego.data.raw.order import sorted_rows
 from lego.data.table import flat
 
@@ -47,16 +47,13 @@ class Events:
     def __len__(self) -> int:
         return len(self.user)
 
-    def where(self, kept: NDArray[np.bool_] | NDArray[np.int64]) -> Events:
-        """The rows of a mask or at the given places; the ids stay."""
-        made = {}
-        for name, values in self._columns().items():
-            column = Growing(values.dtype)
-            for begin, end in blocks(len(kept), MANY):
-                piece = kept[begin:end]
-                column.add(values[begin:end][piece] if kept.dtype == bool else values[piece])
-            made[name] = column.array()
-        return attrs.evolve(self, **made)
+    def where(self, kept: NDArray[np.bool_]) -> Events:
+        """The rows of a mask; the ids stay."""
+        return attrs.evolve(self, **{name: chosen(values, kept) for name, values in self._columns().items()})
+
+    def turned(self) -> Events:
+        """The last row first."""
+        return attrs.evolve(self, **{name: turned(values) for name, values in self._columns().items()})
 
     def between(self, begin: int, end: int) -> Events:
         """A stretch of the rows."""
@@ -73,6 +70,12 @@ class Events:
     def ordered(self, *names: str) -> Events:
         """By these columns, the first before the second; what is equal stays in the order of the log."""
         return attrs.evolve(self, **sorted_rows(self._columns(), names))
+
+    def by_rank(self, rank: NDArray[np.int64]) -> Events:
+        """Each row at the place that its rank has among the others."""
+        ordered = sorted_rows({**self._columns(), "rank": rank}, ["rank"])
+        del ordered["rank"]
+        return attrs.evolve(self, **ordered)
 
     def _columns(self) -> dict[str, NDArray[Any]]:
         every = {
@@ -130,8 +133,14 @@ def stretches(user: NDArray[np.int32]) -> Iterator[tuple[int, int]]:
 
 
 def shuffled(events: Events, seed: int) -> Events:
-    """The events in an order drawn by the seed: for logs that say neither when nor in which order."""
-    return events.where(np.random.default_rng([seed, _ORDER_STREAM]).permutation(len(events)))
+    """The events in an order drawn by the seed: for logs that say neither when nor in which order.
+
+    The row that comes at each place is drawn on disk, and sorted for the place of each row, by which the rows are sorted then.
+    """
+    rows = permutation(len(events), np.random.default_rng([seed, _ORDER_STREAM]))
+    places = on_disk(len(rows), np.int64, np.arange)
+    drawn = sorted_rows({"row": rows, "place": places}, ["row"])["place"]
+    return events.by_rank(drawn)
 
 
 def gather(pieces: Iterable[pa.Table | pa.RecordBatch]) -> Events:

@@ -60,18 +60,19 @@ class Growing:
         if self._bytes > HELD:
             self._put_away()
 
-    def array(self) -> NDArray[Any]:
-        """All values; whoever writes to them gets an error."""
+    def array(self, *, writeable: bool = False) -> NDArray[Any]:
+        """All values; whoever writes to them gets an error, unless they are to be written to, which is done where they are."""
         if self._file is None:
             whole = np.concatenate([np.empty(0, self._dtype), *self._held])
             self._held.clear()
-            whole.flags.writeable = False
+            whole.flags.writeable = writeable
             return whole
         self._put_away()
         with self._file as file:
             with self._written():
                 file.flush()
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            access = mmap.ACCESS_WRITE if writeable else mmap.ACCESS_READ
+            mapped = mmap.mmap(file.fileno(), 0, access=access)
         _MAPPED.add(mapped)
         return np.frombuffer(mapped, self._dtype)
 
@@ -165,6 +166,26 @@ def owners_of(rows: Ragged) -> NDArray[np.int32]:
 def chosen(values: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[Any]:
     """The values where the mask holds."""
     return on_disk(len(values), values.dtype, lambda begin, end: values[begin:end][mask[begin:end]])
+
+
+def turned(values: NDArray[Any]) -> NDArray[Any]:
+    """The last value first."""
+    return on_disk(
+        len(values),
+        values.dtype,
+        lambda begin, end: values[len(values) - end : len(values) - begin][::-1],
+    )
+
+
+def permutation(count: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """0 … count - 1 in the order that `generator.permutation` draws; on disk if they are many, where they change places."""
+    made = Growing(np.int64)
+    for begin, end in blocks(count, _TOGETHER):
+        made.add(np.arange(begin, end))
+    order = made.array(writeable=True)
+    generator.shuffle(order)
+    order.flags.writeable = False
+    return order
 
 
 def gathered(values: NDArray[Any], places: NDArray[np.int64]) -> NDArray[Any]:

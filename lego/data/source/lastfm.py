@@ -208,7 +208,7 @@ class LastFM(Interactions):
         problems.raise_any()
         return Raw(
             # Turned around, listens of one second are in the order in which they were heard.
-            events=events.where(np.arange(len(events))[::-1]),
+            events=events.turned(),
             items=catalog.table(events.item_ids, with_artist=self.items != "artists"),
             users=people,
             dropped=dropped,

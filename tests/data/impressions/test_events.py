@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from lego.data.impressions import events as module
 from lego.data.impressions.events import gather
+from lego.data.raw import growing, order
 
 TEXTS = st.sampled_from(["b", "a", "A", "é", "Z", "10", "9", ""])
 NUMBERS = st.sampled_from([10, 9, -3, 0, 2**40])
@@ -97,15 +98,32 @@ def test_a_piece_is_let_go_before_the_next_is_asked_for():
     assert len(gather(pieces())) == 3
 
 
+def _written_out(events):
+    return [each.tolist() for each in (events.user, events.item, events.value, events.time)]
+
+
 def test_some_of_the_rows():
-    """By a mask or by places, with their values and times; the ids stay."""
-    found = gather([_piece([("u", "i", 1, 2), ("v", "j", 3, 4)])])
-    for chosen in (np.array([False, True]), np.array([1])):
-        some = found.where(chosen)
-        assert (some.user.tolist(), some.item.tolist(), some.value.tolist(), some.time.tolist()) == (
-            [1],
-            [1],
-            [3.0],
-            [4],
-        )
-        assert some.user_ids.to_pylist() == ["u", "v"]
+    """Those of a mask, with their values and times; the ids stay."""
+    found = gather([_piece([("u", "i", 1, 2), ("v", "j", 3, 4)])]).where(np.array([False, True]))
+    assert _written_out(found) == [[1], [1], [3.0], [4]]
+    assert found.user_ids.to_pylist() == ["u", "v"]
+
+
+@pytest.mark.parametrize("count", [0, 1, 500])
+def test_another_order_of_all_rows(count, monkeypatch):
+    """Drawn by the seed as numpy permutes, or the last row first: never with more rows in memory than are looked at together."""
+    log = gather([_piece([(f"u{n % 7}", f"i{n % 5}", n, n) for n in range(max(count, 1))])])
+    log = log.where(np.arange(len(log)) < count)
+    rows = np.random.default_rng([4, module._ORDER_STREAM]).permutation(count)
+    wanted = [np.array(column)[rows].tolist() for column in _written_out(log)]
+    monkeypatch.setattr(growing, "HELD", 0)
+    monkeypatch.setattr(growing, "_TOGETHER", 16)
+    monkeypatch.setattr(order, "_RUN", 64)
+    monkeypatch.setattr(order, "_MERGED", 64)
+    together, add = [], growing.Growing.add
+    monkeypatch.setattr(
+        growing.Growing, "add", lambda self, values: [together.append(len(values)), add(self, values)][1]
+    )
+    assert _written_out(module.shuffled(log, 4)) == wanted
+    assert max(together, default=0) <= 64
+    assert _written_out(log.turned()) == [column[::-1] for column in _written_out(log)]

@@ -95,6 +95,21 @@ def test_blocks_cover_all_places():
     assert list(blocks(0, 3)) == []
 
 
+@pytest.mark.parametrize("count", [0, 1, 3000])
+@pytest.mark.parametrize("held", [0, 1 << 22])
+def test_a_permutation_is_drawn_where_it_is(count, held, monkeypatch, tmp_path):
+    """In memory or on disk it is that of numpy, and nobody writes to it."""
+    monkeypatch.setattr(growing, "HELD", held)
+    monkeypatch.setattr(growing, "_TOGETHER", 1000)
+    with growing_in(tmp_path):
+        drawn = growing.permutation(count, np.random.default_rng(5))
+    forget()
+    np.testing.assert_array_equal(drawn, np.random.default_rng(5).permutation(count))
+    assert drawn.flags.owndata == (held > 0 or count == 0)
+    with pytest.raises(ValueError, match="read-only"):
+        drawn[:] = 0
+
+
 def test_values_at_any_places_are_looked_up_stretch_by_stretch(monkeypatch):
     """Those at the places, in their order; no stretch of an array on disk is read twice, and none is longer than allowed."""
 
