@@ -65,6 +65,12 @@ def _is_text(instance: object, attribute: Any, value: str) -> None:
         raise SpecError.wrong_value(type(instance).__name__, attribute.name, value, "the path of a folder")
 
 
+def refuse_share_beside_test(spec: str, dev: float, test: str) -> None:
+    """SpecError where dev would be a share of train, and is a folder."""
+    if test == "test" and dev != _DEV and not isinstance(dev, Choice):
+        raise SpecError.wrong_value(spec, "dev", dev, 'nothing beside test="test": the dev folder is dev')
+
+
 @operator
 class MIND(Source):
     """News that users were shown, and which of them they clicked.
@@ -113,10 +119,7 @@ class MIND(Source):
 
     def __attrs_post_init__(self) -> None:
         """The dev part is the dev folder where another one is test."""
-        if self.test == "test" and self.dev != _DEV and not isinstance(self.dev, Choice):
-            raise SpecError.wrong_value(
-                type(self).__name__, "dev", self.dev, 'nothing beside test="test": the dev folder is dev'
-            )
+        refuse_share_beside_test(type(self).__name__, self.dev, self.test)
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Every option but `path` and `history`; `version` counts changes of the rules above."""

@@ -19,7 +19,7 @@ from lego.data.impressions.interactions import is_text, path_text
 from lego.data.problems import LIMIT, Problems
 from lego.data.raw.raw_file import RawFile, named
 from lego.data.raw.tab_file import TabFile, ensure
-from lego.data.source.mind import MIND
+from lego.data.source.mind import MIND, refuse_share_beside_test
 from lego.data.table import Tables, flat
 from lego.errors import DataError, Problem
 from lego.spec import PATH, Source, between, field_names, ge, one_of, operator
@@ -42,7 +42,7 @@ LANGUAGES: Mapping[str, str] = {
 }
 """The languages there are, by their codes in ISO 639-3."""
 
-_FOLDER = re.compile(r"x(mind[a-z]*)_(train|dev)(?:\.zip)?", re.IGNORECASE)
+_FOLDER = re.compile(r"x(mind[a-z]*)_(train|dev|test)(?:\.zip)?", re.IGNORECASE)
 _COLUMNS = ("nid", "title", "abstract")
 _TEXTS = ("title", "abstract")
 
@@ -54,8 +54,10 @@ class XMIND(Source):
     - `path` is the folder xMIND, which holds a folder for each language, or the folder of the language; `xMINDsmall_train.zip`
       and `xMINDsmall_dev.zip` (or xMINDlarge) are read in place, or as the folders that they unpack to. `mind` is the folder of
       MIND of the same edition: ids of the small and the large edition are not the same news.
-    - Users, impressions, histories, categories, parts and the options `dev`, `history` and `missing` are those of `MIND`.
-    - Of a news that both archives have, the text of train is kept; one with another text in dev is counted.
+    - Users, impressions, histories, categories, parts and the options `dev`, `history`, `missing` and `test` are those of `MIND`:
+      `test="test"` reads `xMINDlarge_test` beside the other two, for the test part of MINDlarge, whose labels are hidden.
+    - Of a news that several archives have, the text of the first, of train, dev and test, is kept; one with another text in a
+      later one is counted.
     - A news of MIND without a translation is an error (`untranslated="error"`), keeps its English text (`"english"`), has no text
       but its categories (`"empty"`), or is taken out of the catalogue (`"missing"`), so that `missing` says what becomes of it in
       the log. They are counted, whichever it is.
@@ -85,6 +87,11 @@ class XMIND(Source):
     dev: float = attrs.field(default=0.1, validator=between(0.0, 1.0))
     history: int = attrs.field(default=50, validator=ge(1))
     missing: Literal["error", "drop", "empty"] = "error"
+    test: Literal["dev", "test"] = "dev"
+
+    def __attrs_post_init__(self) -> None:
+        """The dev part is the dev folder where another one is test."""
+        refuse_share_beside_test(type(self).__name__, self.dev, self.test)
 
     @classmethod
     def examples(cls) -> Iterable[Self]:
@@ -115,14 +122,16 @@ class XMIND(Source):
         """The part of the translation that is missing."""
         raw = self._mind().raw_files()
         there = {file.path.name if file.member else file.path.parent.name for file in self._texts(raw)}
-        for part in ("train", "dev"):
+        for part in self._folders:
             if not any(f"_{part}" in name.lower() for name in there):
                 yield f"the translation of {part} is missing, so the news that it has alone keep their English text"
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Every option but the paths and `history`; `version` counts changes of the rules above."""
-        names = [name for name in field_names(type(self)) if name not in {"path", "mind", "history"}]
-        return {"version": 1, **{name: getattr(self, name) for name in names}}
+        names = [name for name in field_names(type(self)) if name not in {"path", "mind", "history", "test"}]
+        told = {"version": 1, **{name: getattr(self, name) for name in names}}
+        # What was prepared before there was a choice keeps its name.
+        return told if self.test == "dev" else {**told, "test": self.test}
 
     def files(self) -> Iterable[Path]:
         """The files of MIND, then those of xMIND; DataError with where to get them."""
@@ -148,13 +157,18 @@ class XMIND(Source):
         return attrs.evolve(made, rules={**made.rules, **rules}).check()
 
     def _mind(self) -> MIND:
-        return MIND(self.mind, dev=self.dev, history=self.history, missing=self.missing)
+        return MIND(self.mind, dev=self.dev, history=self.history, missing=self.missing, test=self.test)
+
+    @property
+    def _folders(self) -> tuple[str, ...]:
+        """The parts of the translation that are read, in their order."""
+        return ("train", "dev") if self.test == "dev" else ("train", "dev", "test")
 
     def _texts(self, mind: list[RawFile]) -> list[RawFile]:
-        """news.tsv of train and of dev, or of the one that is there."""
+        """news.tsv of each part, of those that are there."""
         train = mind[0]
         folder = train.path.name if train.member else train.path.parent.name
-        return _find(Path(self.path).expanduser(), self.language, folder)
+        return _find(Path(self.path).expanduser(), self.language, folder, self._folders)
 
     def _translated(
         self, items: pa.Table, texts: pa.Table, files: list[RawFile], dropped: dict[str, int]
@@ -209,8 +223,8 @@ def _one(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     return column
 
 
-def _find(root: Path, language: str, mind: str) -> list[RawFile]:
-    """news.tsv of the language in the edition of MIND that `mind`, the name of its folder, says."""
+def _find(root: Path, language: str, mind: str, parts: tuple[str, ...]) -> list[RawFile]:
+    """news.tsv of the parts in the language, of the edition of MIND that `mind`, the name of its folder, says."""
     get = f"download the folder {language} of xMIND from {XMIND.url}, and give the folder that holds it"
     if not root.is_dir():
         what = "is a file, a folder is expected" if root.exists() else "there is no such folder"
@@ -236,7 +250,7 @@ def _find(root: Path, language: str, mind: str) -> list[RawFile]:
         raise DataError([Problem(str(folder), what, get)])
     problems = Problems()
     files = []
-    for part in ("train", "dev"):
+    for part in parts:
         if part not in chosen:  # what it lacks is untranslated, and that has a rule
             continue
         place = chosen[part]

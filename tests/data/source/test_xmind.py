@@ -10,7 +10,7 @@ from lego.data.source.mind import MIND
 from lego.data.source.xmind import LANGUAGES, XMIND
 from lego.errors import DataError, SpecError
 from tests.data.source.samples import cut_mind
-from tests.data.source.test_mind import FILES, rows_of
+from tests.data.source.test_mind import FILES, HIDDEN, rows_of
 from tests.data.source.trial import trial
 
 HEADER = "nid\ttitle\tabstract\n"
@@ -25,7 +25,7 @@ def raw(tmp_path):
     """Writes MIND and its translation into Finnish; each test says what is different in it."""
 
     def write(changes=None, *, zipped=False, edition="small", language="fin", **options):
-        for name, content in FILES.items():
+        for name, content in (FILES | HIDDEN if "test" in options else FILES).items():
             path = tmp_path / "mind" / f"MIND{edition}_{name}"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content)
@@ -46,6 +46,34 @@ def raw(tmp_path):
         return XMIND(tmp_path / "xMIND", mind=tmp_path / "mind", language=language, **options)
 
     return write
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_the_test_folder_is_test_where_it_is_asked_for(raw, tmp_path, zipped):
+    """Its impressions and their hidden labels are MIND's, the news that it has alone are translated."""
+    changes = {"test": translated("N1", "N5", text="Tiers")}
+    source = raw(changes, zipped=zipped, test="test")
+    tables, plain = source.tables(), MIND(tmp_path / "mind", test="test").tables()
+    assert tables.items["title"].to_pylist() == [f'{text} "N{n}' for n, text in zip(
+        (1, 2, 3, 4, 5), ("Texte", "Texte", "Texte", "Autre", "Tiers"), strict=True
+    )]  # fmt: skip
+    for part in ("train", "dev", "test"):
+        assert rows_of(tables, part) == rows_of(plain, part)
+    assert tables.unlabeled == plain.unlabeled == ("test",)
+    assert tables.dropped["translations_with_other_text"] == 2
+    assert not list(source.lacks())
+    assert len(source.files()) == 6 + 3
+
+
+def test_a_test_folder_that_is_not_translated_is_told(raw):
+    """Its news have no translation, and that has a rule; dev is a folder, and no share."""
+    source = raw(test="test", untranslated="english")
+    assert [each for each in source.lacks() if "of test is missing" in each]
+    assert source.tables().dropped["news_left_in_english"] == 1
+    with pytest.raises(SpecError, match=r"XMIND\(dev=0.2\).*the dev folder is dev"):
+        XMIND("a", mind="b", language="fin", test="test", dev=0.2)
+    first = XMIND("a", mind="b", language="fin").fingerprint()
+    assert first.keys() < XMIND("a", mind="b", language="fin", test="test").fingerprint().keys()
 
 
 @pytest.mark.parametrize("zipped", [False, True])
