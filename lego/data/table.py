@@ -29,7 +29,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lego.data.problems import LIMIT, Problems
-from lego.data.raw.growing import Growing, blocks, on_disk, one_array, rows_of
+from lego.data.raw.growing import MANY, Growing, blocks, on_disk, one_array, rows_of
 from lego.data.raw.order import sorted_rows
 from lego.errors import did_you_mean
 from lego.ragged import Ragged
@@ -68,8 +68,6 @@ IMPRESSIONS = pa.schema(
     ]
 )
 
-_MANY = 1 << 20
-"""Values that are looked at at a time."""
 _ROWS = 1 << 17
 """Impressions that are looked at at a time."""
 _REPAIR = "this is an error of the source that made the table: repair it there"
@@ -104,12 +102,12 @@ def ragged(column: pa.ChunkedArray | pa.Array) -> Ragged:
     lengths = Growing(np.int64)
     values = []
     for chunk in chunks:
-        for begin, end in blocks(len(chunk), _MANY):
+        for begin, end in blocks(len(chunk), MANY):
             piece = chunk.slice(begin, end - begin)
             lengths.add(flat(pc.fill_null(pc.list_value_length(piece), 0)))
         values.append(flat(chunk.flatten()))
-    some = [each.astype(dtype, copy=False) for each in values if len(each)] or [np.empty(0, dtype)]
-    return rows_of(one_array(some), lengths.array())
+    filled = [each.astype(dtype, copy=False) for each in values if len(each)] or [np.empty(0, dtype)]
+    return rows_of(one_array(filled), lengths.array())
 
 
 def lists(rows: Ragged, value_type: pa.DataType, limit: int = 2**31 - 1) -> pa.ChunkedArray:
@@ -344,7 +342,7 @@ def _check_numbers(name: str, table: pa.Table, first: int, problems: Problems) -
     for field in table.schema:
         if kind_of(field.type) == "number":
             column, found = table[field.name], [np.empty(0, np.int64)]
-            for begin, end in blocks(len(column), _MANY):
+            for begin, end in blocks(len(column), MANY):
                 wrong = pc.invert(
                     pc.fill_null(pc.is_finite(column.slice(begin, end - begin)), fill_value=True)
                 )
@@ -414,7 +412,7 @@ def _rows_exist(
 def _outside(values: NDArray[Any], low: int, high: int) -> NDArray[np.int64]:
     """Where whole numbers are below or above these."""
     found = [np.empty(0, np.int64)]
-    for begin, end in blocks(len(values), _MANY):
+    for begin, end in blocks(len(values), MANY):
         piece = values[begin:end]
         if piece.min() < low or piece.max() > high:
             found.append(np.flatnonzero((piece < low) | (piece > high)) + begin)
@@ -441,7 +439,7 @@ def _check_signal(
         "give one value for each, null where it is missing",
     )
     values = [flat(chunk.flatten()) for chunk in column.chunks]
-    if any(np.isinf(each[low:high]).any() for each in values for low, high in blocks(len(each), _MANY)):
+    if any(np.isinf(each[low:high]).any() for each in values for low, high in blocks(len(each), MANY)):
         problems.add(
             f"{where}.{name}", "holds an infinite number", "make it a number, or null where it is missing"
         )
@@ -460,7 +458,7 @@ def _check_times(history: Ragged, times: Ragged, problems: Problems) -> bool:
     if len(uneven):
         return False
     found, begins = [np.empty(0, np.int64)], times.offsets[:-1][times.lengths > 0]
-    for begin, end in blocks(len(times.values) - 1, _MANY):
+    for begin, end in blocks(len(times.values) - 1, MANY):
         earlier = begin + 1 + np.flatnonzero(np.diff(times.values[begin : end + 1]) < 0)
         first, last = np.searchsorted(begins, (begin + 1, end + 1))
         found.append(earlier[~np.isin(earlier, begins[first:last])])
@@ -479,7 +477,7 @@ def _check_times(history: Ragged, times: Ragged, problems: Problems) -> bool:
 def _check_numbered_once(part: str, column: pa.ChunkedArray, problems: Problems) -> None:
     """No two impressions of a part have the same number."""
     ids, before = flat(column), -1
-    for begin, end in blocks(len(ids), _MANY):
+    for begin, end in blocks(len(ids), MANY):
         if (ids[begin] <= before and begin) or (np.diff(ids[begin:end]) <= 0).any():
             break
         before = int(ids[end - 1])
@@ -487,7 +485,7 @@ def _check_numbered_once(part: str, column: pa.ChunkedArray, problems: Problems)
         return
     rows = sorted_rows({"id": ids, "row": on_disk(len(ids), np.int64, np.arange)}, ["id"])
     again = [np.empty(0, np.int64)]
-    for begin, end in blocks(len(ids) - 1, _MANY):
+    for begin, end in blocks(len(ids) - 1, MANY):
         same = rows["id"][begin : end + 1]
         again.append(rows["row"][begin + 1 : end + 1][same[1:] == same[:-1]])
     _each(

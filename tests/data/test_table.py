@@ -143,7 +143,7 @@ def test_times_are_checked_against_the_users_of_a_stretch(monkeypatch):
     }
     whole = complaint(tables(**users, train__stop=[0, 0]))
     assert [f"users row {row}" in whole for row in (40, 170, 299)] == [True] * 3
-    monkeypatch.setattr(module, "_MANY", 16)
+    monkeypatch.setattr(module, "MANY", 16)
     compared, real = [], np.isin
     monkeypatch.setattr(np, "isin", lambda a, b: [compared.append(len(b)), real(a, b)][1])
     assert complaint(tables(**users, train__stop=[0, 0])) == whole

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from lego.data.impressions.events import counts_of
 from lego.data.raw.growing import (
     HELD,
+    MANY,
     Growing,
     blocks,
-    chosen,
+    filtered,
     forget,
     gathered,
     lengths_of,
@@ -32,8 +33,6 @@ _ROWS = 16_384
 """Rows drawn for at a time. Part of the rule: another number gives other draws from the same seed."""
 _PATIENCE = 8
 """Rounds of drawing with rejection before the rest of a row is drawn exactly."""
-_CELLS = 1 << 20
-"""Numbers that are looked at together."""
 _AHEAD = 1 << 21
 """Draws of an urn on disk that are looked up together, at most."""
 
@@ -69,7 +68,7 @@ def draw_unseen(
 def _known_of_each(seen: Ragged, known: NDArray[np.bool_]) -> NDArray[np.int64]:
     """How many values of each row are known."""
     found, before = np.zeros(len(seen.offsets), np.int64), 0
-    for begin, end in blocks(len(seen.values), _CELLS):
+    for begin, end in blocks(len(seen.values), MANY):
         counts = offsets_of(known[seen.values[begin:end]])
         first, last = np.searchsorted(seen.offsets, (begin, end), "right")
         found[first:last] = before + counts[seen.offsets[first:last] - begin]
@@ -141,11 +140,11 @@ class _Met:
 
 
 def _stretches(lengths: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Begin and end of rows that are looked at together: as many as have `_CELLS` values, or one alone that has more."""
+    """Begin and end of rows that are looked at together: as many as have `MANY` values, or one alone that has more."""
     ends, cuts = np.cumsum(lengths), [0]
     while cuts[-1] < len(ends):
         before = ends[cuts[-1] - 1] if cuts[-1] else 0
-        cuts.append(max(int(np.searchsorted(ends, before + _CELLS, "right")), cuts[-1] + 1))
+        cuts.append(max(int(np.searchsorted(ends, before + MANY, "right")), cuts[-1] + 1))
     return list(pairwise(cuts))
 
 
@@ -174,7 +173,7 @@ def _draw_rows(
         line[np.arange(count) < have[open_rows, None]] = both[good]
         taken[open_rows] = line
     open_rows = np.flatnonzero(have < want)
-    step = max(1, _CELLS // max(1, len(pool)))
+    step = max(1, MANY // max(1, len(pool)))
     for first in range(0, len(open_rows), step):
         _finish(taken, open_rows[first : first + step], have, want, pool, weights, met, hand.put_back())
     return taken
@@ -320,14 +319,14 @@ def _with_others(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], Ragged, int]:
     """The clicks for which something was drawn, and how many there are for which nothing was."""
     lengths = lengths_of(others)
-    some = on_disk(len(clicks), np.bool_, lambda first, last: lengths[first:last] > 0)
-    nothing = sum(int((~some[first:last]).sum()) for first, last in blocks(len(some), _CELLS))
+    drawn_for = on_disk(len(clicks), np.bool_, lambda first, last: lengths[first:last] > 0)
+    nothing = sum(int((~drawn_for[first:last]).sum()) for first, last in blocks(len(drawn_for), MANY))
     if not nothing:
         return clicks, owners, others, 0
     return (
-        chosen(clicks, some),
-        chosen(owners, some),
-        rows_of(others.values, chosen(lengths, some)),
+        filtered(clicks, drawn_for),
+        filtered(owners, drawn_for),
+        rows_of(others.values, filtered(lengths, drawn_for)),
         nothing,
     )
 
@@ -369,7 +368,7 @@ def _clicks_of(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Places of the clicks of a part, and whose they are."""
     places, owners = Growing(np.int64), Growing(np.int64)
-    for first, last in blocks(len(part_of), _CELLS):
+    for first, last in blocks(len(part_of), MANY):
         found = first + np.flatnonzero(part_of[first:last] == number)
         places.add(found)
         owners.add(np.searchsorted(history.offsets, found, "right") - 1)

@@ -11,12 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lego.data.raw.growing import Growing, blocks, chosen, forget, on_disk, permutation, turned
+from lego.data.raw.growing import MANY, Growing, blocks, filtered, forget, on_disk, permutation, turned
 from lego.data.raw.order import sorted_rows
 from lego.data.table import flat
 
-MANY = 1 << 20
-"""Rows that are looked at together."""
 HELD = 4_000_000
 """Ids of pieces, counted once per piece, that are held before those of all pieces are made one."""
 _NUMBERS = {"value": pa.float32(), "time": pa.int64(), "part": pa.int8()}
@@ -49,7 +47,9 @@ class Events:
 
     def where(self, kept: NDArray[np.bool_]) -> Events:
         """The rows of a mask; the ids stay."""
-        return attrs.evolve(self, **{name: chosen(values, kept) for name, values in self._columns().items()})
+        return attrs.evolve(
+            self, **{name: filtered(values, kept) for name, values in self._columns().items()}
+        )
 
     def turned(self) -> Events:
         """The last row first."""
@@ -102,7 +102,7 @@ def looked_up(values: NDArray[np.bool_], codes: NDArray[np.int32]) -> NDArray[np
     return on_disk(len(codes), np.bool_, lambda begin, end: values[codes[begin:end]])
 
 
-def both(first: NDArray[np.bool_], *others: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def all_of(first: NDArray[np.bool_], *others: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Where all of the masks hold."""
     return on_disk(
         len(first),

@@ -16,10 +16,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lego.data.impressions.candidates import draw_listed, draw_unseen, impressions_of_clicks, split_by_share
-from lego.data.impressions.events import MANY, Events, both, counts_of, how_many, looked_up, stretches
+from lego.data.impressions.events import Events, all_of, counts_of, how_many, looked_up, stretches
 from lego.data.impressions.parts import cut, in_words
 from lego.data.problems import Problems
-from lego.data.raw.growing import Growing, blocks, chosen, on_disk, owners_of
+from lego.data.raw.growing import MANY, Growing, blocks, filtered, on_disk, owners_of
 from lego.data.table import TEXT, Tables, flat, lists
 from lego.errors import DataError, Problem, SpecError
 from lego.ragged import Ragged
@@ -292,9 +292,9 @@ class _Maker:
             key = events.user[begin:end].astype(np.int64) * len(events.item_ids) + events.item[begin:end]
             order = np.argsort(key, kind="stable")
             same = key[order][1:] == key[order][:-1]
-            stays = np.ones(end - begin, bool)
-            stays[order[1:][same] if rule == "first" else order[:-1][same]] = False
-            marks.add(stays)
+            once = np.ones(end - begin, bool)
+            once[order[1:][same] if rule == "first" else order[:-1][same]] = False
+            marks.add(once)
         kept = marks.array()
         again = len(events) - how_many(kept)
         if not again:
@@ -311,7 +311,7 @@ class _Maker:
         user_in = np.ones(len(events.user_ids), bool)
         item_in = np.ones(items.num_rows, bool)
         while True:
-            live = both(clicked, looked_up(user_in, events.user), looked_up(item_in, events.item))
+            live = all_of(clicked, looked_up(user_in, events.user), looked_up(item_in, events.item))
             few_users = user_in & (counts_of(events.user, len(user_in), live) < least)
             few_items = item_in & (counts_of(events.item, len(item_in), live) < least)
             if not few_users.any() and not few_items.any():
@@ -321,14 +321,14 @@ class _Maker:
         if not item_in.any():
             what = f"no user and no item is left of the {least}-core"
             raise DataError([Problem(self.source.path, what, "lower core=, or use the complete files")])
-        kept = both(looked_up(user_in, events.user), looked_up(item_in, events.item))
+        kept = all_of(looked_up(user_in, events.user), looked_up(item_in, events.item))
         self.dropped["users_outside_core"] = int((~user_in).sum())
         self.dropped[f"{self.source.item}_outside_core"] = items.num_rows - int(item_in.sum())
-        self.dropped["clicks_outside_core"] = how_many(clicked) - how_many(both(clicked, kept))
+        self.dropped["clicks_outside_core"] = how_many(clicked) - how_many(all_of(clicked, kept))
         items = items.filter(pa.array(item_in))
         place_of = np.cumsum(item_in, dtype=np.int32) - np.int32(1)
         events = _with_items(events.where(kept), items["item_id"].combine_chunks(), place_of)
-        return items, events, chosen(clicked, kept)
+        return items, events, filtered(clicked, kept)
 
     def _tables(self, items: pa.Table, events: Events, clicked: NDArray[np.bool_]) -> Tables:
         source = self.source
@@ -336,12 +336,12 @@ class _Maker:
         users = self._keep_users(clicks)
         urn = np.arange(1, items.num_rows + 1, dtype=np.int32)
         if source.candidates == "popularity":
-            urn = _rows(events.where(both(clicked, looked_up(clicks >= source.minimum, events.user))))
+            urn = _rows(events.where(all_of(clicked, looked_up(clicks >= source.minimum, events.user))))
         if len(users) < len(clicks):
-            stays = np.zeros(len(clicks), bool)
-            stays[users] = True
-            kept = looked_up(stays, events.user)
-            events, clicked = events.where(kept), chosen(clicked, kept)
+            user_in = np.zeros(len(clicks), bool)
+            user_in[users] = True
+            kept = looked_up(user_in, events.user)
+            events, clicked = events.where(kept), filtered(clicked, kept)
         taken = events.where(clicked)
         history = Ragged.from_lengths(_rows(taken), clicks[users])
         times = None if taken.time is None else Ragged(taken.time, history.offsets)

@@ -11,15 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lego.data.raw.growing import Growing, blocks, chosen, forget, kept, on_disk, one_array
+from lego.data.raw.growing import MANY, Growing, blocks, filtered, forget, kept, on_disk, one_array
 from lego.data.raw.order import sorted_rows
 from lego.data.table import flat, lists, signal
 from lego.ragged import Ragged, flat_positions, offsets_of
 
 _FEW = 1 << 13
 """Rows."""
-_MANY = 1 << 20
-"""Values."""
 _PENDING = 1 << 26
 """Bytes of histories that are looked at before those that were there before are left out."""
 
@@ -155,7 +153,7 @@ def drop_missing(
 def _inside(values: NDArray[np.int32], items: int) -> NDArray[np.bool_]:
     """Which values are rows of items there are."""
     found = np.empty(len(values), bool)
-    for begin, end in blocks(len(values), _MANY):
+    for begin, end in blocks(len(values), MANY):
         np.less_equal(values[begin:end], items, out=found[begin:end])
     return found
 
@@ -355,9 +353,9 @@ class Clicks:
 
     def where(self, mask: NDArray[np.bool_]) -> Clicks:
         """Some of the rows, and the users that have some."""
-        user = chosen(self.user, mask)
+        user = filtered(self.user, mask)
         first = np.full(len(self.names), len(user))  # the row in which each user appears first
-        for begin, end in blocks(len(user), _MANY):
+        for begin, end in blocks(len(user), MANY):
             who, where = np.unique(user[begin:end], return_index=True)
             first[who] = np.minimum(first[who], begin + where)
         there = np.argsort(first, kind="stable")[: int((first < len(user)).sum())]
@@ -366,12 +364,12 @@ class Clicks:
         return Clicks(
             names=self.names.take(pa.array(there)),
             user=on_disk(len(user), np.int32, lambda begin, end: place[user[begin:end]]),
-            item=chosen(self.item, mask),
-            click=chosen(self.click, mask),
-            time=chosen(self.time, mask),
-            part=chosen(self.part, mask),
+            item=filtered(self.item, mask),
+            click=filtered(self.click, mask),
+            time=filtered(self.time, mask),
+            part=filtered(self.part, mask),
             attributes=None if self.attributes is None else self.attributes.filter(pa.array(mask)),
-            signals={name: chosen(values, mask) for name, values in self.signals.items()},
+            signals={name: filtered(values, mask) for name, values in self.signals.items()},
         )
 
 
@@ -394,7 +392,7 @@ def side_by_side(first: Ragged, second: Ragged) -> Ragged:
     offsets = offsets_of(first.lengths + second.lengths)
     values, begin = Growing(second.values.dtype), 0
     while begin < len(second):
-        end = max(int(np.searchsorted(offsets, offsets[begin] + _MANY, "right")) - 1, begin + 1)
+        end = max(int(np.searchsorted(offsets, offsets[begin] + MANY, "right")) - 1, begin + 1)
         pair = [Ragged(each.values, each.offsets[begin : end + 1]) for each in (first, second)]
         whole = np.empty(offsets[end] - offsets[begin], second.values.dtype)
         starts = offsets[begin:end] - offsets[begin]
@@ -416,7 +414,7 @@ def sorted_sets(owner: NDArray[np.int32], item: NDArray[np.int32], count: int) -
     """The different items of each owner, ascending."""
     rows = sorted_rows({"owner": owner, "item": item}, ("owner", "item"))
     values, lengths, last = Growing(np.int32), np.zeros(count, np.int64), (-1, -1)
-    for begin, end in blocks(len(owner), _MANY):
+    for begin, end in blocks(len(owner), MANY):
         owners, items = rows["owner"][begin:end], rows["item"][begin:end]
         new = np.ones(len(items), bool)
         new[0] = (int(owners[0]), int(items[0])) != last

@@ -7,12 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lego.data.raw.growing import blocks, on_disk
+from lego.data.raw.growing import MANY, blocks, on_disk
 
 _STREAM = 9
 """Which stream of the seed chooses users; drawing candidates of the parts has 0, 1 and 2."""
-_MANY = 1 << 20
-"""Rows that are looked at together."""
 _DIGIT = 16
 """Bits."""
 
@@ -67,13 +65,13 @@ def _from(time: NDArray[np.int64], count: int) -> tuple[int, int]:
     It is found digit by digit, the highest first, from how often each digit is there.
     """
     spans = [
-        (int(time[begin:end].min()), int(time[begin:end].max())) for begin, end in blocks(len(time), _MANY)
+        (int(time[begin:end].min()), int(time[begin:end].max())) for begin, end in blocks(len(time), MANY)
     ]
     low, high = min(least for least, _ in spans), max(most for _, most in spans)
     left, found, same = count, 0, 0
     for shift in range((high - low).bit_length() // _DIGIT * _DIGIT, -1, -_DIGIT):
         digits = np.zeros(1 << _DIGIT, np.int64)
-        for begin, end in blocks(len(time), _MANY):
+        for begin, end in blocks(len(time), MANY):
             offset = (time[begin:end] - low).view(np.uint64) >> np.uint64(shift)
             inside = offset[offset >> np.uint64(_DIGIT) == np.uint64(found)] & np.uint64((1 << _DIGIT) - 1)
             digits += np.bincount(inside.astype(np.int64), minlength=len(digits))
@@ -110,7 +108,7 @@ def _last_two(
     """The row before the last one of each user, and the last one, by time and then as they stand; -1 where there is none."""
     places = np.full((users, 2), -1, np.int64)
     moments = np.full((users, 2), np.iinfo(np.int64).min)
-    for begin, end in blocks(len(user), _MANY):
+    for begin, end in blocks(len(user), MANY):
         owner, moment = user[begin:end], time[begin:end]
         order = np.lexsort((moment, owner))
         owner = owner[order]
@@ -139,7 +137,7 @@ def _last_two(
 def _counts(user: NDArray[Any]) -> NDArray[np.int64]:
     """How many rows each user has."""
     found = np.zeros(0, np.int64)
-    for begin, end in blocks(len(user), _MANY):
+    for begin, end in blocks(len(user), MANY):
         piece = np.bincount(user[begin:end], minlength=len(found))
         piece[: len(found)] += found
         found = piece
@@ -178,10 +176,10 @@ def behind_later_parts(user: NDArray[Any], time: NDArray[np.int64], part: NDArra
     first = np.full(
         len(_counts(user)), np.iinfo(np.int64).max
     )  # time of the first such row; train stands before it
-    for begin, end in blocks(len(user), _MANY):
+    for begin, end in blocks(len(user), MANY):
         later = part[begin:end] > 0
         np.minimum.at(first, user[begin:end][later], time[begin:end][later])
     return sum(
         int(((part[begin:end] <= 0) & (time[begin:end] > first[user[begin:end]])).sum())
-        for begin, end in blocks(len(user), _MANY)
+        for begin, end in blocks(len(user), MANY)
     )

@@ -28,7 +28,7 @@ from lego.data.impressions.log import (
 )
 from lego.data.impressions.parts import behind_later_parts, cut, in_words
 from lego.data.own.known_users import KnownUsers
-from lego.data.raw.growing import chosen, on_disk, one_array
+from lego.data.raw.growing import filtered, on_disk, one_array
 from lego.data.raw.order import sorted_rows
 from lego.data.table import PARTS, lists
 from lego.errors import DataError, Problem
@@ -82,7 +82,7 @@ class TableMaker:
         }
         columns = sorted_rows(columns, ("user", "time", "part"))
         clicked = columns.pop("click")
-        columns = {name: chosen(values, clicked) for name, values in columns.items()}
+        columns = {name: filtered(values, clicked) for name, values in columns.items()}
         user, time, part = columns["user"], columns["time"], columns["part"]
         clicks = Ragged.from_lengths(columns["item"], counts_of(user, len(names)))
         if made_parts:
@@ -265,8 +265,8 @@ class TableMaker:
             return part
         train = on_disk(len(part), np.bool_, lambda begin, end: part[begin:end] == 0)
         rule = spec.split or ("time" if timed else "leave_last_out")
-        moment = chosen(time, train) if timed else np.broadcast_to(np.int64(0), int(counts[0]))
-        latest = cut(rule, chosen(user, train), moment, 0.0, spec.dev, spec.seed)
+        moment = filtered(time, train) if timed else np.broadcast_to(np.int64(0), int(counts[0]))
+        latest = cut(rule, filtered(user, train), moment, 0.0, spec.dev, spec.seed)
         before = 0
 
         def piece(begin: int, end: int) -> NDArray[np.int8]:

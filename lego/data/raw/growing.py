@@ -21,8 +21,8 @@ from numpy.typing import DTypeLike, NDArray
 from lego.home import home, written
 from lego.ragged import Ragged, offsets_of
 
-_TOGETHER = 1 << 20
-"""Values that are made at a time."""
+MANY = 1 << 20
+"""Rows or values that are looked at, or made, together."""
 HELD = 1 << 22
 """Bytes of an array that are in memory before it is put on disk."""
 _STRETCH = 1 << 22
@@ -122,7 +122,7 @@ def blocks(count: int, size: int) -> Iterator[tuple[int, int]]:
 def on_disk(count: int, dtype: DTypeLike, piece: Callable[[int, int], NDArray[Any]]) -> NDArray[Any]:
     """An array of `piece(begin, end)` for each stretch of `count` rows, one behind the other."""
     made = Growing(dtype)
-    for begin, end in blocks(count, _TOGETHER):
+    for begin, end in blocks(count, MANY):
         made.add(piece(begin, end))
     return made.array()
 
@@ -133,7 +133,7 @@ def one_array(pieces: list[NDArray[Any]]) -> NDArray[Any]:
         return pieces[0]
     made = Growing(pieces[0].dtype)
     for piece in pieces:
-        for begin, end in blocks(len(piece), _TOGETHER):
+        for begin, end in blocks(len(piece), MANY):
             made.add(piece[begin:end])
     return made.array()
 
@@ -142,7 +142,7 @@ def rows_of(values: NDArray[Any], lengths: NDArray[Any]) -> Ragged:
     """Rows of the given lengths, one after the other; where each begins is on disk, too, if they are many."""
     offsets, before = Growing(np.int64), 0
     offsets.add(np.zeros(1, np.int64))
-    for begin, end in blocks(len(lengths), _TOGETHER):
+    for begin, end in blocks(len(lengths), MANY):
         ends = before + np.cumsum(lengths[begin:end], dtype=np.int64)
         offsets.add(ends)
         before = int(ends[-1])
@@ -163,7 +163,7 @@ def owners_of(rows: Ragged) -> NDArray[np.int32]:
     )
 
 
-def chosen(values: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[Any]:
+def filtered(values: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[Any]:
     """The values where the mask holds."""
     return on_disk(len(values), values.dtype, lambda begin, end: values[begin:end][mask[begin:end]])
 
@@ -180,7 +180,7 @@ def turned(values: NDArray[Any]) -> NDArray[Any]:
 def permutation(count: int, generator: np.random.Generator) -> NDArray[np.int64]:
     """0 … count - 1 in the order that `generator.permutation` draws; on disk if they are many, where they change places."""
     made = Growing(np.int64)
-    for begin, end in blocks(count, _TOGETHER):
+    for begin, end in blocks(count, MANY):
         made.add(np.arange(begin, end))
     order = made.array(writeable=True)
     generator.shuffle(order)
@@ -204,7 +204,7 @@ def kept(rows: Ragged, inside: NDArray[np.bool_]) -> Ragged:
     """The rows with only the values that are inside; on disk if they are many."""
     values, offsets = Growing(rows.values.dtype), np.zeros(len(rows.offsets), np.int64)
     before = 0
-    for begin, end in blocks(len(inside), _TOGETHER):
+    for begin, end in blocks(len(inside), MANY):
         counts = offsets_of(inside[begin:end])  # how many values are inside before each position
         first, last = np.searchsorted(rows.offsets, (begin, end), "right")
         offsets[first:last] = before + counts[rows.offsets[first:last] - begin]

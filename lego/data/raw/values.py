@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lego.data.problems import Problems
 from lego.data.raw.frame import Frame
-from lego.data.raw.growing import Growing, blocks
+from lego.data.raw.growing import MANY, Growing, blocks
 from lego.data.raw.guess import known_texts, mark_of
 from lego.data.table import CATEGORY, LIST, NUMBER, TEXT, flat
 from lego.ragged import Ragged, offsets_of
@@ -27,10 +27,6 @@ _FLOAT = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 _CORRECT = "correct the value, or take the row out"
 _UNITS = ((10**17, 10**9, "nanoseconds"), (10**14, 10**6, "microseconds"), (10**11, 10**3, "milliseconds"))
 """Numbers above the first cannot be the unix time of today in the next coarser unit."""
-
-
-_MANY = 1 << 20
-"""Numbers that are looked at together."""
 
 
 def array_of(frame: Frame, column: str) -> pa.Array:
@@ -307,7 +303,7 @@ def _complain_of_time(frame: Frame, column: str, unknown: NDArray[np.bool_], pro
 def _middle_is_above(numbers: NDArray[Any], low: int) -> bool:
     """Whether the median is, told without putting them in order."""
     above, least, most = 0, float("inf"), float("-inf")
-    for begin, end in blocks(len(numbers), _MANY):
+    for begin, end in blocks(len(numbers), MANY):
         piece = numbers[begin:end]
         over = piece > low
         above += int(over.sum())

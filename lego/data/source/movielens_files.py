@@ -18,15 +18,13 @@ import pyarrow.compute as pc
 
 from lego.data.impressions.events import Events, gather
 from lego.data.problems import Problems
-from lego.data.raw.growing import blocks
+from lego.data.raw.growing import MANY, blocks
 from lego.data.raw.reader import CSV, Column, Complaint, Layout, examine, read_pieces, read_unique
 from lego.data.table import CATEGORY, NUMBER, flat
 from lego.errors import DataError, Problem
 
 URL = "https://grouplens.org/datasets/movielens/"
 
-_MANY = 1 << 20
-"""Ratings that are looked at together."""
 _MOVIES = (Column("movieId", pa.int64(), low=0), Column("title"), Column("genres"))
 _RATINGS = (
     Column("userId", pa.int64(), low=0),
@@ -206,7 +204,7 @@ def find(folder: Path) -> Edition:
 
 def _repeated(events: Events) -> Iterator[tuple[int, int]]:
     """User and movie of each rating that is there twice."""
-    for begin, end in blocks(len(events) - 1, _MANY):
+    for begin, end in blocks(len(events) - 1, MANY):
         user, item = events.user[begin : end + 1], events.item[begin : end + 1]
         again = np.flatnonzero((user[1:] == user[:-1]) & (item[1:] == item[:-1]))
         users, items = (

@@ -23,7 +23,7 @@ from lego.data.impressions.events import Events, gather
 from lego.data.impressions.interactions import Ratings, Raw
 from lego.data.problems import LIMIT, Problems
 from lego.data.raw.columns import as_number, as_text, one, seconds
-from lego.data.raw.growing import Growing, blocks
+from lego.data.raw.growing import MANY, Growing, blocks
 from lego.data.raw.official import missing_files
 from lego.data.raw.reader import Column, Layout, read_pieces
 from lego.data.raw.split_lines import split_lines
@@ -35,8 +35,6 @@ from lego.spec import operator
 _TITLES = ("movie_titles.csv", "movie_titles.txt")
 _PROBE = "probe.txt"
 _BLOCK = 1 << 24
-_MANY = 1 << 20
-"""Ratings that are looked up together."""
 """Bytes of ratings that are read at a time; many small files are one block."""
 _TYPES = {"first": pa.string(), "rating": pa.int8(), "day": pa.date32()}
 
@@ -159,7 +157,7 @@ def _with_probe(events: Events, path: Path, dropped: dict[str, int], problems: P
     user, item = (flat(pc.fill_null(each, 0)).astype(np.int64)[known] for each in rows)
     wanted = np.unique(user * items + item)
     part, rated = Growing(np.int8), np.zeros(len(wanted), bool)
-    for begin, end in blocks(len(events), _MANY):
+    for begin, end in blocks(len(events), MANY):
         key = events.user[begin:end].astype(np.int64) * items + events.item[begin:end]
         place = np.searchsorted(wanted, key)
         named = place < len(wanted)

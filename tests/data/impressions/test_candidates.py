@@ -93,7 +93,7 @@ def test_long_lists_are_looked_at_some_rows_at_a_time(monkeypatch):
     owners = np.random.default_rng(1).integers(0, 4, 300)
     plain, bounded = np.random.default_rng(0), np.random.default_rng(0)
     oracle = listed_in_one_go(listed, owners, 3, plain)
-    monkeypatch.setattr(candidates, "_CELLS", 20)
+    monkeypatch.setattr(candidates, "MANY", 20)
     sizes, real = [], Ragged.take
     monkeypatch.setattr(
         Ragged, "take", lambda self, rows: [sizes.append((len(rows), found := real(self, rows))), found][1]

@@ -117,7 +117,7 @@ def test_another_order_of_all_rows(count, monkeypatch):
     rows = np.random.default_rng([4, module._ORDER_STREAM]).permutation(count)
     wanted = [np.array(column)[rows].tolist() for column in _written_out(log)]
     monkeypatch.setattr(growing, "HELD", 0)
-    monkeypatch.setattr(growing, "_TOGETHER", 16)
+    monkeypatch.setattr(growing, "MANY", 16)
     monkeypatch.setattr(order, "_RUN", 64)
     monkeypatch.setattr(order, "_MERGED", 64)
     together, add = [], growing.Growing.add

@@ -464,18 +464,18 @@ class Long(Interactions):
 @pytest.mark.parametrize("split", ["share", "time", "user", "leave_last_out"])
 def test_what_is_as_long_as_the_log_is_on_disk(split, monkeypatch):
     """Memory does not grow with the clicks of the same users; one makes 20 bytes of log, 30 of candidates and labels."""
-    for name, value in (("HELD", 1 << 15), ("_TOGETHER", 1 << 13)):
+    for name, value in (("HELD", 1 << 15), ("MANY", 1 << 13)):
         monkeypatch.setattr(growing, name, value)
     for module, name, value in (
         (events, "MANY", 1 << 13),
         (interactions, "MANY", 1 << 13),
-        (parts, "_MANY", 1 << 12),
-        (table_module, "_MANY", 1 << 13),
+        (parts, "MANY", 1 << 12),
+        (table_module, "MANY", 1 << 13),
         (table_module, "_ROWS", 1 << 12),
         (order_module, "_RUN", 1 << 13),
         (order_module, "_MERGED", 1 << 13),
         (candidates, "_ROWS", 1 << 10),
-        (candidates, "_CELLS", 1 << 13),
+        (candidates, "MANY", 1 << 13),
     ):
         monkeypatch.setattr(module, name, value)
     peaks = []
@@ -512,14 +512,15 @@ def test_the_size_of_the_pieces_changes_nothing(monkeypatch, options):
     for small in (False, True):
         if small:
             monkeypatch.setattr(growing, "HELD", 7)
-            monkeypatch.setattr(growing, "_TOGETHER", 11)
+            monkeypatch.setattr(growing, "MANY", 11)
             for module, name, value in (
                 (events, "MANY", 13),
                 (interactions, "MANY", 13),
-                (parts, "_MANY", 7),
+                (parts, "MANY", 7),
                 (order_module, "_RUN", 40),
                 (order_module, "_MERGED", 20),
-                (candidates, "_CELLS", 17),
+                (candidates, "MANY", 17),
+                (candidates, "HELD", 7),
             ):
                 monkeypatch.setattr(module, name, value)
         made.append(Clicks("raw", minimum=3, negatives=2, **options).tables())

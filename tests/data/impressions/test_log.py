@@ -30,7 +30,7 @@ def sizes(request, monkeypatch):
     """How much is looked at at a time: all, or very little, which is then put on disk."""
     rows, values, pending, held = request.param
     monkeypatch.setattr(module, "_FEW", rows)
-    monkeypatch.setattr(module, "_MANY", values)
+    monkeypatch.setattr(module, "MANY", values)
     monkeypatch.setattr(module, "_PENDING", pending)
     monkeypatch.setattr(growing, "HELD", held)
 

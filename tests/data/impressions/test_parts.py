@@ -19,7 +19,7 @@ ROWS = st.lists(
 @pytest.fixture
 def small(monkeypatch):
     """A few rows at a time."""
-    for module, name, value in ((parts, "_MANY", 5), (growing, "_TOGETHER", 3), (growing, "HELD", 16)):
+    for module, name, value in ((parts, "MANY", 5), (growing, "MANY", 3), (growing, "HELD", 16)):
         monkeypatch.setattr(module, name, value)
 
 

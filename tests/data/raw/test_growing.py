@@ -100,7 +100,7 @@ def test_blocks_cover_all_places():
 def test_a_permutation_is_drawn_where_it_is(count, held, monkeypatch, tmp_path):
     """In memory or on disk it is that of numpy, and nobody writes to it."""
     monkeypatch.setattr(growing, "HELD", held)
-    monkeypatch.setattr(growing, "_TOGETHER", 1000)
+    monkeypatch.setattr(growing, "MANY", 1000)
     with growing_in(tmp_path):
         drawn = growing.permutation(count, np.random.default_rng(5))
     forget()
