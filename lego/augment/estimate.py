@@ -9,11 +9,10 @@ from typing import Self
 
 import attrs
 
-from lego.augment.ask import Step, answers_of, unanswered
+from lego.augment.ask import Step
 from lego.augment.cache import Cache
-from lego.augment.check import checked, obstacles
-from lego.augment.draft import Draft
 from lego.augment.limits import Limits
+from lego.augment.plan import Plan, planned
 from lego.augment.source import Augment
 from lego.errors import Problem
 from lego.generator.base import Question, Timed, Writer, cost_of
@@ -104,34 +103,27 @@ def estimate(
     limits: Limits | None = None,
     writers: Writers | None = None,
     say: Callable[[str], None] = lambda _: None,
+    *,
+    plan: Plan | None = None,
 ) -> Estimate:
     """What `generate` would take now; DataError with all that keeps it from being begun, where that concerns the data.
 
-    What depends on answers that are not there yet is counted as if they left their places. With `writers` a model on this machine
-    that has answered nothing like it before is opened and tried with a few tokens, which `say` is told before.
+    With `writers` a model on this machine that has answered nothing like it before is opened and tried with a few tokens, which
+    `say` is told before. `plan` is what `planned` made of source and limits, where that was done before.
     """
     limits = limits or Limits()
-    draft = Draft(source.original())
-    steps = checked(source.changes, source.generator, draft, limits)
-    questions = 0
-    open_: list[tuple[Step, list[Question]]] = []
-    for step in steps:
-        asked = step.kind.questions(step.name, draft)
-        questions += len(asked)
-        step.kind.apply(step.name, draft, answers_of(step, asked))
-        if step.asks and (left := list(unanswered(step, asked))):
-            open_.append((step, left))
-    problems = obstacles([step.generator for step, _ in open_], limits)
-    made = [_share(step, left, limits, None if problems else writers, say) for step, left in open_]
+    plan = plan or planned(source, limits)
+    tried = None if plan.problems else writers
+    made = [_share(step, left, limits, tried, say) for step, left in plan.open]
     return Estimate(
-        questions=questions,
+        questions=plan.questions,
         calls=sum(each.calls for each in made),
         prompt_tokens=round(sum(each.read for each in made)),
         answer_tokens=round(sum(each.written for each in made)),
         cost=_sum([each.cost for each in made]),
         seconds=_sum([each.seconds for each in made]),
         timed=tuple(dict.fromkeys(each.timed for each in made if each.timed)),
-        problems=tuple(problems),
+        problems=plan.problems,
     )
 
 

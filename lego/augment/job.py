@@ -19,11 +19,15 @@ from lego.augment.ask import Step, answers_of, settle, unanswered
 from lego.augment.cache import Cache
 from lego.augment.check import checked
 from lego.augment.draft import Answer, Draft
-from lego.augment.estimate import Writers, estimate
+from lego.augment.estimate import Writers
 from lego.augment.limits import Limits, Pace, Purse, Spent
+from lego.augment.plan import Plan, planned
 from lego.augment.source import Augment
 from lego.errors import GeneratorError, LegoError, Problem
 from lego.generator.base import Passing, Question, Refused, Reply, Writer, cost_of
+
+INTERRUPTION = "interrupted"
+"""Why a job ended early that Ctrl-C ended."""
 
 
 @attrs.frozen(kw_only=True)
@@ -124,24 +128,26 @@ def generate(
     seed: int = 0,
     sleep: Callable[[float], None] = time.sleep,
     writers: Writers | None = None,
+    plan: Plan | None = None,
 ) -> Report:
     """Asks all that is not answered yet, change after change, and gives the report; answers are kept as they come.
 
-    DataError or GeneratorError with all that keeps it from being begun, before anything is asked. `writers` may be open already.
+    DataError or GeneratorError with all that keeps it from being begun, before anything is asked. `writers` may be open already,
+    and `plan` is what `planned` made of source and limits, where that was done before.
     `tell(name, done, total, note)` is told how far a change is. Ctrl-C ends the job in order: requests under way are waited for.
     """
     limits = limits or Limits()
-    if problems := estimate(source, limits).problems:
-        raise GeneratorError(problems)
+    plan = plan or planned(source, limits)
+    if plan.problems:
+        raise GeneratorError(plan.problems)
     begun = time.monotonic()
     state = _State(limits=limits, chance=random.Random(seed), sleep=sleep)  # noqa: S311 - how long to wait is no secret
-    draft = Draft(source.original())
-    steps = checked(source.changes, source.generator, draft)
+    draft = Draft(plan.store)
     reports = []
     complete = True
     with ExitStack() as stack:
         writers = writers or stack.enter_context(Writers())
-        for step in steps:
+        for step in plan.steps:
             asked = step.kind.questions(step.name, draft)
             open_ = list(unanswered(step, asked)) if step.asks else []
             kept = sum(each.record is not None for each in answers_of(step, asked))
@@ -161,7 +167,7 @@ def generate(
         retried=state.retried,
         prompt_tokens=state.purse.prompt_tokens,
         answer_tokens=state.purse.answer_tokens,
-        cost=state.purse.cost if all(step.generator.prices is not None for step in steps) else None,
+        cost=state.purse.cost if all(step.generator.prices is not None for step in plan.steps) else None,
         seconds=time.monotonic() - begun,
         stopped=state.stopped,
         failures=dict(state.failures),
@@ -220,7 +226,7 @@ def _ask_all(step: Step, questions: Sequence[Question], writer: Writer, state: _
             try:
                 work.run()
             except KeyboardInterrupt:
-                state.end("interrupted")
+                state.end(INTERRUPTION)
             return
         threads = [
             threading.Thread(target=work.run, daemon=True)
@@ -233,7 +239,7 @@ def _ask_all(step: Step, questions: Sequence[Question], writer: Writer, state: _
                 try:
                     thread.join(0.2)
                 except KeyboardInterrupt:
-                    state.end("interrupted")
+                    state.end(INTERRUPTION)
 
 
 def _unforeseen(step: Step, fault: Exception) -> GeneratorError:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lego.augment.estimate import Writers
     from lego.augment.job import Report
     from lego.augment.limits import Limits
+    from lego.augment.plan import Plan
     from lego.augment.source import Augment
 
 
@@ -75,7 +76,10 @@ def augment(
 ) -> None:
     """Let a language model write the attributes, profiles and items that a script's data asks for."""
     from lego.augment.estimate import Writers, estimate
+    from lego.augment.job import INTERRUPTION
     from lego.augment.limits import Limits
+    from lego.augment.plan import planned
+    from lego.cli import INTERRUPTED
     from lego.cli.experiment import read
     from lego.cli.output import errors, fail, print_json
     from lego.errors import GeneratorError
@@ -97,7 +101,8 @@ def augment(
         screen.print(text, markup=False, soft_wrap=True)
 
     with Writers() as writers:
-        told = estimate(source, limits, writers, say)
+        plan = planned(source, limits)
+        told = estimate(source, limits, writers, say, plan=plan)
         if told.problems and not dry_run:
             raise GeneratorError(told.problems)
         say(told.words())
@@ -110,7 +115,7 @@ def augment(
         record: dict[str, Any] = {"estimate": _plain(told)}
         if told.calls:
             _agree(yes=yes)
-            report = _run(source, limits, writers)
+            report = _run(source, limits, writers, plan)
             path = _kept(report)
             for line in _lines(report):
                 say(line)
@@ -125,7 +130,8 @@ def augment(
         print_json(record)
     if told.calls and not report.complete:
         why = report.stopped or "some questions got no reply"
-        raise fail(f"not complete ({why}); what was answered is kept. The same command goes on.", 1)
+        code = INTERRUPTED if report.stopped == INTERRUPTION else 1
+        raise fail(f"not complete ({why}); what was answered is kept. The same command goes on.", code)
 
 
 def _augmented(data: Any, script: str) -> Augment:
@@ -151,7 +157,7 @@ def _agree(*, yes: bool) -> None:
         raise typer.Exit(1)
 
 
-def _run(source: Augment, limits: Limits, writers: Writers) -> Report:
+def _run(source: Augment, limits: Limits, writers: Writers, plan: Plan) -> Report:
     """The job, with a bar for each change."""
     from lego.augment.job import generate
     from lego.cli.output import errors
@@ -171,7 +177,7 @@ def _run(source: Augment, limits: Limits, writers: Writers) -> Report:
         bar.advance(done - bar.done, note)
 
     try:
-        return generate(source, limits, tell=tell, writers=writers)
+        return generate(source, limits, tell=tell, writers=writers, plan=plan)
     except LegoError as fault:
         if (report := getattr(fault, "report", None)) is not None and report.calls:
             for line in _lines(report):

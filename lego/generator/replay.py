@@ -21,7 +21,10 @@ from lego.generator.base import Question
 from lego.spec import PATH, Generator, operator
 
 _IDS = ("nid", "bid", "mid", "uid", "iid", "id", "item_id", "user_id", "news_id", "book_id")
+_OURS = {"prompt", "answer", "key"}
+"""What every line has that `lego augment` wrote."""
 _LIMIT = 20
+_TOLD = 5
 csv.field_size_limit(2**24)
 
 
@@ -112,15 +115,17 @@ def _read(path: str, id_: str | None, answer: str | None, *state: int) -> Answer
 
 
 def _lines(path: Path) -> list[str]:
-    """The lines of a text; without the last one where whoever wrote it was stopped in the middle of it, which is said."""
+    """The lines of a text; those that a writer was stopped in are empty, which is said."""
     found = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    first = next((line for line in found if line.strip()), b"")
-    if first.startswith(b"{") and found[-1].strip() and not _is_json(found[-1]):
-        told = (
-            f"{path}, line {len(found)} ends in the middle, as where a writer was stopped. It is passed over."
-        )
-        warnings.warn(told, stacklevel=2)
-        del found[-1]
+    if cut := _cut(found):
+        which = ", ".join(str(number) for number in cut[:_TOLD])
+        if len(cut) > _TOLD:
+            which += f" and {len(cut) - _TOLD:,} more"
+        told = f"line {which} ends" if len(cut) == 1 else f"lines {which} end"
+        rest = "It is passed over." if len(cut) == 1 else "They are passed over."
+        warnings.warn(f"{path}, {told} in the middle, as where a writer was stopped. {rest}", stacklevel=2)
+        for number in cut:
+            found[number - 1] = b""
     problems, lines = [], []
     for number, line in enumerate(found, 1):
         try:
@@ -133,12 +138,24 @@ def _lines(path: Path) -> list[str]:
     return lines
 
 
-def _is_json(line: bytes) -> bool:
+def _cut(lines: list[bytes]) -> list[int]:
+    """The numbers of JSON lines that are not whole: the last one; in a file of ours any, since a question is asked again then."""
+    first = next((line for line in lines if line.strip()), b"")
+    if not first.startswith(b"{"):
+        return []
+    whole = next((record for line in lines if (record := _json(line)) is not None), None)
+    begin = 0 if isinstance(whole, dict) and whole.keys() >= _OURS else len(lines) - 1
+    return [
+        number for number, line in enumerate(lines[begin:], begin + 1) if line.strip() and _json(line) is None
+    ]
+
+
+def _json(line: bytes) -> Any:
+    """What stands in a line; None where that is no JSON."""
     try:
-        json.loads(line)
+        return json.loads(line)
     except ValueError:
-        return False
-    return True
+        return None
 
 
 def _json_lines(
@@ -153,7 +170,7 @@ def _json_lines(
             record = json.loads(line)
             if not isinstance(record, dict):
                 raise TypeError("it is no JSON object")  # noqa: TRY301 - told like any other
-            if {"prompt", "answer", "key"} <= record.keys():
+            if record.keys() >= _OURS:
                 place = (str(record["prompt"]), int(record.get("attempt", 0)))
                 by_prompt[place] = _kept(record["answer"], record, place[0])
                 continue

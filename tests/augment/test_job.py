@@ -265,7 +265,7 @@ def test_an_interrupt_ends_a_job_in_order(server, titles, tmp_path):
         time.sleep(0.01)
     job.send_signal(signal.SIGINT)
     _, told = job.communicate(timeout=60)
-    assert job.returncode == 1
+    assert job.returncode == 130
     assert "interrupted" in told
     # What is under way is kept; a request that the signal cuts before its answer comes may be billed and lost.
     assert 0 <= sum(server.billed.values()) - len(kept(titles)) <= 1

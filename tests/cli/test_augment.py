@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pyarrow.parquet as pq
 import pytest
 
+from lego import Augment, Rewrite
 from lego.data.store import Store
 from lego.errors import RunError
 from lego.testing.chat_server import ChatServer
@@ -104,6 +105,25 @@ def test_the_answers_are_made_and_nothing_is_left(lego, server, script, tmp_path
     assert again.code == 0
     assert f"0 of {MOVIES} questions to ask" in again.err
     assert set(server.billed.values()) == {1}
+
+
+def test_the_data_are_looked_through_once_before_the_job(lego, server, script, monkeypatch):
+    """Estimate and job share what is read and checked; each change makes its questions for the plan, and when its turn comes."""
+    made = []
+
+    def counted(name, real):
+        def told(*given):
+            made.append(name)
+            return real(*given)
+
+        return told
+
+    monkeypatch.setattr(Augment, "original", counted("data", Augment.original))
+    monkeypatch.setattr(Rewrite, "check", counted("check", Rewrite.check))
+    monkeypatch.setattr(Rewrite, "questions", counted("questions", Rewrite.questions))
+    assert lego("augment", script(), "--yes").code == 0
+    assert made == ["data", "check", "questions", "questions"]
+    assert len(server.billed) == MOVIES
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,12 @@ BOOK = Shape(fields=(Field(name="title"), Field(name="description", most=200)))
 NEWS = Shape(fields=(Field(name="title"), Field(name="abstract"), Field(name="category")))
 
 
+def question(about: str, shape: Shape = TEXT) -> Question:
+    return Question(step="s", about=about, messages=(("user", about),), shape=shape, max_tokens=9)
+
+
 def ask(file, about: str, shape: Shape, **options):
-    question = Question(step="s", about=about, messages=(("user", "?"),), shape=shape, max_tokens=9)
-    found = Replay(str(file), **options).known().find(question, {})
+    found = Replay(str(file), **options).known().find(question(about, shape), {})
     return None if found is None else shape.read(found.answer)
 
 
@@ -138,6 +141,34 @@ def test_a_last_line_that_its_writer_did_not_end_is_passed_over(tmp_path, cut):
         b"\xef\xbb\xbf" + b"\n".join(whole)
     )  # whole, with a mark of its encoding and no end of line
     assert ask(file, "item:2", TEXT) == {"title": "Überall ü"}
+
+
+@pytest.mark.parametrize("cut", [1, 14, 80])
+def test_lines_of_ours_that_were_cut_are_passed_over_wherever_they_stand(tmp_path, cut):
+    """A writer that was stopped, and another that went on in the same line: both answers count as never given, which is said."""
+    file = tmp_path / "answers.jsonl"
+    asked = [question(f"item:{number}") for number in range(4)]
+    whole = [
+        json.dumps({"key": "k", "prompt": each.prompt, "answer": "Überall ü"}, ensure_ascii=False).encode()
+        for each in asked
+    ]
+    file.write_bytes(b"\n".join([whole[0], whole[1][:-cut] + whole[2], whole[3], b""]))
+    with pytest.warns(UserWarning, match="line 2 ends in the middle") as caught:
+        found = Replay(str(file)).known()
+    assert len(caught) == 1
+    assert [found.find(each, {}) is not None for each in asked] == [True, False, False, True]
+
+
+def test_many_lines_that_were_cut_are_told_in_one_sentence(tmp_path):
+    """The first of them by their numbers, the others counted; a line of another form in such a file is still an error."""
+    file = tmp_path / "answers.jsonl"
+    whole = json.dumps({"key": "k", "prompt": question("item:1").prompt, "answer": "A"})
+    file.write_text(f'{{"key": "\n{whole}\n' + '{"key"\n' * 7)
+    with pytest.warns(UserWarning, match=r"lines 1, 3, 4, 5, 6 and 3 more end in the middle"):
+        assert len(Replay(str(file)).known()) == 1
+    file.write_text(f'{whole}\n{{"title": "A", "text": "B", "more": 1}}\n')
+    with pytest.raises(DataError, match="line 2: is no answer"):
+        Replay(str(file)).known()
 
 
 def test_another_encoding_is_told(tmp_path):
