@@ -71,6 +71,8 @@ class Frame:
     """Rows of the table that this is a piece of, before the piece."""
     whole: Frame | None = None
     """That table."""
+    parts: tuple[tuple[str, int], ...] = ()
+    """The parts of a folder: what messages call each, and how many rows there are up to its end."""
 
     def pieces(self) -> Iterator[Frame]:
         """Stretches of its rows; what is complained of names the line in the file."""
@@ -85,11 +87,17 @@ class Frame:
 
     def where(self, row: int, column: str | None = None) -> str:
         """`clicks.csv line 7, column label`; rows count from 0, lines from 1, and a header is one."""
-        place = f"{self.name} {self.line(row)}"
+        place = self.line(row) if self.parts else f"{self.name} {self.line(row)}"
         return place if column is None else f"{place}, column {column}"
 
     def line(self, row: int) -> str:
-        """`line 7`, or `row 6` where the format has no lines."""
+        """`line 7`, or `row 6` where the format has no lines; in a folder with the part it is of."""
+        if self.parts:
+            place, begin = self.before + row, 0
+            for name, end in self.parts:
+                if place < end:
+                    return f"{name} row {place - begin + 1}"
+                begin = end
         return f"{'line' if self.format in {'csv', 'json'} else 'row'} {(self.whole or self).lines[self.before + row]}"
 
     def complain(
@@ -112,23 +120,53 @@ class Frame:
         return range(1, self.table.num_rows + 1)
 
 
-def read_frame(path: str | os.PathLike[str], option: str, problems: Problems) -> Frame | None:
-    """The table in a file; None where it cannot be read, which is then among the problems."""
+def table_files(path: str | os.PathLike[str], option: str, problems: Problems) -> list[Path]:
+    """The file, or the Parquet parts of a folder in the order of their names; none, and a problem, where it is not there."""
     file = Path(path).expanduser()
-    held = home() / _KEPT
-    name = f"{option} (a table in memory)" if file.parent == held else file.name
-    if not file.is_file():
-        if file.parent == held:
-            what, fix = "the copy of it under LEGO_HOME is gone", "run the script that gives it again"
-        elif file.is_dir():
-            what, fix = "is a folder, a file is expected", f"name one file: {FORMATS}"
-        else:
-            what, fix = (
-                "there is no such file",
-                f"name the file of {option}; a relative path in a script starts at the script",
-            )
-        problems.add(str(file), what, fix)
+    if file.is_file():
+        return [file]
+    if file.is_dir():
+        return _parts(file, problems)
+    if file.parent == home() / _KEPT:
+        what, fix = "the copy of it under LEGO_HOME is gone", "run the script that gives it again"
+    else:
+        what, fix = (
+            "there is no such file",
+            f"name the file of {option}; a relative path in a script starts at the script",
+        )
+    problems.add(str(file), what, fix)
+    return []
+
+
+def _parts(folder: Path, problems: Problems) -> list[Path]:
+    """What a folder holds, but for the marks that whoever wrote it left there."""
+    there = sorted(each for each in folder.iterdir() if not each.name.startswith((".", "_")))
+    parts = [each for each in there if each.is_file() and _FORMATS.get(each.suffix.lower()) == "parquet"]
+    others = [each.name for each in there if each not in parts and (each.is_dir() or _is_table(each))]
+    if others:
+        what = f"is a folder that holds {', '.join(others[:3])}{' …' if len(others) > 3 else ''}"
+        fix = "name a folder of nothing but Parquet parts, or one file"
+        problems.add(str(folder), what, fix)
+        return []
+    if not parts:
+        fix = f"name a folder of Parquet parts (.parquet), or one file: {FORMATS}"
+        problems.add(str(folder), "is a folder without a Parquet file", fix)
+    return parts
+
+
+def _is_table(file: Path) -> bool:
+    return any(each.lower() in _FORMATS for each in file.suffixes)
+
+
+def read_frame(path: str | os.PathLike[str], option: str, problems: Problems) -> Frame | None:
+    """The table in a file or in a folder of parts; None where it cannot be read, which is then among the problems."""
+    file = Path(path).expanduser()
+    files = table_files(file, option, problems)
+    if not files:
         return None
+    name = f"{option} (a table in memory)" if file.parent == home() / _KEPT else file.name
+    if file.is_dir():
+        return _read_folder(file, files, problems)
     suffix = Path(file.stem).suffix if file.suffix == ".gz" else file.suffix
     form = _FORMATS.get(suffix.lower())
     if form is None or (file.suffix == ".gz" and form not in {"csv", "json"}):
@@ -383,6 +421,85 @@ def _read_arrow(path: Path, name: str, form: str, problems: Problems) -> Frame |
         return None
     names = [each for each in table.column_names if not each.startswith("__index_level_")]
     return Frame(name, table.select(names), path, form) if _of_names(name, names, problems) else None
+
+
+def _read_folder(folder: Path, files: list[Path], problems: Problems) -> Frame | None:
+    """The rows of all parts, one part behind the other; each has the columns of the first, in any order."""
+    name, before = folder.name, len(problems)
+    kinds: list[tuple[str, pa.Schema, int]] = []
+    for file in files:
+        try:
+            with pq.ParquetFile(file) as opened:
+                kinds.append((f"{name}/{file.name}", opened.schema_arrow, opened.metadata.num_rows))
+        except (pa.ArrowException, OSError) as failure:
+            what = f"is not a Parquet file that can be read: {failure}"
+            problems.add(f"{name}/{file.name}", what, "write it again")
+    if len(problems) > before:
+        return None
+    first, schema, _ = kinds[0]
+    columns = [each for each in schema.names if not each.startswith("__index_level_")]
+    if not _of_names(first, columns, problems):
+        return None
+    wanted = schema = _plain_schema(schema, columns)
+    for part, found, _ in kinds[1:]:
+        names = [each for each in found.names if not each.startswith("__index_level_")]
+        lacking, more = sorted(set(columns) - set(names)), sorted(set(names) - set(columns))
+        fix = "write all parts with the same columns"
+        if lacking or more or len(names) != len(columns):
+            told = [f"lacks {', '.join(lacking)}"] * bool(lacking) + [f"has {', '.join(more)}"] * bool(more)
+            what = f"its columns are not those of {first}: it {' and '.join(told) or 'has one twice'}"
+            problems.add(part, what, fix)
+            continue
+        try:
+            wanted = pa.unify_schemas([wanted, _plain_schema(found, columns)], promote_options="permissive")
+        except pa.ArrowException:
+            other = _plain_schema(found, columns)
+            wrong = next((each for each in columns if _cannot_join(schema, other, each)), columns[0])
+            what = f"is {other.field(wrong).type}, in other parts {wanted.field(wrong).type}"
+            problems.add(f"{part}, column {wrong}", what, fix)
+    if len(problems) > before:
+        return None
+    rows = [each for _, _, each in kinds]
+    if not sum(rows):
+        problems.add(name, "holds no rows", "put the complete files in its place")
+        return None
+
+    def pieces() -> Iterator[pa.RecordBatch]:
+        for file, (_, found, _) in zip(files, kinds, strict=True):
+            with pq.ParquetFile(file, read_dictionary=[]) as opened:
+                for batch in opened.iter_batches(_ROWS, columns=_top(found, columns)):
+                    yield from pa.Table.from_batches([batch]).select(columns).cast(wanted).to_batches()
+
+    table = spooled(pieces(), wanted)
+    count(table.num_rows, sum(file.stat().st_size for file in files))
+    ends = np.cumsum(rows).tolist()
+    return Frame(name, table, folder, "parquet", parts=tuple(zip([each for each, _, _ in kinds], ends, strict=True)))
+
+
+def _top(schema: pa.Schema, columns: list[str]) -> list[str]:
+    """The columns to read, in the order they stand in the part."""
+    return [each for each in schema.names if each in columns]
+
+
+def _plain_schema(schema: pa.Schema, columns: list[str]) -> pa.Schema:
+    """These columns without what was written beside them; what is coded in one part as its own values is those values."""
+    fields = (schema.field(each) for each in columns)
+    return pa.schema(
+        [
+            (each.name, each.type.value_type if pa.types.is_dictionary(each.type) else each.type)
+            for each in fields
+        ]
+    )
+
+
+def _cannot_join(one: pa.Schema, other: pa.Schema, column: str) -> bool:
+    try:
+        pa.unify_schemas(
+            [pa.schema([each.field(column)]) for each in (one, other)], promote_options="permissive"
+        )
+    except pa.ArrowException:
+        return True
+    return False
 
 
 def _read_parquet(path: Path) -> pa.Table:

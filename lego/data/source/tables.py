@@ -14,7 +14,7 @@ from lego.data import table
 from lego.data.own.maker import TableMaker
 from lego.data.own.reader import BESIDE, TableReader, attributes_in, item_roles
 from lego.data.problems import Problems
-from lego.data.raw.frame import kept, read_frame
+from lego.data.raw.frame import kept, read_frame, table_files
 from lego.data.raw.guess import NAMES, budgets
 from lego.data.table import KINDS, PARTS
 from lego.errors import SpecError, did_you_mean
@@ -42,7 +42,8 @@ class Tables(Source):
           of one impression id are one impression; without impression ids each click is shown among drawn candidates;
         - `sequences`: a row per user with the list of the items, the oldest first. Drawn candidates again.
     - `users` may add attributes of users, and a `history` that precedes the log.
-    - Each is a path (CSV, TSV, JSON lines, Parquet, Arrow), or in Python a data frame, an Arrow table, a list of dicts or a dict
+    - Each is a path (CSV, TSV, JSON lines, Parquet, Arrow, or a folder of Parquet parts, which are read in the order of their
+      names and have the same columns), or in Python a data frame, an Arrow table, a list of dicts or a dict
       of columns, which is written to Parquet under LEGO_HOME and named by its content. A log may be several: `{"train": …,
       "test": …}`.
     - Columns are known by their names (`item_id`, `user`, `timestamp`, …); `columns={"item": "sku"}` names others, and
@@ -143,7 +144,8 @@ class Tables(Source):
     def reads(self) -> Mapping[str, int]:  # type: ignore[override]  # known only from the values
         """The texts of the items, with room for most of them; categories and lists where there is no text."""
         path = Path(self.items).expanduser()
-        state = (path.stat().st_size, path.stat().st_mtime_ns) if path.is_file() else None
+        files = table_files(path, "items", Problems()) if path.exists() else []
+        state = tuple((each.name, each.stat().st_size, each.stat().st_mtime_ns) for each in files)
         return dict(_reads(self.items, state, FrozenMap(self.columns), FrozenMap(self.kinds)))
 
     def fingerprint(self) -> Mapping[str, Any]:
@@ -151,7 +153,13 @@ class Tables(Source):
         left_out = {"items", "users", "history", *_LOGS}
         options = {name: getattr(self, name) for name in field_names(type(self)) if name not in left_out}
         parts = {part: str(order) for order, (part, _) in enumerate(self.log_paths())}
+        folders = {
+            option: len(table_files(path, option, Problems()))
+            for option, path in self.named_paths()
+            if Path(path).expanduser().is_dir()
+        }
         return {
+            **({"folders": folders} if folders else {}),
             "version": 2,
             "log": self.log_option,
             "parts": parts,
@@ -161,12 +169,9 @@ class Tables(Source):
 
     def files(self) -> Iterable[Path]:
         """The files that are named; DataError where one is not there."""
-        problems, paths = Problems(), []
+        problems, paths = Problems(), list[Path]()
         for option, text in self.named_paths():
-            path = Path(text).expanduser()
-            paths.append(path)
-            if not path.is_file():
-                read_frame(path, option, problems)
+            paths += table_files(text, option, problems)
         problems.raise_any()
         return paths
 

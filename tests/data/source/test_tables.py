@@ -233,6 +233,62 @@ def test_every_format_gives_the_same(made, write, tmp_path):
         assert again.users == first.users, name
 
 
+@pytest.fixture
+def parts(tmp_path):
+    """A folder of Parquet parts, each with the given columns, named in the order they come."""
+
+    def written(name, *tables):
+        folder = tmp_path / name
+        folder.mkdir()
+        for place, columns in enumerate(tables):
+            pq.write_table(pa.table(columns), folder / f"part-{place}.parquet")
+        (folder / "_SUCCESS").touch()
+        return str(folder)
+
+    return written
+
+
+def test_a_folder_of_parquet_parts_is_one_table(made, write, parts, tmp_path):
+    """In the order of the names, columns in any order; what the parts were is part of the fingerprint."""
+    items = parts(
+        "items",
+        {"item_id": ["a", "b"], "title": ["One thing", "Two things"], "kind": pa.array(["x", "x"]).dictionary_encode()},
+        {"kind": ["y", "y"], "item_id": ["c", "d"], "title": ["Three", "Four"]},
+    )
+    rows = {"user": list("uuuvvv"), "item": list("abcbda"), "time": [1, 2, 3, 4, 5, 6]}
+    log = parts("log", *({k: v[begin : begin + 3] for k, v in rows.items()} for begin in (0, 3)))
+    source = Tables(items, rows=log)
+    tables, single = source.tables(), made()
+    assert tables.items.equals(single.items)
+    assert tables.impressions == single.impressions
+    assert [path.name for path in source.files()] == ["part-0.parquet", "part-1.parquet"] * 2
+    assert source.reads == Tables(write(ITEMS, "items.csv"), rows=log).reads
+    assert prepare(source, tmp_path / "home").item_count == 4
+
+
+def test_parts_of_other_columns_are_named(parts):
+    """Which part, and what it lacks or holds; a type that is another one; rows are counted in their part."""
+    items = parts("items", {"item_id": ["a"]}, {"item_id": ["b"], "more": [1]}, {"id": ["c"]})
+    log = parts("log", {"user": ["u"], "item": ["a"]}, {"user": ["u"], "item": [["b"]]})
+    with pytest.raises(DataError) as caught:
+        Tables(items, rows=log).tables()
+    text = str(caught.value)
+    assert "items/part-1.parquet: its columns are not those of items/part-0.parquet: it has more" in text
+    assert "items/part-2.parquet: its columns are not those of items/part-0.parquet: it lacks item_id and has id" in text
+    assert "log/part-1.parquet, column item: is list" in text
+    good = parts("good", {"item_id": ["a", "b"]}, {"item_id": ["c", None]})
+    with pytest.raises(DataError, match=r"good/part-1\.parquet row 2, column item_id: an id is expected"):
+        Tables(good, rows=parts("short", {"user": ["u"], "item": ["a"]})).tables()
+
+
+def test_a_folder_of_other_things_is_refused(parts, write, tmp_path):
+    """Tables beside the parts, or parts in folders below, would be left out in silence."""
+    folder = parts("items", {"item_id": ["a"]})
+    (tmp_path / "items" / "more.csv").touch()
+    with pytest.raises(DataError, match=r"is a folder that holds more\.csv"):
+        Tables(folder, rows=write(ROWS)).tables()
+
+
 def test_quotes_hold_commas_and_line_breaks(made):
     """As CSV has it, in an item's text."""
     tables = made(items='item_id,title\na,"One, ""two"""\nb,"x\ny"\nc,\nd,5" nail\n')
@@ -652,10 +708,11 @@ def test_files_that_are_not_there_or_no_table_are_named(write, tmp_path):
     """All of them, before any is read; a folder, an unknown suffix, a Parquet that is none."""
     items = write(ITEMS, "items.csv")
     with pytest.raises(DataError) as caught:
-        Tables(str(tmp_path / "no.csv"), rows=str(tmp_path)).tables()
+        (tmp_path / "empty").mkdir()
+        Tables(str(tmp_path / "no.csv"), rows=str(tmp_path / "empty")).tables()
     assert "2 problems" in str(caught.value)
     assert "no.csv: there is no such file" in str(caught.value)
-    assert "is a folder, a file is expected" in str(caught.value)
+    assert "is a folder without a Parquet file" in str(caught.value)
     with pytest.raises(DataError, match=r"\.xyz is no format that is read"):
         Tables(items, rows=write(ROWS, "log.xyz")).tables()
     with pytest.raises(DataError, match="is not a Parquet file that can be read"):
