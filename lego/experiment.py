@@ -121,7 +121,7 @@ class Experiment(Spec):
 
     def rebased(self, folder: Path) -> Experiment:
         """Another experiment, whose relative paths are relative to `folder`."""
-        return _rebased(self, folder)
+        return rebased(self, folder)
 
     def plan(self) -> Plan:
         """What `lego explain` prints: shapes, weights, caches and work, with every option; CompositionError with all problems."""
@@ -189,13 +189,14 @@ def _evolved(spec: Any, changes: Mapping[str, Any]) -> Any:
     return attrs.evolve(spec, **changes)
 
 
-def _rebased(value: Any, folder: Path) -> Any:
+def rebased(value: Any, folder: Path) -> Any:
+    """A spec, or what is in one, with paths that are relative to the folder made absolute."""
     if isinstance(value, Choice):
-        return Choice(tuple(_rebased(each, folder) for each in value.values), tied=value.tied)
+        return Choice(tuple(rebased(each, folder) for each in value.values), tied=value.tied)
     if isinstance(value, tuple):
-        return tuple(_rebased(each, folder) for each in value)
+        return tuple(rebased(each, folder) for each in value)
     if isinstance(value, Mapping):
-        return FrozenMap({key: _rebased(each, folder) for key, each in value.items()})
+        return FrozenMap({key: rebased(each, folder) for key, each in value.items()})
     if not isinstance(value, Spec):
         return value
     cls: Any = type(value)
@@ -205,7 +206,7 @@ def _rebased(value: Any, folder: Path) -> Any:
             continue
         old = getattr(value, field.name)
         kind = field.metadata.get("lego.path")
-        new = _rebased(old, folder) if kind is None else _rebased_path(old, folder, kind)
+        new = rebased(old, folder) if kind is None else _rebased_path(old, folder, kind)
         if new is not old and new != old:
             changes[field.name] = new
     return _evolved(value, changes) if changes else value

@@ -60,7 +60,10 @@ def prepare(
         None, metavar="RAW", help="The folder of its raw files; of Tables the table of items."
     ),
     items: str | None = typer.Option(
-        None, "--items", metavar="FILE", help="The items of your own data, with --log."
+        None,
+        "--items",
+        metavar="FILE",
+        help="The items of your own data, with --log: a file, or a folder of Parquet parts.",
     ),
     log: str | None = typer.Option(
         None, "--log", metavar="FILE", help="Its log: impressions, rows or sequences, whichever it holds."
@@ -84,6 +87,7 @@ def prepare(
     from lego.data.describe import dropped_line
     from lego.data.prepare import prepare as prepared
     from lego.errors import DataError
+    from lego.experiment import rebased
     from lego.home import home
 
     begun = time.perf_counter()
@@ -102,11 +106,15 @@ def prepare(
     if as_json:
         print_json(record)
         return
-    for line in _lines({name: value for name, value in record.items() if name != "dropped"}):
+    understood = _understood(store)
+    for line in _lines({name: value for name, value in record.items() if name != "dropped"} | understood):
         typer.echo(line)
     if told := dropped_line(store.manifest):
         typer.echo(f"\n{told}")
-    typer.echo(f"\nRead it with Prepared({str(store.path)!r}), or write {made!r} and it is found again.")
+    again = ""
+    if store.path.parent == root.resolve():  # only there is it looked for
+        again = f", or write {rebased(made, Path.cwd())!r} and it is found again"
+    typer.echo(f"\nRead it with Prepared({str(store.path.resolve())!r}){again}.")
 
 
 @data.command()
@@ -269,7 +277,8 @@ def _named_source(
     elif items is None or log is None:
         wrong = f"--{'items' if items is None else 'log'} is missing"
     if wrong is None and items is not None and log is not None:
-        more = [f"{log_option(log)}={log!r}", *([] if users is None else [f"users={users!r}"])]
+        others = {"items": items, **({} if users is None else {"users": users})}
+        more = [f"{log_option(log, others)}={log!r}", *([] if users is None else [f"users={users!r}"])]
         return "Tables", items, [*more, *changes]
     fix = "lego data prepare MIND raw/, or lego data prepare --items items.csv --log log.csv --out prepared/"
     error = DataError([Problem("lego data prepare", wrong or "", fix)])
@@ -323,6 +332,14 @@ def _record(store: Store, seconds: float) -> dict[str, Any]:
         "dropped": dict(store.manifest["dropped"]),
         "seconds": seconds,
     }
+
+
+def _understood(store: Store) -> dict[str, str]:
+    """Of tables of one's own, what each column was taken for: `{"log.csv": "user = uid (guessed), …"}`."""
+    if not store.manifest["source"]["text"].startswith("Tables("):
+        return {}
+    rules = store.manifest["rules"].items()
+    return {name: rule for name, rule in rules if isinstance(rule, str) and " = " in rule}
 
 
 def _lines(record: dict[str, Any]) -> list[str]:

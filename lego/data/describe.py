@@ -71,7 +71,7 @@ def describe(store: Store) -> dict[str, Any]:
         "warnings": doubts(store),
         "generated": store.generated,
         "dropped": dict(store.manifest["dropped"]),
-        "rules": dict(store.manifest["rules"]),
+        "rules": {name: rule for name, rule in store.manifest["rules"].items() if name != "doubts"},
         "seconds": store.manifest["seconds"],
     }
 
@@ -79,7 +79,7 @@ def describe(store: Store) -> dict[str, Any]:
 def doubts(store: Store) -> list[str]:
     """What would make results on this data doubtful, a sentence each; empty where nothing was found."""
     users, parts = store.users, {part: store.part(part) for part in store.parts}
-    found = []
+    found = list(store.manifest["rules"].get("doubts", ()))  # what reading it left open
     codes = flat(users.user_ids.dictionary_encode().indices) if len(users) else np.empty(0, np.int64)
     keys = {}
     for name, part in parts.items():

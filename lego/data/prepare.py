@@ -86,6 +86,7 @@ def prepare(
         if not force and (store := _reusable(target, fingerprint)) is not None:
             store = _renewed(store, tell)
             tell(f"found {target}")
+            _warn(store, tell)
             return store
         if to is not None:
             refuse_occupied(target, force=force)
@@ -110,7 +111,15 @@ def prepare(
         finally:
             shutil.rmtree(aside, ignore_errors=True)
     tell(f"wrote {target}")
-    return Store.open(target)
+    store = Store.open(target)
+    _warn(store, tell)
+    return store
+
+
+def _warn(store: Store, tell: Progress) -> None:
+    """Of what may have been misread."""
+    for doubt in store.manifest["rules"].get("doubts", ()):
+        tell(f"warning: {doubt}")
 
 
 _ELSEWHERE = (

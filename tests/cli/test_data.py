@@ -381,7 +381,7 @@ def test_what_a_folder_lacks_is_said(lego, tmp_path):
     assert "lacks" in lego("data", "list", "--in", top).out
 
 
-def test_your_own_tables_need_no_source(lego, own, tmp_path):
+def test_your_own_tables_need_no_source(lego, own, tmp_path, monkeypatch):
     """--items and --log alone; which kind of log it is stands in its columns."""
     own(b"item_id,title\na,One\nb,Two\nc,Three\n", b"user,item\nu,a\nu,b\nu,c\nv,c\nv,b\nv,a\n")
     words = ("data", "prepare", "--items", tmp_path / "items.csv")
@@ -397,6 +397,14 @@ def test_your_own_tables_need_no_source(lego, own, tmp_path):
     )
     assert made.code == 0
     assert made.json["users"] == 2
+    wrong_paths = lego("data", "prepare", "--items", tmp_path / "no.csv", "--log", tmp_path / "none.csv")
+    assert "2 problems" in wrong_paths.err
+    aside = lego(*words, "--log", tmp_path / "rows.csv", "--out", tmp_path / "aside").out
+    assert aside.endswith(f"\nRead it with Prepared({str(tmp_path / 'aside')!r}).\n")
+    assert "user (guessed)" in aside
+    monkeypatch.chdir(tmp_path)
+    found = lego("data", "prepare", "--items", "items.csv", "--log", "rows.csv").out
+    assert f"or write Tables({str(tmp_path / 'items.csv')!r}, rows={str(tmp_path / 'rows.csv')!r})" in found
     for wrong, sentence in (
         (words, "--log is missing"),
         ((*words[:2], "--log", tmp_path / "rows.csv"), "--items is missing"),

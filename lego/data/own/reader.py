@@ -21,7 +21,7 @@ from lego.data.own.known_users import UserTable
 from lego.data.problems import LIMIT, Problems
 from lego.data.raw.frame import Frame, read_frame
 from lego.data.raw.growing import Growing
-from lego.data.raw.guess import Roles, kind_by_values, roles
+from lego.data.raw.guess import Roles, kind_by_values, looks_like, roles
 from lego.data.raw.values import (
     array_of,
     as_numbers,
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 BESIDE = ("candidates", "history")
 """What numbers of a log may stand beside: kinds of its columns, with those of attributes."""
+DOUBTS = "doubts"
+"""The rule of the manifest that lists what may have been misread."""
 
 _MADE_PARTS = {**{part: part for part in PARTS}, "valid": "dev", "validation": "dev", "val": "dev"}
 """What a column of parts may hold."""
@@ -672,7 +674,27 @@ class TableReader:
             optional = tuple(role for role in optional if role != "part")
         found = roles(frame, option, needed, optional, self.spec.columns, self.problems)
         self.rules[frame.name] = _told(found, ())
+        self._doubt(frame, found, optional)
         return found
+
+    def _doubt(self, frame: Frame, found: Roles, optional: tuple[str, ...]) -> None:
+        """Says of each column without a role that it looks like one that no column has, unless its kind was chosen."""
+        instead = {
+            "label": "every row is taken for a click",
+            "time": "the order of the log is taken for that of time",
+        }
+        absent = [role for role in instead if role in optional and role not in found.columns]
+        for column in found.rest:
+            kinds = self.spec.kinds
+            if {column, f"{self.spec.log_option}.{column}"} & kinds.keys():
+                continue
+            role = looks_like(frame.table[column]) if absent else None
+            if role in absent:
+                doubt = (
+                    f"{frame.name}: no column is known to be the {role}, so {instead[role]}; the column {column} looks like "
+                    f"it. If it is: columns={{{role!r}: {column!r}}}; if not: kinds={{{column!r}: 'none'}}, or its kind"
+                )
+                self.rules.setdefault(DOUBTS, []).append(doubt)
 
     def _times(self, frame: Frame, found: Roles) -> NDArray[np.int64] | None:
         """Unix seconds, -1 in each row where there is no such column; None where one cannot be read."""

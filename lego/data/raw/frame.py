@@ -473,7 +473,9 @@ def _read_folder(folder: Path, files: list[Path], problems: Problems) -> Frame |
     table = spooled(pieces(), wanted)
     count(table.num_rows, sum(file.stat().st_size for file in files))
     ends = np.cumsum(rows).tolist()
-    return Frame(name, table, folder, "parquet", parts=tuple(zip([each for each, _, _ in kinds], ends, strict=True)))
+    return Frame(
+        name, table, folder, "parquet", parts=tuple(zip([each for each, _, _ in kinds], ends, strict=True))
+    )
 
 
 def _top(schema: pa.Schema, columns: list[str]) -> list[str]:

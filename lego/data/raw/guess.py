@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lego.data.problems import Problems
-from lego.data.raw.frame import Frame, read_frame
+from lego.data.raw.frame import Frame, read_frame, table_files
 from lego.data.table import CATEGORY, flat
 from lego.errors import did_you_mean
 
@@ -239,10 +239,20 @@ def _budget(column: pa.ChunkedArray) -> int:
     return int(min(high, max(low, np.ceil(tokens))))
 
 
-def log_option(path: str) -> str:
-    """Which option of `Tables` a log is for, by the names of its columns: `impressions`, `rows` or `sequences`."""
+def log_option(path: str, others: Mapping[str, str] | None = None) -> str:
+    """Which option of `Tables` a log is for, by the names of its columns: `impressions`, `rows` or `sequences`.
+
+    DataError where it cannot be read, with what is wrong in the `others` too: other tables, name → path.
+    """
     problems = Problems()
+    absent = {
+        option: path for option, path in (others or {}).items() if not table_files(path, option, problems)
+    }
     frame = read_frame(path, "log", problems)
+    if frame is None:
+        for option, each in (others or {}).items():
+            if option not in absent:
+                read_frame(each, option, problems)
     problems.raise_any()
     assert frame is not None  # it is None only where there is a problem
     there = {plain(name) for name in frame.columns}
@@ -253,3 +263,44 @@ def log_option(path: str) -> str:
     if has("candidates"):
         return "impressions"
     return "sequences" if has("items") and not has("item") else "rows"
+
+
+# --- columns that look like a role that nobody has ------------------------------------------------------------------------------
+
+
+_LOOKED_AT = 1 << 16
+"""Rows that are looked at, where a doubt is at stake."""
+_TIMES = ((10**9, 2 * 10**9), (10**12, 2 * 10**12), (10**15, 2 * 10**15), (10**18, 2 * 10**18))
+"""Unix seconds, milliseconds, microseconds and nanoseconds of 2001 to 2033."""
+_DATE = r"^\s*(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})([ T]\d{1,2}:\d{2}.*)?\s*$"
+
+
+def looks_like(column: pa.ChunkedArray) -> str | None:
+    """`label` of a column of 0 and 1 or true and false, `time` of one of dates or unix times, else None. By its first rows."""
+    kind, column = column.type, column.slice(0, _LOOKED_AT).drop_null()
+    if pa.types.is_dictionary(kind):
+        kind, column = kind.value_type, column.cast(kind.value_type)
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return "time"
+    if not len(column):
+        return None
+    if pa.types.is_boolean(kind):
+        return "label"
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        texts = known_texts(column)
+        if not len(texts):
+            return None
+        words = set(pc.utf8_lower(pc.utf8_trim_whitespace(pc.unique(texts).slice(0, 3))).to_pylist())
+        if words in ({"0", "1"}, {"0.0", "1.0"}, {"true", "false"}):
+            return "label"
+        if pc.all(pc.match_substring_regex(texts, _DATE)).as_py():
+            return "time"
+        if not pc.all(pc.match_substring_regex(texts, r"^\s*\d{10,19}(\.\d*)?\s*$")).as_py():
+            return None
+        column = pc.cast(pc.utf8_trim_whitespace(texts), pa.float64())
+    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        return None
+    elif set(pc.unique(column).slice(0, 3).to_pylist()) == {0, 1}:
+        return "label"
+    least, most = pc.min(column).as_py(), pc.max(column).as_py()
+    return "time" if any(low <= least and most <= high for low, high in _TIMES) else None

@@ -13,9 +13,10 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 
-from lego.data.describe import dropped_line
+from lego.data.describe import doubts, dropped_line
 from lego.data.prepare import prepare
 from lego.data.problems import LIMIT
+from lego.data.raw.guess import looks_like
 from lego.data.source.mind import MIND
 from lego.data.source.tables import Tables
 from lego.data.store import Store
@@ -252,7 +253,11 @@ def test_a_folder_of_parquet_parts_is_one_table(made, write, parts, tmp_path):
     """In the order of the names, columns in any order; what the parts were is part of the fingerprint."""
     items = parts(
         "items",
-        {"item_id": ["a", "b"], "title": ["One thing", "Two things"], "kind": pa.array(["x", "x"]).dictionary_encode()},
+        {
+            "item_id": ["a", "b"],
+            "title": ["One thing", "Two things"],
+            "kind": pa.array(["x", "x"]).dictionary_encode(),
+        },
         {"kind": ["y", "y"], "item_id": ["c", "d"], "title": ["Three", "Four"]},
     )
     rows = {"user": list("uuuvvv"), "item": list("abcbda"), "time": [1, 2, 3, 4, 5, 6]}
@@ -274,7 +279,10 @@ def test_parts_of_other_columns_are_named(parts):
         Tables(items, rows=log).tables()
     text = str(caught.value)
     assert "items/part-1.parquet: its columns are not those of items/part-0.parquet: it has more" in text
-    assert "items/part-2.parquet: its columns are not those of items/part-0.parquet: it lacks item_id and has id" in text
+    assert (
+        "items/part-2.parquet: its columns are not those of items/part-0.parquet: it lacks item_id and has id"
+        in text
+    )
     assert "log/part-1.parquet, column item: is list" in text
     good = parts("good", {"item_id": ["a", "b"]}, {"item_id": ["c", None]})
     with pytest.raises(DataError, match=r"good/part-1\.parquet row 2, column item_id: an id is expected"):
@@ -707,8 +715,8 @@ def test_problems_come_at_once_up_to_twenty(complaint):
 def test_files_that_are_not_there_or_no_table_are_named(write, tmp_path):
     """All of them, before any is read; a folder, an unknown suffix, a Parquet that is none."""
     items = write(ITEMS, "items.csv")
+    (tmp_path / "empty").mkdir()
     with pytest.raises(DataError) as caught:
-        (tmp_path / "empty").mkdir()
         Tables(str(tmp_path / "no.csv"), rows=str(tmp_path / "empty")).tables()
     assert "2 problems" in str(caught.value)
     assert "no.csv: there is no such file" in str(caught.value)
@@ -721,6 +729,47 @@ def test_files_that_are_not_there_or_no_table_are_named(write, tmp_path):
         Tables(items, rows=write(ROWS, "log.arrow")).tables()
     with pytest.raises(DataError, match=r"log\.csv\.gz: cannot be read"):
         Tables(items, rows=write(gzip.compress(ROWS.encode(), mtime=0)[:-12], "log.csv.gz")).tables()
+
+
+@pytest.mark.parametrize(
+    ("values", "role"),
+    [
+        (["0", "1"], "label"),
+        (["true", "False"], "label"),
+        (["2024-05-31", "31.05.2024 18:00"], "time"),
+        (["1700000000", "1700000600"], "time"),
+        ([1700000000000, 1700000600000], "time"),
+        ([True, None], "label"),
+        ([1.0, 0.0], "label"),
+        ([1, 2], None),
+        ([1, 1], None),
+        (["x", "1"], None),
+        ([1700000000, 5], None),
+    ],
+)
+def test_columns_that_look_like_a_role_are_known(values, role):
+    """Two values that say yes and no; dates, and unix times of this century in any unit."""
+    assert looks_like(pa.chunked_array([values])) == role
+
+
+def test_a_role_that_is_not_recognised_is_asked_about(write, tmp_path):
+    """When it is prepared, each time, and wherever doubts are told; not where the column's kind was chosen."""
+    items, log = (
+        write(ITEMS, "items.csv"),
+        "user,item,mochte,wann\nu,a,1,1700000000\nu,b,0,1700000001\nu,c,1,1700000002\n",
+    )
+    source = Tables(items, rows=write(log))
+    for _ in range(2):
+        steps: list[str] = []
+        store = prepare(source, tmp_path / "home", progress=steps.append)
+        warned = [step for step in steps if step.startswith("warning: ")]
+        assert len(warned) == 2
+        assert "log.csv: no column is known to be the label" in warned[0]
+        assert "columns={'label': 'mochte'}" in warned[0]
+        assert "columns={'time': 'wann'}" in warned[1]
+        assert [f"warning: {doubt}" for doubt in doubts(store)[:2]] == warned
+    told = Tables(items, rows=write(log), columns={"time": "wann"}, kinds={"mochte": "category"})
+    assert "doubts" not in told.tables().rules
 
 
 @pytest.mark.parametrize(
