@@ -62,6 +62,8 @@ class TableMaker:
         """Each click is an impression with drawn candidates."""
         spec = self.spec
         log = Clicks.joined(logs)
+        if self.read.labels and not how_many(log.click):
+            raise self._no_label_of_a_click(len(log))
         count = items.num_rows
         inside = on_disk(len(log), np.bool_, lambda begin, end: log.item[begin:end] <= count)
         if outside := len(log) - how_many(inside):
@@ -230,6 +232,19 @@ class TableMaker:
         return (
             "label 1, or every row where there are no labels" if above is None else f"label above {above:g}"
         )
+
+    def _no_label_of_a_click(self, rows: int) -> DataError:
+        above = self.spec.above
+        what = (
+            f"all {rows:,} labels are 0" if above is None else f"none of {rows:,} labels is above {above:g}"
+        )
+        fix = (
+            "1 is a click: name the column that says what was clicked in columns={'label': 'COLUMN'}, or rename "
+            "this one where every row is a click"
+            if above is None
+            else "choose a lower above="
+        )
+        return DataError([Problem(" and ".join(self.read.labels), f"{what}, so there is no click", fix)])
 
     # --- parts
 

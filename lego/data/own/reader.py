@@ -142,6 +142,8 @@ class ReadTables:
     """Ids of the log that the items lack."""
     own_history: bool
     """Whether impressions have a history of their own."""
+    labels: tuple[str, ...] = ()
+    """Where the labels of a log of rows stand: file and column."""
 
 
 @attrs.define(eq=False)
@@ -156,6 +158,8 @@ class TableReader:
     own_history: set[bool] = attrs.field(factory=set)
     """Whether impressions have a history of their own, of each file."""
     catalog: Catalog = attrs.field(factory=lambda: Catalog(pa.array([], pa.string())))
+    labels: list[str] = attrs.field(factory=list)
+    """File and column of labels."""
     log_kinds: dict[str, str] = attrs.field(factory=dict)
     """What the first file of the log showed its columns to be; the others are read alike."""
 
@@ -189,6 +193,7 @@ class TableReader:
             made_parts=bool(parts[0]) or any(part is not None for _, part in found),
             missing=self.catalog.missing,
             own_history=True in self.own_history,
+            labels=tuple(self.labels),
         )
 
     def _refuse_unused(self, frames: list[Frame]) -> None:
@@ -383,6 +388,8 @@ class TableReader:
         columns, before = found.columns, len(self.problems)
         if not {"user", "item"} <= columns.keys():
             return None, None
+        if "label" in columns:
+            self.labels.append(f"{frame.name}, column {columns['label']}")
         users, read = Catalog(pa.array([], pa.string())), _Rows()
         for piece in frame.pieces():
             if not self._read_piece(piece, columns, users, read):

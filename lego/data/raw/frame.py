@@ -12,8 +12,10 @@ import hashlib
 import json
 import os
 import sys
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
@@ -31,6 +33,7 @@ from numpy.typing import NDArray
 from lego.data.problems import LIMIT, Problems
 from lego.data.progress import count
 from lego.data.raw.growing import blocks
+from lego.data.raw.raw_file import BROKEN
 from lego.data.raw.spool import spooled
 from lego.data.table import PARTS
 from lego.errors import Problem, SpecError
@@ -53,6 +56,7 @@ FORMATS = "CSV, TSV, JSON lines, Parquet, or Arrow (.csv, .tsv, .jsonl, .parquet
 _BLOCK = 1 << 26
 """Bytes that a row may have at most, and that are read at a time."""
 _KEPT = "tables"
+_AS_UTF8 = "save the file as UTF-8; one of Windows is often Latin-1: iconv -f LATIN1 -t UTF-8 FILE > NEW"
 _ROWS = 1 << 19
 """Rows of a piece."""
 
@@ -177,6 +181,10 @@ def read_frame(path: str | os.PathLike[str], option: str, problems: Problems) ->
     if file.stat().st_size == 0:
         problems.add(name, "is empty", "put the complete file in its place")
         return None
+    if other := _other_kind(file, form):
+        what = f"is {other}, and no {suffix} file, whatever its name says"
+        problems.add(name, what, "unpack or export it, and name the file that this makes by its format")
+        return None
     read = {"csv": _read_csv, "json": _read_json, "parquet": _read_arrow, "arrow": _read_arrow}[form]
     try:
         frame = read(file, name, form, problems)
@@ -189,6 +197,46 @@ def read_frame(path: str | os.PathLike[str], option: str, problems: Problems) ->
     if frame is not None:
         count(frame.table.num_rows, file.stat().st_size)
     return frame
+
+
+_BEGINNINGS = (
+    (b"PK\x03\x04", "a zip"),
+    (b"\x1f\x8b", "gzipped"),
+    (b"PAR1", "a Parquet file"),
+    (b"ARROW1", "an Arrow file"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
+    (b"\xff\xfe", "text in UTF-16"),
+    (b"\xfe\xff", "text in UTF-16"),
+    (b"BZh", "packed with bzip2"),
+    (b"\xfd7zXZ", "packed with xz"),
+    (b"\x28\xb5\x2f\xfd", "packed with Zstandard"),
+    (b"SQLite format 3", "a database of SQLite"),
+)
+"""How files of other kinds begin."""
+
+
+def _other_kind(file: Path, form: str) -> str | None:
+    """What a file is that its first bytes show to be something else; None where they do not."""
+    with file.open("rb") as opened:
+        head = opened.read(16)
+    kind = next((each for begin, each in _BEGINNINGS if head.startswith(begin)), None)
+    if kind == "gzipped" and file.suffix == ".gz":
+        with suppress(OSError, EOFError, zlib.error), gzip.open(file) as packed:
+            head = packed.read(16)
+            kind = next((each for begin, each in _BEGINNINGS if head.startswith(begin)), None)
+            return None if kind is None else f"{kind}, gzipped"
+        return None
+    if kind in {"a Parquet file", "an Arrow file"} and form == kind.split()[1].lower():
+        return None
+    if kind == "a zip":
+        with suppress(*BROKEN), zipfile.ZipFile(file) as archive:
+            if "[Content_Types].xml" in archive.namelist():
+                return (
+                    "an Excel workbook (.xlsx)"
+                    if "xl/workbook.xml" in archive.namelist()
+                    else "an Office document"
+                )
+    return kind
 
 
 def _of_names(name: str, names: list[str], problems: Problems) -> bool:
@@ -248,7 +296,7 @@ def _read_csv(path: Path, name: str, form: str, problems: Problems) -> Frame | N
         with reader:
             table = spooled(reader, reader.schema)
         # A quote that is never closed swallows the lines behind it, and Arrow does not mind.
-        sound = not any(_has_line_break(table[each]) for each in table.column_names)
+        sound = not any(_is_odd(table[each]) for each in table.column_names)
         reason = "a quote is opened and not closed"
     except pa.ArrowInvalid as failure:
         sound, reason = False, str(failure)
@@ -260,10 +308,12 @@ def _read_csv(path: Path, name: str, form: str, problems: Problems) -> Frame | N
     return None
 
 
-def _has_line_break(column: pa.ChunkedArray) -> bool:
+def _is_odd(column: pa.ChunkedArray) -> bool:
+    """Whether a value has a line break or a NUL byte in it."""
     return any(
-        bool(pc.any(pc.match_substring(column.slice(begin, end - begin), "\n"), min_count=0).as_py())
+        bool(pc.any(pc.match_substring(column.slice(begin, end - begin), mark), min_count=0).as_py())
         for begin, end in blocks(len(column), _ROWS)
+        for mark in ("\n", "\0")
     )
 
 
@@ -293,11 +343,17 @@ def _csv_records(
         with _opened(path) as file:
             for number, raw in enumerate(file, 1):
                 coding = "utf-8-sig" if number == 1 else "utf-8"
+                if b"\0" in raw:
+                    what = f"byte {raw.index(0) + 1} of the line is NUL, which no text has"
+                    fix = "save the table anew as text: the file is damaged, or no CSV"
+                    undecoded.append(Problem(f"{name} line {number}", what, fix))
+                    yield raw.decode(coding, "replace").replace("\0", " ")
+                    continue
                 try:
                     yield raw.decode(coding)
                 except UnicodeDecodeError as failure:
                     what = f"byte {failure.start + 1} of the line, 0x{raw[failure.start]:02x}, is not UTF-8"
-                    undecoded.append(Problem(f"{name} line {number}", what, "save the file as UTF-8"))
+                    undecoded.append(Problem(f"{name} line {number}", what, _AS_UTF8))
                     yield raw.decode(coding, "replace")
 
     reader = csv.reader(lines(), delimiter=delimiter, strict=True)
@@ -376,7 +432,7 @@ def _wrong_json(path: Path, name: str, problems: Problems) -> int:
             row = json.loads(raw.decode("utf-8"))
         except UnicodeDecodeError as failure:
             what = f"byte {failure.start + 1} of the line, 0x{raw[failure.start]:02x}, is not UTF-8"
-            problems.add(where, what, "save the file as UTF-8")
+            problems.add(where, what, _AS_UTF8)
             continue
         except ValueError as failure:
             problems.add(where, f"is not JSON: {failure}", "write one object a line")

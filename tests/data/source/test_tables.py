@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import zipfile
 from datetime import datetime
 from pathlib import Path
 
@@ -712,6 +714,34 @@ def test_problems_come_at_once_up_to_twenty(complaint):
     assert "and 11 more" in text
 
 
+def test_files_that_are_something_else_are_told_by_their_first_bytes(write):
+    """Whatever they are called: a zip, a workbook, gzip without .gz, Parquet, UTF-16."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("log.csv", ROWS)
+    book = io.BytesIO()
+    with zipfile.ZipFile(book, "w") as archive:
+        archive.writestr("[Content_Types].xml", "")
+        archive.writestr("xl/workbook.xml", "")
+    for name, data, kind in (
+        ("log.csv", packed.getvalue(), "a zip"),
+        ("book.csv", book.getvalue(), "an Excel workbook"),
+        ("g.csv", gzip.compress(ROWS.encode(), mtime=0), "gzipped"),
+        ("z.csv.gz", gzip.compress(packed.getvalue(), mtime=0), "a zip, gzipped"),
+        ("p.csv", b"PAR1 and more", "a Parquet file"),
+        ("u.csv", ROWS.encode("utf-16"), "text in UTF-16"),
+        ("z.parquet", packed.getvalue(), "a zip"),
+    ):
+        with pytest.raises(DataError, match=rf"{name}: is {kind}"):
+            Tables(write(ITEMS, "items.csv"), rows=write(data, name)).tables()
+
+
+def test_nul_bytes_are_named_with_their_line(complaint):
+    """In a row, and in the header."""
+    assert "log.csv line 8: byte 2 of the line is NUL" in complaint(ROWS + "u\0,d,8\n")
+    assert "log.csv line 1: byte 2 of the line is NUL" in complaint("u\0ser,item\nu,a\n")
+
+
 def test_files_that_are_not_there_or_no_table_are_named(write, tmp_path):
     """All of them, before any is read; a folder, an unknown suffix, a Parquet that is none."""
     items = write(ITEMS, "items.csv")
@@ -798,7 +828,10 @@ def test_options_may_be_choices():
 
 def test_too_short_logs_are_refused(complaint):
     """Nothing to train on, or no click at all."""
-    assert "there is no click" in complaint("user,item,label\nu,a,0\n")
+    text = complaint("user,item,label\nu,a,0\nu,b,0\n")
+    assert "log.csv, column label: all 2 labels are 0, so there is no click" in text
+    above = complaint("user,item,rating\nu,a,2\n", above=3)
+    assert "log.csv, column rating: none of 1 labels is above 3" in above
     assert "split='time' needs times" in complaint("user,item\nu,a\nu,b\n", split="time")
 
 
