@@ -160,12 +160,15 @@ class _Several(LegoError):
 
     headline: str = "problems"
 
-    def __init__(self, problems: Sequence[Problem] | str, more: int = 0, headline: str | None = None) -> None:
+    def __init__(
+        self, problems: Sequence[Problem] | str, more: int = 0, headline: str | None = None, *, alike: int = 0
+    ) -> None:
+        """`more` problems are not told, and `alike` are told with others of these."""
         if isinstance(problems, str):
             super().__init__(problems)
             return
         self.problems = tuple(problems)
-        count = len(self.problems) + more
+        count = len(self.problems) + more + alike
         lines = [
             f"{headline or self.headline}: {count} problem{'' if count == 1 else 's'}",
             *map(str, self.problems),

@@ -18,10 +18,10 @@ from lego.data.impressions.log import (
     no_rows,
 )
 from lego.data.own.known_users import UserTable
-from lego.data.problems import LIMIT, Problems
+from lego.data.problems import LIMIT, GroupedProblems, Problems
 from lego.data.raw.frame import Frame, read_frame
 from lego.data.raw.growing import Growing
-from lego.data.raw.guess import Roles, kind_by_values, looks_like, roles
+from lego.data.raw.guess import NAMES, Roles, kind_by_values, looks_like, plain, roles
 from lego.data.raw.values import (
     array_of,
     as_numbers,
@@ -151,13 +151,15 @@ class TableReader:
     """Reads the tables of a `Tables`, once. `dropped` and `rules` are what the manifest says of it."""
 
     spec: Tables
-    problems: Problems = attrs.field(factory=Problems)
+    problems: Problems = attrs.field(factory=GroupedProblems)
     dropped: dict[str, int] = attrs.field(factory=dict)
     rules: dict[str, Any] = attrs.field(factory=dict)
     met: list[_Met] = attrs.field(factory=list)
     own_history: set[bool] = attrs.field(factory=set)
     """Whether impressions have a history of their own, of each file."""
     catalog: Catalog = attrs.field(factory=lambda: Catalog(pa.array([], pa.string())))
+    item_ids: pa.Array | None = None
+    """The ids of the items, where they can be read."""
     labels: list[str] = attrs.field(factory=list)
     """File and column of labels."""
     log_kinds: dict[str, str] = attrs.field(factory=dict)
@@ -172,11 +174,14 @@ class TableReader:
             problems.raise_any()
         item_frame, *rest = whole
         user_frame = rest.pop(0) if spec.users is not None else None
+        self._refuse_swapped(item_frame, rest)
         self._refuse_unused(whole)
         items = self._items(item_frame)
         users = None if user_frame is None else self._users(user_frame)
         parts = [part for part, _ in spec.log_paths()]
         found = [self._read(frame, part) for frame, part in zip(rest, parts, strict=True)]
+        if problems and spec.missing == "error" and self.item_ids is not None:
+            self._complain_of_missing(self.item_ids)
         problems.raise_any()
         found = list(zip(self._alike([log for log, _ in found]), [part for _, part in found], strict=True))
         logs = [each for each in found if isinstance(each[0], Log)]
@@ -195,6 +200,19 @@ class TableReader:
             own_history=True in self.own_history,
             labels=tuple(self.labels),
         )
+
+    def _refuse_swapped(self, items: Frame, logs: list[Frame]) -> None:
+        """DataError where the items have users and the log has none: all else that is wrong would follow from that."""
+        known = {name for tier in NAMES["user"] for name in tier}
+
+        def has_user(frame: Frame) -> bool:
+            return any(plain(name) in known for name in frame.columns)
+
+        named = {"user", f"{self.spec.log_option}.user"} & self.spec.columns.keys()
+        if not named and has_user(items) and not any(has_user(log) for log in logs):
+            what = f"has a column of users, and {' and '.join(log.name for log in logs)} has none: they look exchanged"
+            fix = f"give the items first and the log as {self.spec.log_option}=, or name the user in columns={{'user': 'COLUMN'}}"
+            raise DataError([Problem(items.name, what, fix)])
 
     def _refuse_unused(self, frames: list[Frame]) -> None:
         """Names in `columns=` and `kinds=` that no table has: dropped in silence they would be guessed."""
@@ -219,7 +237,7 @@ class TableReader:
         if ids is None:
             return pa.table({"item_id": pa.array([], pa.string())})
         unique_ids(frame, found.columns["item"], ids, "item", "keep one row per item", self.problems)
-        self.catalog = Catalog(pc.unique(ids))
+        self.catalog, self.item_ids = Catalog(pc.unique(ids)), ids
         return pa.table({"item_id": ids, **attributes}) if not self.problems else pa.table({"item_id": ids})
 
     def _users(self, frame: Frame) -> UserTable:
@@ -424,15 +442,18 @@ class TableReader:
         if "label" in columns:
             click = clicks_of(frame, columns["label"], self.spec.above, problems)
         part = self._parts(frame, columns.get("part"))
-        if user is None or item is None or click is None:
+        rows = None
+        if item is not None:  # what the items lack is told among what is wrong elsewhere
+            rows = _places(self.catalog, item)
+            self.met.append(_Met(frame, columns["item"]))
+        if user is None or rows is None or click is None:
             # What is wrong with a whole column is said once.
             return not any(each.where.startswith(f"{frame.name}, column ") for each in problems.shown)
         read.user.add(_places(users, user) - 1)
-        read.item.add(_places(self.catalog, item))
+        read.item.add(rows)
         read.click.add(click)
         if part is not None:
             read.part.add(part)
-        self.met.append(_Met(frame, columns["item"]))
         return True
 
     def _grouped(
@@ -739,31 +760,40 @@ class TableReader:
         if not len(absent):
             return items
         if spec.missing == "error":
-            raise self._missing_items()
+            self._complain_of_missing(items["item_id"].combine_chunks())
+            self.problems.raise_any()
         if spec.missing == "empty":
             self.dropped["items_without_attributes"] = len(absent)
             nothing = [pa.nulls(len(absent), field.type) for field in items.schema if field.name != "item_id"]
             return pa.concat_tables([items, pa.table([absent, *nothing], items.schema)])
         return items
 
-    def _missing_items(self) -> DataError:
-        """Where the first twenty of them stand for the first time."""
+    def _complain_of_missing(self, known: pa.Array) -> None:
+        """Where the first of them stand for the first time."""
+        problems, open_ids = self.problems, self.catalog.missing
         fix = 'add them to items, or choose missing="drop" or missing="empty"'
-        problems: list[Problem] = []
-        open_ids = self.catalog.missing
+        if len(known) and not self._meets_any(known):
+            there = shown(known[0].as_py())
+            fix = f"no id of the log is in items, which has ids like {there}: name the columns of both in columns="
+        told: list[Problem] = []
         for met in self.met:
             every, rows = met.ids()
             here = flat(pc.index_in(every, value_set=open_ids).is_valid())
             places = np.flatnonzero(here)
             ids = every.take(pa.array(places))
             _, first = np.unique(flat(ids.dictionary_encode().indices), return_index=True)
-            for place in np.sort(first)[: LIMIT - len(problems)].tolist():
+            for place in np.sort(first)[: LIMIT - len(told)].tolist():
                 where = met.frame.where(int(rows[places[place]]), met.column)
-                problems.append(Problem(where, f"items has no {shown(ids[place].as_py())}", fix))
+                told.append(Problem(where, f"items has no {shown(ids[place].as_py())}", fix))
             open_ids = open_ids.filter(pc.invert(pc.is_in(open_ids, value_set=pc.unique(ids))))
-            if len(problems) == LIMIT or not len(open_ids):
+            if len(told) == LIMIT or not len(open_ids):
                 break
-        return DataError(problems, more=len(self.catalog.missing) - len(problems))
+        problems.extend(told)
+        if told and (more := len(self.catalog.missing) - len(told)):
+            problems.count_alike(told[0], more)
+
+    def _meets_any(self, known: pa.Array) -> bool:
+        return any(pc.any(pc.is_in(met.ids()[0], value_set=known), min_count=0).as_py() for met in self.met)
 
 
 def _places(catalog: Catalog, ids: pa.Array) -> NDArray[np.int32]:

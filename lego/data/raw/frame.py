@@ -111,7 +111,8 @@ class Frame:
         rows = np.flatnonzero(wrong)
         for row in rows[:LIMIT].tolist():
             problems.add(self.where(row, column), what(row), fix)
-        problems.more += max(0, len(rows) - LIMIT)
+        if len(rows) > LIMIT:
+            problems.count_alike(Problem(self.where(int(rows[0]), column), "", fix), len(rows) - LIMIT)
 
     @cached_property
     def lines(self) -> Any:

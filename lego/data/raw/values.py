@@ -24,6 +24,11 @@ _MOMENT = (
 )
 _WHOLE = r"^\s*-?\d+\s*$"
 _FLOAT = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
+_DAY_FIRST = r"\s*\d{1,2}[./-]\d{1,2}[./-]\d{2,4}\b"
+_YEAR_FIRST = (
+    "write the year first: the day or the month is here, and which of them nobody can know "
+    "(pandas.to_datetime(…, dayfirst=True) where it is the day)"
+)
 _CORRECT = "correct the value, or take the row out"
 _UNITS = ((10**17, 10**9, "nanoseconds"), (10**14, 10**6, "microseconds"), (10**11, 10**3, "milliseconds"))
 """Numbers above the first cannot be the unix time of today in the next coarser unit."""
@@ -203,7 +208,10 @@ def times_of(frame: Frame, column: str, problems: Problems) -> tuple[NDArray[np.
         if wrong.any():
             good = False
             what = "a time like 2024-05-31 18:04:00 or unix seconds is expected"
-            _complain_of_values(piece, column, wrong, array_of(piece, column), what, problems)
+            values = array_of(piece, column)
+            first = str(values[int(np.flatnonzero(wrong)[0])].as_py())
+            fix = _YEAR_FIRST if re.match(_DAY_FIRST, first) else ""
+            _complain_of_values(piece, column, wrong, values, what, problems, fix)
         seconds.add(found)
     return (seconds.array(), "dates, in UTC where no zone is given") if good else None
 

@@ -705,13 +705,47 @@ def test_ids_stand_once(complaint, write):
     )
 
 
-def test_problems_come_at_once_up_to_twenty(complaint):
-    """Of all files, and the rest are counted."""
-    text = complaint(ROWS + ",a,8\n" * 30, items=ITEMS + "a,Again,x\n")
-    assert "31 problems" in text
+def test_problems_come_at_once_and_one_cause_once(complaint):
+    """Of all files, in the order of the lines; many with one way out are told with the first of them."""
+    text = complaint(ROWS + ",a,8\n" * 30 + "u,zz,9\n,a,x\n", items=ITEMS + "a,Again,x\n")
+    assert "34 problems" in text
     assert "items.csv line 6" in text
+    assert (
+        "log.csv line 8, column user: an id is expected, nothing found; 30 more like it, lines 9, 10, 11, 12, 13 …"
+        in text
+    )
+    assert text.index("log.csv line 8,") < text.index("log.csv line 38, column item: items has no 'zz'")
+    assert text.index("log.csv line 38,") < text.index(
+        "log.csv line 39, column time: unix seconds are expected"
+    )
+    assert text.count("fix:") == 4
+
+
+def test_different_problems_are_told_up_to_twenty(complaint):
+    """Of so many that are not alike the rest is counted."""
+    columns = [f"c{number}" for number in range(LIMIT + 3)]
+    numbers = [",".join("9" for _ in columns)] * 30 + [",".join("x" for _ in columns)]
+    items = "\n".join(
+        [",".join(["item_id", *columns]), *(f"{place},{row}" for place, row in enumerate(numbers))]
+    )
+    text = complaint("user,item\nu,1\n", items=items + "\n")
+    assert f"{LIMIT + 3} problems" in text
     assert text.count("fix:") == LIMIT
-    assert "and 11 more" in text
+    assert "and 3 more" in text
+
+
+def test_likely_causes_are_told(complaint):
+    """Days in front, text of Windows, tables exchanged, ids of two kinds."""
+    days = "".join(f"u,a,{day}.05.2024\n" for day in range(10, 28))
+    text = complaint("user,item,time\n" + days)
+    assert "log.csv line 2, column time: a time like 2024-05-31" in text
+    assert "17 more like it" in text
+    assert "dayfirst=True" in text
+    latin = complaint(ROWS.encode() + b"u,caf\xe9,8\n" * 9)
+    assert "8 more like it, lines 9, 10, 11, 12, 13 …" in latin
+    assert "Latin-1" in latin
+    assert "they look exchanged" in complaint(ITEMS, items=ROWS)
+    assert "no id of the log is in items, which has ids like 'a'" in complaint("user,item\nu,1\nv,2\n")
 
 
 def test_files_that_are_something_else_are_told_by_their_first_bytes(write):
