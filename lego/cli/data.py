@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,7 +102,17 @@ def prepare(
     root = home() / "data"
     if out is not None and not _can_write(root):
         root = out.expanduser().resolve().parent  # only what was hashed is remembered there
-    store = prepared(made, root, to=out, force=force, progress=lambda step: typer.echo(step, err=True))
+    try:
+        store = prepared(
+            made,
+            root,
+            to=out,
+            force=force,
+            progress=lambda step: typer.echo(_for_the_shell(step, made), err=True),
+        )
+    except DataError as error:
+        error.args = (_for_the_shell(str(error), made),)
+        raise
     record = _record(store, round(time.perf_counter() - begun, 3))
     if as_json:
         print_json(record)
@@ -313,6 +324,19 @@ def _source(name: str, raw: str, changes: list[str]) -> Source:
         options[option] = parse(text)
     made: Source = cls(raw, **options)
     return made
+
+
+def _for_the_shell(text: str, source: Source) -> str:
+    """The text with options as they are set here: `missing="drop"` is `--set "missing='drop'"`."""
+    from lego.spec import field_names
+
+    names = "|".join(map(re.escape, field_names(type(source))))
+    quoted = r"""("[^"]*"|'[^']*'|\{[^}]*\})"""
+    return re.sub(
+        rf"\b({names})={quoted}",
+        lambda found: f'--set "{found[1]}={found[2].replace(chr(34), chr(39))}"',
+        text,
+    )
 
 
 def _can_write(folder: Path) -> bool:

@@ -28,6 +28,10 @@ _BEFORE = (("dev", "train"), ("test", "train"), ("test", "dev"))
 """Which part must not hold what is in which other one."""
 
 
+_SEVERAL = 10
+"""Impressions or clicks from which on a share says something."""
+
+
 def describe(store: Store) -> dict[str, Any]:
     """Counts, lengths, times, and how much of each part training never saw.
 
@@ -92,6 +96,13 @@ def doubts(store: Store) -> list[str]:
             found.append(f"{name}: no candidate is clicked")
         elif part.labels.all():
             found.append(f"{name}: every candidate is clicked, so there is nothing to tell apart")
+        elif name == "train" and 2 * (idle := _without_click(part)) > len(part):
+            found.append(
+                f"train: {idle:,} of {len(part):,} impressions have no click, so a task that compares a click with other "
+                "candidates learns nothing from them"
+            )
+        if part.time is not None and len(part) >= _SEVERAL and part.time[0] >= 0 and np.ptp(part.time) == 0:
+            found.append(f"{name}: all {len(part):,} impressions have the same time")
         keys[name] = _identities(part, codes)
         again = len(part) - len(np.unique(keys[name]))
         if again:
@@ -112,6 +123,30 @@ def doubts(store: Store) -> list[str]:
                         f"{name}: {both:,} users are in {before} too, which the split by user rules out"
                     )
     found += _late_training(parts, codes)
+    return found + _mostly_cold(store, users, parts)
+
+
+def _without_click(part: Impressions) -> int:
+    clicks = np.concatenate([np.zeros(1, np.int64), np.cumsum(part.labels == 1, dtype=np.int64)])
+    return int((np.diff(clicks[part.candidates.offsets]) == 0).sum())
+
+
+def _mostly_cold(store: Store, users: Users, parts: Mapping[str, Impressions]) -> list[str]:
+    """Parts most of whose clicks are on items that training never saw."""
+    train = parts.get("train")
+    if train is None or not len(train) or not train.labeled:
+        return []
+    seen, found = _seen_in_train(store, users, train)[0], []
+    for name in ("dev", "test"):
+        part = parts.get(name)
+        if part is None or not part.labeled:
+            continue
+        cold = ~seen[part.candidates.values[part.labels == 1]]
+        if len(cold) >= _SEVERAL and (share := float(cold.mean())) > 0.5:
+            found.append(
+                f"{name}: {share:.0%} of its clicks are on items that train never saw: a model that knows items by their id "
+                "can only guess there, one that reads their text need not"
+            )
     return found
 
 

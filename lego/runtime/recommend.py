@@ -280,7 +280,8 @@ def _notes_on_items(loaded: Loaded, candidates: Asked) -> Iterator[str]:
         filled = np.stack([_filled(candidates.new[name]) for name in reads])
         without = int((~filled.any(0)).sum())
         if without:
-            yield f"{without:,} new items have no {' and no '.join(reads)}: the model sees nothing of them."
+            have = "1 new item has" if without == 1 else f"{without:,} new items have"
+            yield f"{have} no {' and no '.join(reads)}: the model sees nothing of them."
 
 
 def _filled(column: pa.ChunkedArray) -> NDArray[np.bool_]:

@@ -405,6 +405,9 @@ def test_your_own_tables_need_no_source(lego, own, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = lego("data", "prepare", "--items", "items.csv", "--log", "rows.csv").out
     assert f"or write Tables({str(tmp_path / 'items.csv')!r}, rows={str(tmp_path / 'rows.csv')!r})" in found
+    own(b"item_id,title\na,One\n", b"user,item\nu,a\nu,zz\n")
+    shell = lego(*words, "--log", tmp_path / "rows.csv", "--out", tmp_path / "other")
+    assert """choose --set "missing='drop'" or --set "missing='empty'\"""" in shell.err
     for wrong, sentence in (
         (words, "--log is missing"),
         ((*words[:2], "--log", tmp_path / "rows.csv"), "--items is missing"),

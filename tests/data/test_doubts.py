@@ -132,3 +132,18 @@ def test_lengths_are_drawn(tmp_path):
         or line.split() == ["2", "#" * 30, "4"]
         for line in lines
     )
+
+
+def test_parts_that_teach_or_measure_little_are_told(tmp_path):
+    """Train without clicks, one time for all, clicks on items that train never saw."""
+    idle = [(0, 10 + place, [1, 2], [0, 0]) for place in range(3)]
+    assert not [
+        each for each in found({"train": SOUND["train"] + idle[:2]}, tmp_path / "half") if "no click" in each
+    ]
+    told = found({"train": SOUND["train"] + idle}, tmp_path / "idle")
+    assert any("train: 3 of 5 impressions have no click" in each for each in told)
+    train = [(0, 1, [1, 2], [1, 0])]
+    test = [(place % 2, 99, [3, 1], [1, 0]) for place in range(10)]
+    told = found({"train": train, "dev": [(0, 5, [1, 3], [1, 0])], "test": test}, tmp_path / "cold")
+    assert "test: all 10 impressions have the same time" in told
+    assert any("test: 100% of its clicks are on items that train never saw" in each for each in told)
