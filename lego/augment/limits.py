@@ -28,6 +28,12 @@ class Limits:
     backoff: float = 1.0
     """Seconds before the first try again; each further wait is twice as long, a minute at most, and a little at random."""
 
+    def least(self, requests: int, tokens: float) -> float:
+        """Seconds that so many requests of so many tokens each take at least, in the long run."""
+        a_minute = 60.0 * requests
+        by_requests = a_minute / self.requests_per_minute if self.requests_per_minute else 0.0
+        return max(by_requests, a_minute * tokens / self.tokens_per_minute if self.tokens_per_minute else 0.0)
+
     def wait(self, failure: int, after: float | None, chance: random.Random) -> float:
         """Seconds before the next try behind the `failure`-th failure, counted from 0; at least what the server asks for."""
         grown = min(60.0, self.backoff * 2.0**failure)

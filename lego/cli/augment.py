@@ -115,7 +115,8 @@ def augment(
         record: dict[str, Any] = {"estimate": _plain(told)}
         if told.calls:
             _agree(yes=yes)
-            report = _run(source, limits, writers, plan)
+            each = (told.prompt_tokens + told.answer_tokens) / told.calls
+            report = _run(source, limits, writers, plan, limits.least(1, each))
             path = _kept(report)
             for line in _lines(report):
                 say(line)
@@ -157,8 +158,8 @@ def _agree(*, yes: bool) -> None:
         raise typer.Exit(1)
 
 
-def _run(source: Augment, limits: Limits, writers: Writers, plan: Plan) -> Report:
-    """The job, with a bar for each change."""
+def _run(source: Augment, limits: Limits, writers: Writers, plan: Plan, least: float) -> Report:
+    """The job, with a bar for each change. A question takes `least` seconds within the rate limits."""
     from lego.augment.job import generate
     from lego.cli.output import errors
     from lego.errors import LegoError, RunError
@@ -174,7 +175,7 @@ def _run(source: Augment, limits: Limits, writers: Writers, plan: Plan) -> Repor
             context = screen.bar(name, total, "question")
             bars[name] = (context.__enter__(), context)
         bar = bars[name][0]
-        bar.advance(done - bar.done, note)
+        bar.advance(done - bar.done, note, least * (total - done))
 
     try:
         return generate(source, limits, tell=tell, writers=writers, plan=plan)

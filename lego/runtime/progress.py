@@ -23,16 +23,16 @@ class Bar:
     show: _Show
     done: int = 0
 
-    def advance(self, count: int, note: str = "") -> None:
-        """`count` more are done; `note` is shown behind the numbers."""
+    def advance(self, count: int, note: str = "", least: float = 0.0) -> None:
+        """`count` more are done; `note` is shown behind the numbers. The rest takes `least` seconds at the least."""
         self.done += count
-        self.show.update(self.done, note)
+        self.show.update(self.done, note, least)
 
 
 class _Show:
     """How a bar is drawn."""
 
-    def update(self, done: int, note: str) -> None:
+    def update(self, done: int, note: str, least: float) -> None:
         """`done` so far."""
 
     def close(self) -> None:
@@ -41,7 +41,7 @@ class _Show:
 
 class _Rich(_Show):
     def __init__(self, console: Console, what: str, total: int, unit: str) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
         self.progress = Progress(
             TextColumn("{task.description}"),
@@ -49,19 +49,24 @@ class _Rich(_Show):
             MofNCompleteColumn(),
             TextColumn("{task.fields[note]}"),
             TextColumn("{task.fields[speed]}"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
             console=console,
             transient=True,
         )
         self.unit = unit
         self.begun = time.monotonic()
         self.progress.start()
-        self.task = self.progress.add_task(what, total=total, note="", speed="")
+        self.task = self.progress.add_task(what, total=total, note="", speed="", left="")
 
-    def update(self, done: int, note: str) -> None:
+    def update(self, done: int, note: str, least: float) -> None:
         seconds = max(time.monotonic() - self.begun, 1e-9)
         speed = f"{done / seconds:,.0f} {self.unit}/s"
         self.progress.update(self.task, completed=done, note=note, speed=speed)
+        known = self.progress.tasks[self.task].time_remaining
+        if known is not None or least:
+            minutes, rest = divmod(round(max(least, known or 0.0)), 60)
+            left = f"{minutes // 60}:{minutes % 60:02}:{rest:02} left"
+            self.progress.update(self.task, left=left)
 
     def close(self) -> None:
         self.progress.stop()
@@ -72,13 +77,13 @@ class _Plain(_Show):
         self.console, self.what, self.total, self.unit = console, what, total, unit
         self.begun = self.printed = time.monotonic()
 
-    def update(self, done: int, note: str) -> None:
+    def update(self, done: int, note: str, least: float) -> None:
         now = time.monotonic()
         if now - self.printed < EVERY_SECONDS:
             return
         self.printed = now
         speed = done / max(now - self.begun, 1e-9)
-        left = (self.total - done) / speed if speed else 0.0
+        left = max(least, (self.total - done) / speed if speed else 0.0)
         line = f"{self.what}: {done:,}/{self.total:,} {note} {speed:,.0f} {self.unit}/s, {left:.0f} s left"
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
