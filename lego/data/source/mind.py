@@ -5,6 +5,7 @@ Reads the official archives of MINDsmall, MINDlarge and MINDdemo, or the folders
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -84,6 +85,9 @@ class MIND(Source):
     - `test="test"` reads a third folder, MINDlarge_test, as test: the file whose ranks the leaderboard of MIND measures. The dev
       folder is then dev, and the train folder train, all of it. The candidates of that file have no labels (-0, -1), so the part
       can be scored, and not measured: `lego evaluate RUN --submission prediction.zip`. Where they have labels, they are read.
+    - `listed="mind_imp_list.json"` names a published list of impression ids of the dev folder, as ONCE has: the impressions of
+      its first half, rounded down, are dev, those of the second test, and the train folder is train, all of it. Impressions that
+      it lacks are left out and counted; ids that the log lacks are passed over.
     - The history of an impression is the whole history of its row, in click order. `history` cuts it to the most recent
       items when the data is read, and changes nothing that is prepared.
     - A user with several histories, in one file or in both, is one row of users per history. A history that another one of
@@ -116,21 +120,33 @@ class MIND(Source):
     history: int = attrs.field(default=50, validator=ge(1))
     missing: Literal["error", "drop", "empty"] = "error"
     test: Literal["dev", "test"] = "dev"
+    listed: str | None = attrs.field(
+        default=None, converter=attrs.converters.optional(_path_text), metadata=PATH
+    )
 
     def __attrs_post_init__(self) -> None:
         """The dev part is the dev folder where another one is test."""
         refuse_share_beside_test(type(self).__name__, self.dev, self.test)
+        if self.listed is not None and (self.test == "test" or self.dev != _DEV):
+            expected = "None beside test or dev: it says itself what is dev and what is test"
+            raise SpecError.wrong_value(type(self).__name__, "listed", self.listed, expected)
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Every option but `path` and `history`; `version` counts changes of the rules above."""
-        names = [name for name in field_names(type(self)) if name not in {"path", "history", "test"}]
+        names = [
+            name for name in field_names(type(self)) if name not in {"path", "history", "test", "listed"}
+        ]
         told = {"version": 1, **{name: getattr(self, name) for name in names}}
-        # What was prepared before there was a choice keeps its name.
+        # What was prepared before there was a choice keeps its name; the list is one of the files, whose hashes count.
+        told |= {} if self.listed is None else {"listed": True}
         return told if self.test == "dev" else {**told, "test": self.test}
 
     def files(self) -> Iterable[Path]:
         """news.tsv and behaviors.tsv of train, then of dev and of test, or their archives; DataError with where to get them."""
-        return list(dict.fromkeys(file.path for file in self.raw_files()))
+        found = dict.fromkeys(file.path for file in self.raw_files())
+        if self.listed is not None:
+            found[_list_file(self.listed)] = None
+        return list(found)
 
     def raw_files(self) -> list[RawFile]:
         """news.tsv and behaviors.tsv of train, then of dev, then, if it is read, of test; DataError with where to get them."""
@@ -225,6 +241,12 @@ class MIND(Source):
             "dev": (train, np.flatnonzero(moved), 0),
             "test": (test, np.arange(len(test.impression)), int(begins[-2])),
         }
+        if self.listed is not None:
+            halves = _halves(self.listed, test)
+            dropped["impressions_not_listed"] = len(test.impression) - sum(map(len, halves))
+            moved[:] = False
+            chosen["train"], chosen["dev"] = (train, np.arange(early), 0), (test, halves[0], early)
+            chosen["test"] = (test, halves[1], early)
         if self.test == "test":
             chosen["dev"] = (logs[1], np.arange(len(logs[1].impression)), early)
         impressions: dict[str, pa.Table] = {}
@@ -247,6 +269,10 @@ class MIND(Source):
     def _rules(self, cut: str, single: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
         split = f"the dev folder is test; the latest {self.dev:g} of train, by time and then impression id, is dev"
         told = {"split": split, "dev_begins": cut}
+        if self.listed is not None:
+            told = {
+                "split": "the impressions of the dev folder in the first half of the list are dev, in the second test"
+            }
         if self.test == "test":
             told = {"split": "each folder is the part of its name"}
         return {
@@ -261,6 +287,33 @@ class MIND(Source):
             "one_class": {part: dict(counts) for part, counts in single.items()},
             "missing": self.missing,
         }
+
+
+def _list_file(listed: str) -> Path:
+    file = Path(listed).expanduser()
+    if not file.is_file():
+        raise DataError([Problem(str(file), "there is no such file", "name the JSON file of impression ids")])
+    return file
+
+
+def _halves(listed: str, log: Log) -> list[NDArray[np.int64]]:
+    """The rows of the log whose impressions are in the first half of the list, and in the second."""
+    file = _list_file(listed)
+    fix = "use the published file: a JSON list of impression ids of the dev folder, each once"
+    try:
+        ids = json.loads(file.read_bytes())
+    except (ValueError, RecursionError) as failure:
+        raise DataError([Problem(str(file), f"is no JSON: {failure}", fix)]) from None
+    if not isinstance(ids, list) or not all(type(each) is int and 0 <= each < 1 << 63 for each in ids):
+        raise DataError([Problem(str(file), "is no list of whole numbers", fix)])
+    if len(set(ids)) < len(ids):
+        raise DataError([Problem(str(file), f"holds {len(ids) - len(set(ids))} ids twice", fix)])
+    middle = len(ids) // 2
+    parts = [np.array(half, np.int64) for half in (ids[:middle], ids[middle:])]
+    found = [np.flatnonzero(np.isin(log.impression, half)) for half in parts]
+    if not all(map(len, found)):
+        raise DataError([Problem(str(file), "holds a half of which the dev folder has no impression", fix)])
+    return found
 
 
 # --- the folders --------------------------------------------------------------------------------------------------------------

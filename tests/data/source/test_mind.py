@@ -393,6 +393,37 @@ def test_the_test_folder_is_test_where_it_is_asked_for(raw):
     assert raw(HIDDEN).fingerprint().keys() < raw(HIDDEN, test="test").fingerprint().keys()
 
 
+def test_a_published_list_cuts_the_dev_folder(raw, tmp_path):
+    """Its first half is dev, the second test, in the order of the log; train stays whole, and the list is hashed as a file."""
+    file = tmp_path / "list.json"
+    file.write_text("[7, 99, 1, 2, 98]")
+    source = raw(listed=file)
+    tables = source.tables()
+    assert sorted(rows_of(tables, "train")) == [3, 5, 7]
+    assert (sorted(rows_of(tables, "dev")), sorted(rows_of(tables, "test"))) == ([7], [1, 2])
+    whole = rows_of(raw().tables(), "test")
+    assert {**rows_of(tables, "dev"), **rows_of(tables, "test")} == whole
+    assert "first half of the list" in tables.rules["split"]
+    assert file in source.files()
+    assert source.fingerprint() == {**raw().fingerprint(), "listed": True}
+    file.write_text("[7, 1]")
+    assert source.tables().dropped["impressions_not_listed"] == 1
+    for text, word in (
+        ("[7", "no JSON"),
+        ('["7"]', "whole numbers"),
+        ("[7, 7]", "twice"),
+        ("[7, 98]", "no impression"),
+    ):
+        file.write_text(text)
+        with pytest.raises(DataError, match=word):
+            source.tables()
+    for options in ({"test": "test"}, {"dev": 0.2}):
+        with pytest.raises(SpecError, match="listed"):
+            raw(listed=file, **options)
+    with pytest.raises(DataError, match="no such file"):
+        raw(listed=tmp_path / "none").files()
+
+
 def test_labels_of_a_test_folder_are_read_where_it_has_them(raw):
     """As whoever made a test part of their own has; some lines with and some without are refused by line."""
     text = HIDDEN["test/behaviors.tsv"]
