@@ -83,6 +83,9 @@ class _State:
     chance: random.Random
     sleep: Callable[[float], None]
     tell: Callable[[_State], None] = lambda _: None
+    warn: Callable[[str], None] = lambda _: None
+    warned: set[tuple[str, int]] = attrs.field(factory=set)
+    """Reasons, and which try again they were told for."""
     purse: Purse = attrs.field(init=False)
     pace: Pace = attrs.field(init=False)
     waits: str = ""
@@ -125,6 +128,7 @@ def generate(
     limits: Limits | None = None,
     *,
     tell: Callable[[str, int, int, str], None] | None = None,
+    warn: Callable[[str], None] = lambda _: None,
     seed: int = 0,
     sleep: Callable[[float], None] = time.sleep,
     writers: Writers | None = None,
@@ -134,14 +138,15 @@ def generate(
 
     DataError or GeneratorError with all that keeps it from being begun, before anything is asked. `writers` may be open already,
     and `plan` is what `planned` made of source and limits, where that was done before.
-    `tell(name, done, total, note)` is told how far a change is. Ctrl-C ends the job in order: requests under way are waited for.
+    `tell(name, done, total, note)` is told how far a change is, `warn` why something is asked again.
+    Ctrl-C ends the job in order: requests under way are waited for.
     """
     limits = limits or Limits()
     plan = plan or planned(source, limits)
     if plan.problems:
         raise GeneratorError(plan.problems)
     begun = time.monotonic()
-    state = _State(limits=limits, chance=random.Random(seed), sleep=sleep)  # noqa: S311 - how long to wait is no secret
+    state = _State(limits=limits, chance=random.Random(seed), sleep=sleep, warn=warn)  # noqa: S311 - how long to wait is no secret
     draft = Draft(plan.store)
     reports = []
     complete = True
@@ -254,6 +259,10 @@ def _unforeseen(step: Step, fault: Exception) -> GeneratorError:
 
 _MOMENT = 2.0
 """Seconds; a longer wait is told."""
+_SOON = 2
+"""Tries again, until who answered nothing and does not seem to be there is given up."""
+_WARNINGS = 30
+"""So many lines say why something is asked again; the report counts what failed in the end."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -298,6 +307,10 @@ class _Work:
             passing = self._once(batch)
             if not passing:
                 return
+            if failures >= min(_SOON, self.state.limits.retries) and not self.state.calls:
+                absent = [why.absent for _, why in passing if why.absent is not None]
+                if len(absent) == len(passing):
+                    raise GeneratorError(absent[:1])
             if failures >= self.state.limits.retries:
                 for _, why in passing:
                     self._failed(str(why))
@@ -308,7 +321,16 @@ class _Work:
                 self.state.retried += len(batch)
                 wait = self.state.limits.wait(failures, after or None, self.state.chance)
             failures += 1
+            self._warn(str(passing[0][1]), wait, failures)
             self._wait(wait, str(passing[0][1]))
+
+    def _warn(self, why: str, seconds: float, failure: int) -> None:
+        """At once why it is tried again, and when: each reason once for each try, and no more lines than can be read."""
+        again = f"{self.step.name}: {why}; tries again in {seconds:,.1f} s ({failure} of {self.state.limits.retries})"
+        with self.state.lock:
+            if (why, failure) not in self.state.warned and len(self.state.warned) < _WARNINGS:
+                self.state.warned.add((why, failure))
+                self.state.warn(again)
 
     def _wait(self, seconds: float, why: str) -> None:
         """Rests; a longer wait is told."""

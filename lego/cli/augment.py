@@ -178,7 +178,7 @@ def _run(source: Augment, limits: Limits, writers: Writers, plan: Plan, least: f
         bar.advance(done - bar.done, note, least * (total - done))
 
     try:
-        return generate(source, limits, tell=tell, writers=writers, plan=plan)
+        return generate(source, limits, tell=tell, warn=screen.say, writers=writers, plan=plan)
     except LegoError as fault:
         if (report := getattr(fault, "report", None)) is not None and report.calls:
             for line in _lines(report):

@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import attrs
 
+from lego.errors import Problem
 from lego.generator.answer import Shape
 
 Message = tuple[str, str]
@@ -79,10 +80,12 @@ def cost_of(prices: tuple[float, float] | None, read: float, written: float) -> 
 class Passing(Exception):  # noqa: N818 - it is told apart from errors: it goes by
     """No reply for now: too many requests, a server that stumbled, a cut connection."""
 
-    def __init__(self, why: str, after: float | None = None) -> None:
+    def __init__(self, why: str, after: float | None = None, absent: Problem | None = None) -> None:
         super().__init__(why)
         self.after = after
         """Seconds that the server asks to wait."""
+        self.absent = absent
+        """Where it looks as if nobody were there who could ever answer: what to tell if it stays so."""
 
 
 class Refused(Exception):  # noqa: N818 - it concerns one question

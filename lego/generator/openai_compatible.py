@@ -9,6 +9,7 @@ import importlib.util
 import math
 import os
 import re
+import socket
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
@@ -154,7 +155,7 @@ class _Client:
         except errors.APITimeoutError:
             return Passing(f"no answer within {self.spec.timeout:g} s")
         except errors.APIConnectionError as problem:
-            return Passing(self._clean(f"the connection failed: {problem.__cause__ or problem}"))
+            return self._unconnected(problem)
         except errors.APIStatusError as problem:
             status = problem
         except (errors.OpenAIError, ValueError, KeyError, TypeError, AttributeError, IndexError) as problem:
@@ -200,6 +201,12 @@ class _Client:
             cost=cost_of(self.spec.prices, read, written),
         )
 
+    def _unconnected(self, problem: Any) -> Passing:
+        why = self._clean(f"the connection failed: {problem.__cause__ or problem}")
+        fix = f"is the server running, and is url={self.spec.url!r} its address?"
+        where = f"{self.spec.model} at {self.spec.url}"
+        return Passing(why, absent=Problem(where, why, fix) if _nobody(problem) else None)
+
     def _status(self, problem: Any) -> Passing | Refused | GeneratorError:
         code = int(problem.status_code)
         what = f"the server answered {code}: {self._clean(_message(problem))[:300]}"
@@ -227,6 +234,18 @@ def _message(problem: Any) -> str:
     body = problem.body
     told = body.get("message") if isinstance(body, Mapping) else None
     return " ".join(str(told or problem.message).split())
+
+
+def _nobody(problem: BaseException) -> bool:
+    """Whether nothing listens at the address, or there is no machine of that name."""
+    cause: BaseException | None = problem
+    while cause is not None:
+        if isinstance(cause, ConnectionRefusedError):
+            return True
+        if isinstance(cause, socket.gaierror):
+            return cause.errno != socket.EAI_AGAIN
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def _seconds(header: str | None) -> float | None:

@@ -84,7 +84,8 @@ class _Plain(_Show):
         self.printed = now
         speed = done / max(now - self.begun, 1e-9)
         left = max(least, (self.total - done) / speed if speed else 0.0)
-        line = f"{self.what}: {done:,}/{self.total:,} {note} {speed:,.0f} {self.unit}/s, {left:.0f} s left"
+        wait = f"{left:.0f} s" if left or speed else "–"
+        line = f"{self.what}: {done:,}/{self.total:,} {note} {speed:,.0f} {self.unit}/s, {wait} left"
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 

@@ -16,6 +16,7 @@ import pytest
 from lego import Augment, Rewrite
 from lego.data.store import Store
 from lego.errors import RunError
+from lego.generator.openai_compatible import _Client
 from lego.testing.chat_server import ChatServer
 
 KEY = "sk-very-secret-0123456789"
@@ -208,12 +209,39 @@ def test_a_disk_that_is_full_ends_the_job_and_loses_nothing_that_is_kept(
 
 
 def test_a_server_that_is_not_there(lego, script):
-    """Each question is tried again, and the report says that nobody could be reached; no traceback."""
+    """Why and when it is tried again is told at once; it is given up soon, with what to look at, and no traceback."""
     path = script(url="http://127.0.0.1:9/v1")
-    down = lego("augment", path, "--yes", "--retries", 1, "--backoff", 0.001)
+    down = lego("augment", path, "--yes", "--backoff", 0.001)
     assert down.code == 1
-    assert f"failed {MOVIES} times: the connection failed" in down.err
+    for told in ("(1 of 6)", "(2 of 6)", "small at http://127.0.0.1:9/v1", "fix: is the server running"):
+        assert down.err.count(told) == 1, down.err
+    (first,) = (line for line in down.err.splitlines() if "1 of 6" in line)
+    assert first.startswith("title: the connection failed: ")
+    assert "refused; tries again in 0.0 s" in first
+    assert "3 of 6" not in down.err
     assert "Traceback" not in down.err
+
+
+def test_a_server_that_went_away_is_waited_for(lego, script, monkeypatch):
+    """Who answered before may come back: nothing is given up before the last try."""
+    from openai import OpenAI
+
+    real, asked = _Client._ask, []
+
+    def ask(client, question):
+        asked.append(question)
+        if len(asked) == 6:
+            monkeypatch.setattr(
+                client, "client", OpenAI(api_key="none", base_url="http://127.0.0.1:9/v1", max_retries=0)
+            )
+        return real(client, question)
+
+    monkeypatch.setattr(_Client, "_ask", ask)
+    options = ("--yes", "--concurrency", 1, "--retries", 4, "--backoff", 0.001)
+    gone = lego("augment", script(), *options)
+    assert gone.code == 1
+    assert "(4 of 4)" in gone.err
+    assert f"failed {MOVIES - 5} times: the connection failed" in gone.err
 
 
 def test_a_key_that_is_not_there_is_named(lego, server, script, monkeypatch):

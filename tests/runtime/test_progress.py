@@ -33,3 +33,17 @@ def test_the_stricter_limit_counts():
     assert Limits().least(5, 100) == 0
     assert Limits(requests_per_minute=60, tokens_per_minute=100).least(2, 100) == 120
     assert Limits(requests_per_minute=1, tokens_per_minute=100).least(2, 10) == 120
+
+
+def test_time_left_is_not_told_before_it_is_known(monkeypatch):
+    """A plain line has no time left while nothing is done, and what is left at that speed behind."""
+    clock = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    told = io.StringIO()
+    with progress.Screen(Console(file=told)).bar("title", 10, "question") as bar:
+        for done in (0, 5):
+            clock[0] += 10
+            bar.advance(done)
+    first, second = told.getvalue().splitlines()
+    assert first.endswith("– left")
+    assert second.endswith("20 s left")
