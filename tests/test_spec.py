@@ -18,6 +18,7 @@ from lego.spec import (
     Choice,
     FrozenMap,
     Pool,
+    Source,
     Spec,
     between,
     choices,
@@ -28,6 +29,7 @@ from lego.spec import (
     operator,
     positional_names,
     signature,
+    without_later,
 )
 
 GIVEN: dict[str, tuple[Any, ...]] = {
@@ -324,3 +326,18 @@ def test_problems_of_inner_specs_are_found():
     (problem,) = chain.problems(64, "behavior=y")
     assert problem.where.startswith("behavior=y, parts=")
     assert not list(Chain((Attention(heads=2, pool=None), GRU())).problems(64, "behavior=y"))
+
+
+def test_later_options_are_told_where_they_say_something():
+    """What was named before there was an option keeps its name."""
+
+    @operator
+    class Some(Source):
+        path: str = attrs.field(kw_only=False)
+        seed: int = 0
+        later: str = "as before"
+
+    plain = Some("a")
+    assert without_later({"seed": 0, "later": "as before"}, plain, "later") == {"seed": 0}
+    told = {"seed": 0, "later": "new"}
+    assert without_later(told, Some("a", later="new"), "later") == told

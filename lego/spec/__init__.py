@@ -6,7 +6,7 @@ each leans on those before it alone: `values`, `rules`, `declare`, `base`, `cont
 
 from lego.spec.base import Spec, choices
 from lego.spec.context import Context
-from lego.spec.declare import field_names, operator, positional_names, signature
+from lego.spec.declare import field_names, operator, positional_names, signature, without_later
 from lego.spec.rules import PATH, PATH_IF_THERE, between, ge, gt, one_of, within
 from lego.spec.slots import (
     Behavior,
@@ -61,4 +61,5 @@ __all__ = [
     "positional_names",
     "signature",
     "within",
+    "without_later",
 ]

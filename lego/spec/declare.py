@@ -7,7 +7,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from functools import cache, wraps
-from typing import Any, Literal, TypeVar, dataclass_transform
+from typing import Any, Literal, TypeVar, cast, dataclass_transform
 
 import attrs
 
@@ -66,6 +66,19 @@ def operator(cls: type[T]) -> type[T]:
 def field_names(cls: type) -> tuple[str, ...]:
     """The options of a spec class, in order."""
     return tuple(field.name for field in attrs.fields(cls) if field.init)
+
+
+def without_later(told: Mapping[str, Any], spec: object, *names: str) -> dict[str, Any]:
+    """What a fingerprint tells, without those of the named options that hold their default.
+
+    They are options that came later than the spec: what was named before there was a choice keeps its name.
+    """
+    defaults = {field.name: field.default for field in attrs.fields(cast("Any", type(spec)))}
+    return {
+        name: value
+        for name, value in told.items()
+        if name not in names or getattr(spec, name) != defaults[name]
+    }
 
 
 def positional_names(cls: type) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ from lego.data.impressions.log import (
 )
 from lego.data.problems import LIMIT, Problems
 from lego.data.progress import count
-from lego.data.raw.bounded import first_line, lines_of
+from lego.data.raw.bounded import lines_of
 from lego.data.raw.raw_file import BROKEN, RawFile, broken
 from lego.data.raw.raw_file import named as named_in_zip
 from lego.data.raw.times import AMERICAN, seconds_of
@@ -38,7 +38,7 @@ from lego.data.source.mind_lines import read_lines
 from lego.data.table import CATEGORY, PARTS, Tables, flat
 from lego.errors import DataError, Problem, SpecError
 from lego.ragged import Ragged
-from lego.spec import PATH, Choice, Source, between, field_names, ge, operator
+from lego.spec import PATH, Choice, Source, between, field_names, ge, operator, without_later
 
 _NEWS = ("id", "category", "subcategory", "title", "abstract", "url", "title entities", "abstract entities")
 _BEHAVIORS = ("impression id", "user id", "time", "history", "impressions")
@@ -95,7 +95,8 @@ class MIND(Source):
     - The items are the news of the train folder and then those of the other folders that it lacks. Where two have different
       texts for an id, that of the earlier folder is kept, and the id is counted. An id that stands twice in one file is an error.
     - An id of the log that no news.tsv has is an error (`missing="error"`), is left out of histories and candidates and
-      counted (`"drop"`), or makes an item without text (`"empty"`). An impression that is left without candidates is left out
+      counted (`"drop"`), or makes an item without text (`"empty"`). A candidate without labels is never left out, since the
+      leaderboard wants a rank for each: there `"drop"` is an error. An impression that is left without candidates is left out
       and counted. One whose candidates are all clicked, or none of them, stays; the rules in the manifest count these.
     - Times are read as UTC.
     """
@@ -133,13 +134,10 @@ class MIND(Source):
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Every option but `path` and `history`; `version` counts changes of the rules above."""
-        names = [
-            name for name in field_names(type(self)) if name not in {"path", "history", "test", "listed"}
-        ]
-        told = {"version": 1, **{name: getattr(self, name) for name in names}}
-        # What was prepared before there was a choice keeps its name; the list is one of the files, whose hashes count.
-        told |= {} if self.listed is None else {"listed": True}
-        return told if self.test == "dev" else {**told, "test": self.test}
+        names = [name for name in field_names(type(self)) if name not in {"path", "history", "listed"}]
+        told = without_later({"version": 1, **{name: getattr(self, name) for name in names}}, self, "test")
+        # The list is one of the files, whose hashes count.
+        return told if self.listed is None else {**told, "listed": True}
 
     def files(self) -> Iterable[Path]:
         """news.tsv and behaviors.tsv of train, then of dev and of test, or their archives; DataError with where to get them."""
@@ -201,13 +199,19 @@ class MIND(Source):
         assert items is not None  # it is None only where there is a problem
         found = [log for log in logs if log is not None]
         if self.missing == "error" and len(catalog.missing):
-            raise _missing_news(catalog, log_files, labeled)
+            raise _missing_news(catalog.missing, log_files, labeled)
         absent = len(catalog.missing)
         if self.missing == "empty":
             nothing = [pa.nulls(absent, field.type) for field in items.schema if field.name != "item_id"]
             items = pa.concat_tables([items, pa.table([catalog.missing, *nothing], items.schema)])
             dropped["news_without_text"] = dropped.get("news_without_text", 0) + absent
         if self.missing == "drop":
+            for file, log, has in zip(log_files, found, labeled, strict=True):
+                shown = log.candidates.values
+                lost = np.unique(shown[shown > items.num_rows]) if absent and not has else shown[:0]
+                if len(lost):  # whoever ranks them is asked for all
+                    ids = catalog.missing.take(pa.array(lost - items.num_rows - 1))
+                    raise _missing_news(ids, [file], [False], columns=("impressions",))
             found = drop_missing(found, items.num_rows, absent, dropped, "news")
             for file, log in zip(log_files, found, strict=True):
                 if not len(log.impression):
@@ -408,10 +412,10 @@ def _read_news(file: RawFile, problems: Problems) -> pa.Table | None:
 
 
 def _labeled(file: RawFile) -> bool:
-    """Whether the candidates of the first line of a log have labels; so where it cannot be read, which is said elsewhere."""
+    """Whether candidates of the first line that is not empty have labels; so where none can be read, which is said elsewhere."""
     try:
         with file.open() as opened:
-            first = first_line(opened)
+            first = next((line for line in lines_of(opened) if line.strip()), b"")
     except BROKEN:
         return True
     *_, shown = first.decode("utf-8", "replace").rstrip("\r\n").split("\t")
@@ -599,17 +603,24 @@ def _short(text: str) -> str:
     return repr(text) if len(text) <= 60 else f"{text[:60]!r}…"
 
 
-def _missing_news(catalog: Catalog, files: list[RawFile], labeled: list[bool]) -> DataError:
-    """Where the first twenty of them stand for the first time."""
-    absent = set(catalog.missing.to_pylist())
-    fix = 'use the news.tsv of the same edition, or choose missing="drop" or missing="empty"'
+def _missing_news(
+    ids: pa.Array,
+    files: list[RawFile],
+    labeled: list[bool],
+    columns: tuple[str, ...] = ("history", "impressions"),
+) -> DataError:
+    """Where the first twenty of them stand for the first time. Candidates of a ranking to hand in cannot be dropped."""
+    absent = set(ids.to_pylist())
+    choice = 'missing="drop" or missing="empty"' if all(labeled) else 'missing="empty"'
+    fix = f"use the news.tsv of the same edition, or choose {choice}"
     problems = []
     for file, has in zip(files, labeled, strict=True):
         for number, fields in _records(file, _BEHAVIORS):
             assert not isinstance(fields, Problem)  # the file was read before
             shown = [word[:-2] if has else word for word in fields[4].split(" ")]
-            for column, words in (("history", fields[3].split(" ")), ("impressions", shown)):
-                for news in words:
+            words = {"history": fields[3].split(" "), "impressions": shown}
+            for column in columns:
+                for news in words[column]:
                     if news not in absent:
                         continue
                     absent.discard(news)

@@ -40,7 +40,7 @@ from lego.data.source.pens_written import (
 from lego.data.table import CATEGORY, PARTS, Tables, flat, lists, ragged, signal
 from lego.errors import DataError, Problem, SpecError
 from lego.ragged import Ragged, flat_positions
-from lego.spec import PATH, Choice, Source, between, field_names, ge, operator
+from lego.spec import PATH, Choice, Source, between, field_names, ge, operator, without_later
 
 _NEWS = ("News ID", "Category", "Topic", "Headline", "News body")
 _LOG = ("UserID", "ClicknewsID", "dwelltime", "exposure_time", "pos", "neg", "start")
@@ -55,7 +55,8 @@ class PENS(Source):
     """News that users were shown, and which of them they clicked.
 
     - `path` holds news.tsv, train.tsv and valid.tsv, or is `PENS.zip`, or a folder that holds it.
-    - An impression is a line; its number is that of the line behind the header. Its candidates are `pos`, the clicks, and `neg`;
+    - An impression is a line; its number is that of the line behind the header (in personalized_test.tsv that of the news in
+      the file, all lines counted). Its candidates are `pos`, the clicks, and `neg`;
       the files do not say in which order they were shown, so they stand in random order, drawn by `seed`. An id that is in both
       is a click, and counted.
     - valid.tsv is test; the latest `dev` share of train.tsv, by (start, line), rounded down but at least one, is dev.
@@ -66,8 +67,9 @@ class PENS(Source):
       other parts have none of. The headlines of a line that has another number of them than of news are missing, and counted.
     - The history is that of the line, in its order. Its `dwell_time` (seconds) stands beside each click, nothing where a line has
       another number of them. Its times are kept where all lines have one for each click, in order and not later than the
-      impression, and left out otherwise; the rules say which. A history that another one of the same user continues shares its
-      row, and what stands beside its clicks.
+      impression, and left out otherwise; the rules say which. Beside the personalized test, whose
+      histories have none, they are always left out, of train and dev too. A history that another one of the same user continues
+      shares its row, and what stands beside its clicks.
     - How long a click of the impression was read follows the click, and is not read.
     - An id of the log that news.tsv lacks is left out of histories and candidates and counted (`missing="drop"`, because the
       official files are known to lack some), is an error (`"error"`), or makes an item without text (`"empty"`). An impression
@@ -113,10 +115,9 @@ class PENS(Source):
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Every option but `path` and `history`; `version` counts changes of the rules above."""
-        # What was prepared before there was a choice keeps its name.
-        left_out = {"path", "history", *(("test", "negatives") if self.test == "valid" else ())}
-        names = [name for name in field_names(type(self)) if name not in left_out]
-        return {"version": 1, **{name: getattr(self, name) for name in names}}
+        names = [name for name in field_names(type(self)) if name not in {"path", "history"}]
+        later = ("test", "negatives") if self.test == "valid" else ()
+        return without_later({"version": 1, **{name: getattr(self, name) for name in names}}, self, *later)
 
     def files(self) -> Iterable[Path]:
         """The files, or the archive, that are read; DataError with where to get them."""

@@ -22,7 +22,7 @@ from lego.data.problems import Problems
 from lego.data.raw.clean import are_steps, in_words
 from lego.data.source.steam_files import URL, Opinions, Version, find
 from lego.errors import DataError, Problem, SpecError
-from lego.spec import Choice, ge, operator
+from lego.spec import Choice, ge, operator, without_later
 
 
 @operator
@@ -98,8 +98,7 @@ class Steam(Interactions):
 
     def fingerprint(self) -> Mapping[str, Any]:
         """What `Interactions` says, without later options that say nothing: what was prepared before keeps its name."""
-        later = {"year": None, "bundles": False}
-        return {name: value for name, value in super().fingerprint().items() if value != later.get(name, ...)}
+        return without_later(super().fingerprint(), self, "year", "bundles")
 
     def files(self) -> Iterable[Path]:
         """The files of the version in the folder; DataError with where to get them."""

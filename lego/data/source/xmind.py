@@ -5,6 +5,7 @@ Reads the official archives, or the folders that they unpack to, and joins them 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -104,11 +105,13 @@ class XMIND(Source):
     @classmethod
     def within(cls, folder: Path) -> Iterable[Self]:
         """For each language that the folder holds, with the first MIND of its edition there, beside it, or above it."""
-        beside = sorted(each for each in folder.parent.iterdir() if each.is_dir())
+        # Of "." the parent is "." again; a link is beside what stands beside it, not beside what it leads to.
+        above = Path(os.path.abspath(folder)).parent  # noqa: PTH100 - it would follow the link
+        beside = sorted(each for each in above.iterdir() if each.is_dir())
         for language in LANGUAGES:
             if not any((folder / name).is_dir() for name in (language, f"xMIND/{language}")):
                 continue
-            for mind in (folder, folder.parent, *beside):
+            for mind in (folder, above, *beside):
                 made = cls(str(folder), mind=str(mind), language=language)
                 try:
                     made.files()

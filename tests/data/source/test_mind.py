@@ -446,7 +446,6 @@ def test_what_is_wrong_in_a_test_folder_is_named(raw, folder):
         DataError, match=r"test/behaviors\.tsv line 2, column impressions: no news\.tsv has N1234567"
     ):
         raw(strange, test="test").tables()
-    assert rows_of(raw(strange, test="test", missing="drop").tables(), "test")[4][2] == ["N2"]
     with pytest.raises(SpecError, match="the dev folder is dev"):
         MIND("mind", test="test", dev=0.2)
     (folder / "test" / "behaviors.tsv").unlink()
@@ -456,6 +455,34 @@ def test_what_is_wrong_in_a_test_folder_is_named(raw, folder):
     (folder / "test").rmdir()
     with pytest.raises(DataError, match="one of test of the same edition"):
         raw(test="test").tables()
+
+
+def test_no_candidate_of_a_ranking_to_hand_in_is_dropped(raw):
+    """A leaderboard wants a rank for each candidate: an unknown one is an item without text, or an error, and never left out."""
+    unknown = HIDDEN["test/behaviors.tsv"].replace("N2 N5", "N98 N99").replace("N1 N2 N4", "N1 N97 N4")
+    strange = {**HIDDEN, "test/behaviors.tsv": unknown}
+    with pytest.raises(DataError) as caught:
+        raw(strange, test="test", missing="drop").tables()
+    found = caught.value.problems
+    assert [each.what for each in found] == ["no news.tsv has N98", "no news.tsv has N99"], (
+        "a history may lack one"
+    )
+    assert all(each.where.endswith("line 2, column impressions") for each in found)
+    with pytest.raises(DataError) as refused:
+        raw(strange, test="test").tables()
+    for each in (*found, *refused.value.problems):
+        assert 'missing="empty"' in each.fix
+        assert "drop" not in each.fix
+    assert rows_of(raw(strange, test="test", missing="empty").tables(), "test")[4][2] == ["N98", "N99"]
+    only_history = HIDDEN["test/behaviors.tsv"].replace("N1 N2 N4", "N1 N97 N4")
+    tables = raw({**HIDDEN, "test/behaviors.tsv": only_history}, test="test", missing="drop").tables()
+    assert rows_of(tables, "test")[9][1:3] == (["N1", "N4"], ["N5", "N3", "N1"])
+
+
+def test_an_empty_first_line_hides_no_labels(raw):
+    """The first line that says something tells whether there are any."""
+    text = "\n" + HIDDEN["test/behaviors.tsv"]
+    assert raw({**HIDDEN, "test/behaviors.tsv": text}, test="test").tables().unlabeled == ("test",)
 
 
 def test_folders_that_do_not_hold_both_parts_are_refused(raw, folder):

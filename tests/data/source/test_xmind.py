@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +47,21 @@ def raw(tmp_path):
         return XMIND(tmp_path / "xMIND", mind=tmp_path / "mind", language=language, **options)
 
     return write
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_mind_beside_is_found_from_within_the_folder(raw, tmp_path, monkeypatch, linked):
+    """Where the folder is named by a dot, or by a link to another place."""
+    raw()
+    if linked:
+        (tmp_path / "far").mkdir()
+        (tmp_path / "xMIND").rename(tmp_path / "far" / "xMIND")
+        (tmp_path / "xMIND").symlink_to(tmp_path / "far" / "xMIND")
+        found = XMIND.within(tmp_path / "xMIND")
+    else:
+        monkeypatch.chdir(tmp_path / "xMIND")
+        found = XMIND.within(Path())
+    assert [(each.language, each.mind) for each in found] == [("fin", str(tmp_path / "mind"))]
 
 
 @pytest.mark.parametrize("zipped", [False, True])
