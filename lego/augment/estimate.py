@@ -171,14 +171,15 @@ def _seconds(
         return written / speed / at_once, "by the answers before"
     if writers is not None and step.generator.tried:
         if step.generator not in writers:
-            say(f"trying how fast {step.generator!r} is")
+            say(f"loading {step.generator!r}, to try how fast it is with a few tokens")
         writer = writers.of(step.generator)
         if isinstance(writer, Timed):
             return writer.seconds(questions, _FILL), "by a trial of a few tokens"
     if speed := step.known.speed():
         return written / speed / at_once, "by the answers before"
     if speed := step.generator.tokens_per_second:
-        return written / speed / at_once, f"at a usual {speed:g} tokens a second"
+        several = f", {at_once} at once" if at_once > 1 else ""
+        return written / speed / at_once, f"at a usual {speed:g} tokens a second{several}"
     return None, ""
 
 

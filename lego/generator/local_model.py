@@ -79,8 +79,10 @@ _RULE = 1
 """Counts changes in how answers are written."""
 
 
-_TRIED = 8
+_TRIED = 4
 """So many tokens are written to see how long one takes."""
+_LONG = 3.0
+"""Seconds. Where one text took longer to read, no more are read to see how long it takes."""
 
 
 class _Local:
@@ -131,7 +133,10 @@ class _Local:
         some = questions[:: max(1, len(questions) // self.together)][: self.together]
         begun = time.perf_counter()
         self._read(some[:1])
-        few = some[: max(2, int(1 / (time.perf_counter() - begun)))]
+        took = time.perf_counter() - begun
+        if took > _LONG:
+            return took / _letters(some[:1])
+        few = some[: max(2, int(1 / took))]
         begun = time.perf_counter()
         self._read(few)
         return (time.perf_counter() - begun) / _letters(few)

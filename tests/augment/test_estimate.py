@@ -31,6 +31,7 @@ def test_an_estimate_says_what_is_left_to_do(titles):
     assert before.prompt_tokens > 12 * 20
     assert before.cost is not None
     assert before.cost > 0
+    assert before.timed == ("at a usual 50 tokens a second, 3 at once",)
     assert before.seconds == pytest.approx(before.answer_tokens / titles.generator.tokens_per_second / 3)
     assert estimate(titles, attrs.evolve(FAST, concurrency=1)).seconds == pytest.approx(3 * before.seconds)
     assert estimate(titles, Limits(requests_per_minute=6)).seconds == pytest.approx(120)
@@ -115,7 +116,7 @@ def test_a_model_on_this_machine_is_tried_before_its_first_answers(titles):
         told = estimate(source, FAST, writers, said.append)
         assert told.seconds == pytest.approx(6)
         assert "about 6 s (by a trial of a few tokens)" in told.words()
-        assert said == ["trying how fast Small() is"]
+        assert said == ["loading Small(), to try how fast it is with a few tokens"]
         within = estimate(source, Limits(requests_per_minute=1), writers)
         assert within.seconds == pytest.approx(12 * 60)
         assert "about 12 min (within the rate limits)" in within.words()
