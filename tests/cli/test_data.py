@@ -196,7 +196,7 @@ def test_tables_of_ones_own_are_prepared(lego, own, tmp_path):
         (b"item,title\na,One\n", b"user,thing\nu,a\n", "no column is known to be the item; there are user, thing"),
         (b"item,title\na,One\n", b"user,item\nu,b\n", "rows.csv line 2, column item: items has no 'b'"),
         (b"item,title\na,\xff\n", b"user,item\nu,a\n", "items.csv line 2: byte 3 of the line, 0xff, is not UTF-8"),
-        (b"item,title\na,One\n" * 30, b"user,item\nu,a\n", "and 37 more"),
+        (b"item,title\na,One\n" * 30, b"user,item\nu,a\n", "error: cannot read the data: 57 problems"),
     ],
 )  # fmt: skip
 def test_bad_input_is_named_and_nothing_is_written(lego, own, tmp_path, items, rows, words):

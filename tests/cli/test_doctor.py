@@ -16,6 +16,12 @@ def report(answer):
     return json.loads(answer.out)
 
 
+@pytest.fixture
+def other_looks(monkeypatch):
+    """All looks but the one at plugins, which tries each in a process of its own and takes most of the time."""
+    monkeypatch.setitem(doctor.LOOKS, "plugins", lambda _: [])
+
+
 def test_a_sound_machine_is_well(lego):
     """Exit code 0 and no problem; versions, torch, folder and checkpoints are there."""
     found = report(answer := lego("doctor", "--json"))
@@ -31,6 +37,7 @@ def test_a_sound_machine_is_well(lego):
     assert found["hub"]["tested"] is False
 
 
+@pytest.mark.usefixtures("other_looks")
 def test_people_get_lines(lego):
     """The same in lines, ending in the verdict."""
     out = lego("doctor").out
@@ -39,6 +46,7 @@ def test_people_get_lines(lego):
         assert f"\n{heading}\n" in f"\n{out}"
 
 
+@pytest.mark.usefixtures("other_looks")
 def test_offline_switches_are_shown(lego, monkeypatch):
     """The hub is not asked; what decides whether it would be is shown."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -72,6 +80,7 @@ def test_it_runs_beside_broken_metadata_and_checkpoints(lego, distribution, meta
     assert [each["where"] for each in report(answer)["problems"]] == ["plugin acme_odd 1.0"]
 
 
+@pytest.mark.usefixtures("other_looks")
 def test_a_checkpoint_that_is_not_here_is_no_problem(lego, distribution):
     """It is shown with the package that has it."""
     source = (
@@ -90,6 +99,7 @@ def test_a_checkpoint_that_is_not_here_is_no_problem(lego, distribution):
     assert "not here; pip install my-weights-package" in lego("doctor").out
 
 
+@pytest.mark.usefixtures("other_looks")
 def test_a_home_that_cannot_be_written_to_is_a_problem(lego, monkeypatch, tmp_path):
     """A file where the folder should be."""
     (tmp_path / "file").touch()
@@ -101,6 +111,7 @@ def test_a_home_that_cannot_be_written_to_is_a_problem(lego, monkeypatch, tmp_pa
     assert "set LEGO_HOME" in problem["fix"]
 
 
+@pytest.mark.usefixtures("other_looks")
 def test_a_full_disk_is_a_problem(lego, monkeypatch):
     """Little space on the disk of LEGO_HOME is told before a preparation fails on it."""
     monkeypatch.setattr(doctor, "LITTLE_SPACE", 1 << 60)
@@ -109,6 +120,7 @@ def test_a_full_disk_is_a_problem(lego, monkeypatch):
     assert "left on its disk" in report(answer)["problems"][0]["what"]
 
 
+@pytest.mark.usefixtures("other_looks")
 def test_the_size_of_home_is_that_of_its_files(lego, monkeypatch, tmp_path):
     """Files in all its folders are counted once, and links are not followed."""
     (tmp_path / "data").mkdir()
@@ -118,6 +130,7 @@ def test_the_size_of_home_is_that_of_its_files(lego, monkeypatch, tmp_path):
     assert report(lego("doctor", "--json"))["home"]["size"] == 1024
 
 
+@pytest.mark.usefixtures("other_looks")
 def test_a_library_that_is_too_old_or_gone_is_a_problem(lego, monkeypatch):
     """What lego needs is compared with what is installed."""
     from importlib import metadata
@@ -138,6 +151,7 @@ def test_a_library_that_is_too_old_or_gone_is_a_problem(lego, monkeypatch):
     assert problems["pyarrow"]["fix"].startswith('pip install "pyarrow>=')
 
 
+@pytest.mark.usefixtures("other_looks")
 def test_a_torch_that_cannot_be_imported_is_a_problem(lego, monkeypatch):
     """The other looks still answer."""
     import sys
@@ -151,6 +165,7 @@ def test_a_torch_that_cannot_be_imported_is_a_problem(lego, monkeypatch):
     assert found["home"]["writable"] is True
 
 
+@pytest.mark.usefixtures("other_looks")
 def test_a_look_that_fails_hides_no_other(lego, monkeypatch):
     """An error of the doctor's own is a problem among the others."""
 
@@ -178,6 +193,7 @@ def test_a_switch_that_names_what_is_not_there_is_a_problem(lego, monkeypatch):
     catalog.forget()
 
 
+@pytest.mark.usefixtures("other_looks")
 def test_a_link_to_nowhere_in_home_is_harmless(lego, monkeypatch, tmp_path):
     """Whatever lies in the folder, its size can be told."""
     (tmp_path / "link").symlink_to(Path("nowhere"))

@@ -51,7 +51,7 @@ from lego.testing.checkpoint import tiny_checkpoint
 TEXT = Attention(heads=2)
 WORDS = [f"w{place}x{word}" for place in range(4) for word in range(8)]
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:.*(no history|are new|in the data already|have no):UserWarning"
+    "ignore:.*(no history|are new|in the data already|has no title):UserWarning"
 )
 
 
@@ -340,7 +340,7 @@ def test_new_items_come_in_any_form(text, tmp_path, form):
     assert set(wanted) == {"007", "8e1", "2020-01-01"}
     table = text.recommend(history=history, items=items)
     assert scores_of(table) == wanted
-    assert "1 new items have no title" in " ".join(notes_of(table))
+    assert "1 new item has no title" in " ".join(notes_of(table))
 
 
 @pytest.mark.parametrize(
