@@ -151,8 +151,8 @@ step updates every row, and grows with the catalogue; over the rows that it look
 
 ## What follows for larger data
 
-These numbers follow from the last column, of which they are multiples; none of them was measured. Each step names what gives way
-first.
+These numbers follow from the last column, of which they are multiples, with as many items to an impression as there; none of them
+was measured. Each step names what gives way first.
 
 **MIND-large** (160 thousand news, 2.2 million impressions, 3.4 million clicks, 13.4 million pairs to score): {prepare_large}
 minutes to prepare, {epoch_large} hours an epoch of the model over words, {score_large} minutes to score the dev part. All of it
@@ -162,9 +162,10 @@ fits into memory many times. *The step* is what takes the time, and in it the pr
 over rows. *Memory of the item table* gives way first: 50 million vectors of 64 floats are 13 GB, with the averages of Adam 38 GB,
 and an update over the whole of it takes longer than the step. Over rows the update stays as it is, and the memory does not
 shrink; a model that reads what an item says has no such table. The vectors that a catalogue is ranked or evaluated by are 13 GB
-again, where all items occur. Hidden states of a language model 384 wide are half a terabyte in bf16 for titles of 14 tokens:
-on disk, mapped, read as they are needed. Indices of an epoch, about 56 bytes a training row, are 32 GB, since an epoch is drawn
-at once: a window of time (`split="time"`) or a smaller `core` of users is the way out.
+again, where all items occur, and one user who is ranked by all of them costs 6.4 billion operations; users in batches share the
+reading. Hidden states of a language model 384 wide are half a terabyte in bf16 for titles of 14 tokens, 38 GB where an item has
+one state: on disk, mapped, read as they are needed, so that *the disk* is next. Indices of an epoch, about 56 bytes a training
+row, are 32 GB, since an epoch is drawn at once: a window of time (`split="time"`) or a smaller `core` of users is the way out.
 
 **Beyond one machine**: *there is no distributed training*. What can be shared out today is what does not learn: states and
 vectors of items (`lego embed`), seeds and configurations of a sweep, and scores, which `lego evaluate --scores FOLDER` reads from

@@ -47,7 +47,10 @@ def _language(learns: str) -> Callable[[Numbers], float]:
 
 def _of_the_peak(numbers: Numbers) -> float:
     rows = {row["name"]: row for row in numbers["language_models"]["MiniLM"]["rows"]}
-    return language_models.share(rows[language_models.FULL], numbers["machine"]["peak GFLOP/s"]) or 0.0
+    share = language_models.share(rows[language_models.FULL], numbers["machine"]["peak GFLOP/s"])
+    if share is None:
+        raise KeyError("operations")
+    return share
 
 
 def _evaluation(model: str, how: str) -> Callable[[Numbers], float]:

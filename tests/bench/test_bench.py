@@ -352,6 +352,12 @@ def test_the_overall_table_is_that_of_the_release(suite):
     page = module.PAGE.read_text(encoding="utf-8")
     assert module.written(page, numbers) == page, "run make bench ONLY=overall"
     assert module.table({})[2].split(" | ")[2] == "–"
+    model = numbers["language_models"]["MiniLM"]
+    uncounted = [{**row, "about": {}} for row in model["rows"]]
+    numbers["language_models"]["MiniLM"] = {**model, "rows": uncounted}
+    assert module.table(numbers)[-1].split(" | ")[2] == "–", (
+        "a share that was not counted is none, and not 0%"
+    )
 
 
 def test_what_was_missed_stands_out(suite):
