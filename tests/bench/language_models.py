@@ -337,15 +337,18 @@ def section(name: str, found: Mapping[str, Any], peak: float = 1.0) -> str:
         "| step | impressions / s | over the plain way | over the row above | peak MB |",
         "| --- | ---: | ---: | ---: | ---: |",
     ]
-    top = next((each for each in reversed(rows) if each.startswith("split(") and "," not in each), FULL)
+    top = next((each for each in reversed(rows) if each.startswith("split(") and "," not in each), None)
     before = cost[PLAIN]
-    steps = (
+    steps = [
         (PLAIN, "full, every slot encoded, padded to the budget: the plain way"),
         (ONCE, "each distinct item once, padded"),
         (FULL, "sorted by length and trimmed: `full` above"),
-        (f"{top}, run each time", f"`{top}`, its frozen layers run in every step"),
-        (top, f"`{top}`, cached"),
-    )
+    ]
+    if top is not None:
+        steps += [
+            (f"{top}, run each time", f"`{top}`, its frozen layers run in every step"),
+            (top, f"`{top}`, cached"),
+        ]
     for each, said in steps:
         if each not in rows:  # a release may have measured a part
             continue
@@ -356,7 +359,9 @@ def section(name: str, found: Mapping[str, Any], peak: float = 1.0) -> str:
         before = cost[each]
     lines.append(
         f"\nFreezing alone, in the plain way and without a cache, gives {cost[PLAIN] / cost[PLAIN_TOP]:.1f}; not repeating "
-        f"and not padding alone {cost[PLAIN] / cost[FULL]:.1f}; freezing and a cache on top {cost[FULL] / cost[top]:.1f}.\n"
+        f"and not padding alone {cost[PLAIN] / cost[FULL]:.1f}"
+        + ("" if top is None else f"; freezing and a cache on top {cost[FULL] / cost[top]:.1f}")
+        + ".\n"
     )
     if "note" in found:  # of this release
         lines.append(f"{found['note']}\n")
