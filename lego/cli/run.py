@@ -126,12 +126,13 @@ def show(record: Mapping[str, Any]) -> None:
     rows = {"this model": record["test"], **record["baselines"]}
     print_metrics(rows, screen, title=f"{record['part']} ({groups_told(record)})")
     dropped = "left out" if reading["left_out"] else "kept"
+    undefined = reading.get("undefined", {})
+    # Where gauc is defined by no group, what follows says why; labels that nobody knows are not of one class.
+    one_class = "" if "gauc" in undefined else f"{counts['left_out']:,} of one class left out of gauc, "
     protocol = (
         f"protocol {record['protocol']}: per {reading['grouping']}, ties {record['ties']} ({counts['tie_rate']:.1%} have one), "
-        f"{counts['left_out']:,} of one class left out of gauc, "
-        f"{counts['without_history']:,} impressions without history {dropped}"
+        f"{one_class}{counts['without_history']:,} impressions without history {dropped}"
     )
-    undefined = reading.get("undefined", {})
     strange = [name for name in record["not_applicable"] if name not in undefined]
     no_logits = (
         [f"{', '.join(strange)}: not applicable, these scores are no logits of a click"] if strange else []
