@@ -148,7 +148,8 @@ def _table(steps: list[dict[str, Any]], unit: str) -> list[str]:
 HEAD = """# The speed by factor
 
 `make bench ONLY=factors` on one thread of {processor}, torch {torch}: a training step (64 impressions, CPU time) on made-up news
-with the statistics of MIND, each lever on top of those above it. Rows take turns; brackets are the spread over the rounds.
+with the statistics of MIND, each lever on top of those above it. Rows take turns; costs and ratios are each the
+median of the rounds, so that one need not follow from the other, and brackets are the spread of the ratio.
 """
 LANGUAGE = """The same for a small language model (six layers, 384 wide) that reads the titles, and what freezing gives on top.
 Batches are of 64 impressions, which the plain way takes in eight parts; the page on [language models](language_models.md) has
