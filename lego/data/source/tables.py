@@ -11,8 +11,9 @@ import attrs
 import pyarrow as pa
 
 from lego.data import table
+from lego.data.own.attributes import BESIDE, attributes_in, item_roles
 from lego.data.own.maker import TableMaker
-from lego.data.own.reader import BESIDE, TableReader, attributes_in, item_roles
+from lego.data.own.reader import TableReader
 from lego.data.problems import Problems
 from lego.data.raw.frame import kept, read_frame, table_files
 from lego.data.raw.guess import NAMES, budgets

@@ -1,0 +1,142 @@
+"""What is known while the files of a log are read, and how their columns with a role are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from lego.data.impressions.log import Catalog
+from lego.data.own.missing import Met
+from lego.data.problems import GroupedProblems, Problems
+from lego.data.raw.frame import Frame
+from lego.data.raw.guess import Roles, looks_like, roles
+from lego.data.raw.values import array_of, id_lists, ids_of, shown, times_of
+from lego.data.table import PARTS, flat
+from lego.ragged import Ragged
+
+if TYPE_CHECKING:
+    from lego.data.own.beside import Beside
+    from lego.data.source.tables import Tables
+
+DOUBTS = "doubts"
+"""The rule of the manifest that lists what may have been misread."""
+
+_MADE_PARTS = {**{part: part for part in PARTS}, "valid": "dev", "validation": "dev", "val": "dev"}
+"""What a column of parts may hold."""
+
+
+@attrs.define(eq=False)
+class Reading:
+    """Of the log of a `Tables`, whose items are known."""
+
+    spec: Tables
+    problems: Problems = attrs.field(factory=GroupedProblems)
+    rules: dict[str, Any] = attrs.field(factory=dict)
+    """What the manifest says of it."""
+    catalog: Catalog = attrs.field(factory=lambda: Catalog(pa.array([], pa.string())))
+    met: list[Met] = attrs.field(factory=list)
+    own_history: set[bool] = attrs.field(factory=set)
+    """Whether impressions have a history of their own, of each file."""
+    labels: list[str] = attrs.field(factory=list)
+    """File and column of labels."""
+    log_kinds: dict[str, str] = attrs.field(factory=dict)
+    """What the first file of the log showed its columns to be; the others are read alike."""
+
+    def ids(self, frame: Frame, found: Roles, role: str) -> pa.Array | None:
+        """Those of the column of a role; None where there is none, or one cannot be read."""
+        return ids_of(frame, found.columns[role], self.problems) if role in found.columns else None
+
+    def lists(self, frame: Frame, column: str) -> Ragged | None:
+        """Item rows of lists of ids."""
+        read = id_lists(frame, column, self.problems)
+        if read is None:
+            return None
+        ids, lengths, how = read
+        self.rules[f"{frame.name} {column}"] = how
+        return self.rows_of(frame, column, ids, np.repeat(np.arange(len(lengths)), lengths), lengths)
+
+    def rows_of(
+        self, frame: Frame, column: str, ids: pa.Array, row: NDArray[np.int64], lengths: NDArray[np.int64]
+    ) -> Ragged:
+        """Item rows of the ids, which stand in these rows of the frame; so many for each row."""
+        self.met.append(Met(frame, column, (ids, row)))
+        return Ragged.from_lengths(self.catalog.rows(ids), lengths)
+
+    def roles(self, frame: Frame, needed: tuple[str, ...], optional: tuple[str, ...]) -> Roles:
+        """What the columns of a file are."""
+        option = self.spec.log_option
+        if isinstance(getattr(self.spec, option), Mapping):
+            optional = tuple(role for role in optional if role != "part")
+        found = roles(frame, option, needed, optional, self.spec.columns, self.problems)
+        self.rules[frame.name] = in_words(found, ())
+        self._doubt(frame, found, optional)
+        return found
+
+    def _doubt(self, frame: Frame, found: Roles, optional: tuple[str, ...]) -> None:
+        """Says of each column without a role that it looks like one that no column has, unless its kind was chosen."""
+        instead = {
+            "label": "every row is taken for a click",
+            "time": "the order of the log is taken for that of time",
+        }
+        absent = [role for role in instead if role in optional and role not in found.columns]
+        for column in found.rest:
+            kinds = self.spec.kinds
+            if {column, f"{self.spec.log_option}.{column}"} & kinds.keys():
+                continue
+            role = looks_like(frame.table[column]) if absent else None
+            if role in absent:
+                doubt = (
+                    f"{frame.name}: no column is known to be the {role}, so {instead[role]}; the column {column} looks like "
+                    f"it. If it is: columns={{{role!r}: {column!r}}}; if not: kinds={{{column!r}: 'none'}}, or its kind"
+                )
+                self.rules.setdefault(DOUBTS, []).append(doubt)
+
+    def times(self, frame: Frame, found: Roles) -> NDArray[np.int64] | None:
+        """Unix seconds, -1 in each row where there is no such column; None where one cannot be read."""
+        if "time" not in found.columns:
+            return np.full(frame.table.num_rows, -1, np.int64)
+        read = times_of(frame, found.columns["time"], self.problems)
+        if read is None:
+            return None
+        self.rules[f"{frame.name} {found.columns['time']}"] = read[1]
+        return read[0]
+
+    def parts(self, frame: Frame, column: str | None) -> NDArray[np.int8] | None:
+        """The part of each row; None where there is no such column, or one cannot be read."""
+        if column is None:
+            return None
+        words = pc.utf8_lower(pc.fill_null(pc.cast(array_of(frame, column), pa.string()), ""))
+        place = pc.index_in(words, value_set=pa.array(list(_MADE_PARTS)))
+        wrong = flat(place.is_null())
+        if wrong.any():
+            frame.complain(
+                wrong,
+                column,
+                lambda row: f"{', '.join(PARTS)} is expected, {shown(words[row].as_py())} found",
+                "correct it, or rename the column where it is not the part",
+                self.problems,
+            )
+            return None
+        numbers = np.array([PARTS.index(part) for part in _MADE_PARTS.values()], np.int8)
+        return numbers[flat(place)]
+
+
+def in_words(found: Roles, attributes: Iterable[str], log: Beside | None = None) -> str:
+    """For the manifest: what was taken for what."""
+    made = list(attributes)
+    left_out = [column for column in found.rest if column not in made]
+    parts = [found.told()]
+    if log is None:
+        parts += [f"attributes: {', '.join(made)}"] if made else []
+    else:
+        parts += [f"attributes of the impression: {', '.join(log.attributes)}"] if log.attributes else []
+        for of, names in log.beside.items():
+            parts += [f"beside the {of}: {', '.join(names)}"] if names else []
+    parts += [f"not read: {', '.join(left_out)}"] if left_out else []
+    return "; ".join(parts)
