@@ -70,7 +70,7 @@ def join_logs(blocks: list[Log]) -> Log:
     """One log of several."""
     return Log(
         impression=np.concatenate([block.impression for block in blocks]),
-        user=pa.chunked_array([chunk for block in blocks for chunk in block.user.chunks], pa.string()),
+        user=users_of([block.user for block in blocks]),
         time=np.concatenate([block.time for block in blocks]),
         history=one_after_another([block.history for block in blocks]),
         candidates=one_after_another([block.candidates for block in blocks]),
@@ -86,6 +86,28 @@ def join_logs(blocks: list[Log]) -> Log:
             for name in blocks[0].history_signals
         },
     )
+
+
+def users_of(several: list[pa.ChunkedArray]) -> pa.ChunkedArray:
+    """Users of logs, strings or coded ones, in one chunk: coded by those there are, in the order in which they first appear."""
+    users, places = Catalog(pa.array([], pa.string())), Growing(np.int32)
+    for chunk in (chunk for each in several for chunk in each.chunks):
+        names: pa.Array | None = chunk.dictionary if pa.types.is_dictionary(chunk.type) else None
+        place = np.full(0 if names is None else len(names), -1, np.int32)
+        for begin, end in blocks(len(chunk), MANY):
+            piece = chunk.slice(begin, end - begin)
+            if names is None:
+                piece = piece.dictionary_encode()
+                place = users.rows(piece.dictionary) - 1
+                places.add(place[flat(piece.indices)])
+                continue
+            codes = flat(piece.indices)
+            there, first = np.unique(codes, return_index=True)
+            new = there[np.argsort(first)]
+            new = new[place[new] < 0]
+            place[new] = users.rows(names.take(pa.array(new))) - 1
+            places.add(place[codes])
+    return pa.chunked_array([pa.DictionaryArray.from_arrays(pa.array(places.array()), users.missing)])
 
 
 def signals_of_shared(logs: list[Log], row: NDArray[np.int32]) -> dict[str, Ragged]:
@@ -164,8 +186,7 @@ def share_histories(logs: list[Log]) -> tuple[pa.Table, NDArray[np.int32], NDArr
     User and history of an impression, written as big-endian numbers one after the other, are sorted as bytes. So users stand
     in the order in which they first appear, and a history that others of its user continue stands right before one of these.
     """
-    encoded = pa.chunked_array([chunk for log in logs for chunk in log.user.chunks], pa.string())
-    encoded = encoded.combine_chunks().dictionary_encode()
+    encoded = users_of([log.user for log in logs]).chunk(0)
     lengths = np.concatenate([log.history.lengths for log in logs])
     code, keys = _coded(flat(encoded.indices), [log.history for log in logs])
     order = flat(pc.sort_indices(keys)).astype(np.int64)
@@ -426,7 +447,7 @@ def sorted_sets(owner: NDArray[np.int32], item: NDArray[np.int32], count: int) -
 
 
 def clicks_before(
-    log: Log, part: NDArray[np.int8], user: NDArray[np.int64], before: Ragged, *, timed: bool
+    log: Log, part: NDArray[np.int8], user: NDArray[np.int32], before: Ragged, *, timed: bool
 ) -> tuple[Ragged, Ragged | None, NDArray[np.int64]]:
     """History of each user with all clicks behind what was before; their times; how much of it each impression has seen."""
     time = log.time if timed else np.zeros(len(user), np.int64)

@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from lego.data.own.attributes import BESIDE
 from lego.data.own.reading import Reading, in_words
 from lego.data.raw.frame import Frame
+from lego.data.raw.growing import MANY, Growing, blocks, on_disk
 from lego.data.raw.guess import Roles, kind_by_values
-from lego.data.raw.values import array_of, attribute_of, number_lists
+from lego.data.raw.order import sorted_rows
+from lego.data.raw.spool import filtered_table, taken
+from lego.data.raw.values import long_attribute_of, number_lists
 from lego.data.table import IMPRESSIONS, KINDS, PAST, USERS, flat
 
 
@@ -20,7 +23,7 @@ from lego.data.table import IMPRESSIONS, KINDS, PAST, USERS, flat
 class Beside:
     """What the columns of a log without a role became."""
 
-    attributes: dict[str, pa.Array] = attrs.field(factory=dict)
+    attributes: dict[str, pa.ChunkedArray] = attrs.field(factory=dict)
     beside: dict[str, dict[str, NDArray[np.float32]]] = attrs.field(
         factory=lambda: {each: {} for each in BESIDE}
     )
@@ -44,7 +47,7 @@ def beside_impressions(
     for column in _free(reading, found):
         kind = _said(reading, column)
         numbers = None if kind in KINDS else number_lists(frame, column)
-        fits = [] if numbers is None else [of for of, each in lengths.items() if (each == numbers[1]).all()]
+        fits = [] if numbers is None else [of for of, each in lengths.items() if same(each, numbers[1])]
         if kind in BESIDE and kind not in fits:
             _complain_of_lengths(reading, frame, column, kind, numbers, lengths.get(kind))
             continue
@@ -103,25 +106,18 @@ def beside_clicks(reading: Reading, frame: Frame, found: Roles) -> Beside:
     return told
 
 
-def beside_groups(
-    reading: Reading,
-    frame: Frame,
-    found: Roles,
-    code: NDArray[np.int64],
-    first: NDArray[np.int64],
-    order: NDArray[np.int64],
-) -> Beside:
-    """Attributes; numbers that differ within an impression stand beside candidates, other things that do are not read."""
+def beside_groups(reading: Reading, frame: Frame, found: Roles, first: NDArray[np.int64]) -> Beside:
+    """Attributes; numbers that differ within an impression stand beside candidates, other things that do are not read.
+
+    `first` is the first row of the impression of each row.
+    """
     told, rows = Beside(), Beside()
     for column in _free(reading, found):
         kind = _said(reading, column)
         if kind is None:
             kind = kind_by_values(frame.table[column])
-            values = array_of(frame, column)
-            if kind != "list":
-                words = flat(pc.fill_null(values.dictionary_encode().indices, -1))
-                if (words != words[first[code]]).any():
-                    kind = "candidates" if kind == "number" else "none"
+            if kind != "list" and _differs(frame.table.select([column]), first):
+                kind = "candidates" if kind == "number" else "none"
             reading.log_kinds[column] = kind
         if kind == "history":
             what = "the history is that of earlier impressions"
@@ -130,12 +126,27 @@ def beside_groups(
             _numbers(reading, frame, column, "candidates", rows)
         else:
             _attribute(reading, frame, column, kind, rows)
-    for name, values in rows.attributes.items():
-        told.attributes[name] = values.take(pa.array(first))
+    if rows.attributes:
+        begins = on_disk(len(first), np.bool_, lambda begin, end: first[begin:end] == np.arange(begin, end))
+        table = filtered_table(pa.table(rows.attributes), begins)
+        told.attributes.update((name, table[name]) for name in table.column_names)
     for name, numbers in rows.beside["candidates"].items():
-        told.beside["candidates"][name] = numbers[order]
+        ordered = sorted_rows({"first": first, "number": numbers}, ["first"])
+        told.beside["candidates"][name] = ordered["number"]
     reading.rules[frame.name] = in_words(found, told.names(), told)
     return told
+
+
+def _differs(column: pa.Table, first: NDArray[np.int64]) -> bool:
+    """Whether a value is another one than that of the first row of its impression."""
+    for begin, end in blocks(len(first), MANY):
+        there = taken(column, first[begin:end])
+        both = pa.concat_tables([column.slice(begin, end - begin), there]).column(0).combine_chunks()
+        both = pa.concat_arrays(both.chunks) if isinstance(both, pa.ChunkedArray) else both
+        codes = flat(pc.fill_null(both.dictionary_encode().indices, -1))
+        if (codes[: end - begin] != codes[end - begin :]).any():
+            return True
+    return False
 
 
 def _free(reading: Reading, found: Roles) -> list[str]:
@@ -158,15 +169,23 @@ def _said(reading: Reading, column: str) -> str | None:
 
 
 def _attribute(reading: Reading, frame: Frame, column: str, kind: str, told: Beside) -> None:
-    values = None if kind == "none" else attribute_of(frame, column, kind, reading.problems)
+    values = None if kind == "none" else long_attribute_of(frame, column, kind, reading.problems)
     if values is not None:
         told.attributes[column] = values
 
 
 def _numbers(reading: Reading, frame: Frame, column: str, of: str, told: Beside) -> None:
-    values = attribute_of(frame, column, "number", reading.problems)
+    values = long_attribute_of(frame, column, "number", reading.problems)
     if values is not None:
-        told.beside[of][column] = flat(pc.fill_null(values, float("nan"))).astype(np.float32)
+        numbers = Growing(np.float32)
+        for chunk in values.chunks:
+            numbers.add(flat(pc.fill_null(chunk, float("nan"))).astype(np.float32))
+        told.beside[of][column] = numbers.array()
+
+
+def same(first: NDArray[np.int64], second: NDArray[np.int64]) -> bool:
+    """Whether all of them are."""
+    return all(np.array_equal(first[begin:end], second[begin:end]) for begin, end in blocks(len(first), MANY))
 
 
 def table_of(told: Beside) -> pa.Table | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import attrs
 import numpy as np
@@ -10,16 +11,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from lego.data.impressions.events import stretches
 from lego.data.impressions.log import Catalog, Clicks, Log, no_rows
 from lego.data.own.beside import beside_clicks, beside_groups, table_of
-from lego.data.own.missing import Met
-from lego.data.own.reading import Reading
+from lego.data.own.reading import Reading, impression_codes, places_of
+from lego.data.problems import Problems
 from lego.data.raw.frame import Frame
-from lego.data.raw.growing import Growing
+from lego.data.raw.growing import Growing, on_disk, rows_of
 from lego.data.raw.guess import Roles
-from lego.data.raw.values import clicks_of, ids_of
+from lego.data.raw.order import sorted_rows
+from lego.data.raw.values import as_ids, clicks_of, ids_of
 from lego.data.table import flat
-from lego.ragged import Ragged
 
 
 @attrs.frozen(eq=False)
@@ -45,14 +47,16 @@ def read_rows(reading: Reading, frame: Frame) -> tuple[Log | Clicks | None, NDAr
         if not _read_piece(reading, piece, columns, users, read):
             break
     time = reading.times(frame, found)
-    group = reading.ids(frame, found, "impression")
+    first = None
+    if "impression" in columns:
+        first = _first_rows(reading, frame, columns["impression"])
     part = read.part.array() if "part" in columns else None
     if len(reading.problems) > before or time is None:
         return None, part
     user, item, click = read.user.array(), read.item.array(), read.click.array()
-    if group is not None:
-        names = users.missing.take(pa.array(user))
-        return grouped(reading, frame, found, group, names, item, click, time, part)
+    if first is not None:
+        rows = {"user": user, "item": item, "click": click, "time": time}
+        return _grouped(reading, frame, found, first, rows, users.missing, part)
     everywhere = np.broadcast_to(np.int8(-1), len(item))
     told = beside_clicks(reading, frame, found)
     return Clicks(
@@ -79,12 +83,11 @@ def _read_piece(
     part = reading.parts(frame, columns.get("part"))
     rows = None
     if item is not None:  # what the items lack is told among what is wrong elsewhere
-        rows = _places(reading.catalog, item)
-        reading.met.append(Met(frame, columns["item"]))
+        rows = reading.rows_of(frame, columns["item"], item)
     if user is None or rows is None or click is None:
         # What is wrong with a whole column is said once.
-        return not any(each.where.startswith(f"{frame.name}, column ") for each in problems.shown)
-    read.user.add(_places(users, user) - 1)
+        return not reading.of_column(frame)
+    read.user.add(places_of(users, user) - 1)
     read.item.add(rows)
     read.click.add(click)
     if part is not None:
@@ -92,54 +95,104 @@ def _read_piece(
     return True
 
 
-def grouped(
+def _first_rows(reading: Reading, frame: Frame, column: str) -> tuple[NDArray[np.int64], bool] | None:
+    """The first row of the impression of each row, and whether the ids are whole numbers; None where one cannot be read."""
+    ids = impression_codes(reading, frame, column)
+    if ids is None:
+        return None
+    codes, whole = ids
+    rows = sorted_rows({"code": codes, "row": on_disk(len(codes), np.int64, np.arange)}, ["code"])
+    first = Growing(np.int64)
+    for begin, end in stretches(rows["code"]):
+        starts = _starts(rows["code"][begin:end])
+        first.add(np.repeat(rows["row"][begin:end][starts], np.diff(np.append(starts, end - begin))))
+    return sorted_rows({"row": rows["row"], "first": first.array()}, ["row"])["first"], whole
+
+
+def _starts(values: NDArray[Any]) -> NDArray[np.int64]:
+    """Where another value begins."""
+    return np.flatnonzero(np.append(True, values[1:] != values[:-1]))
+
+
+def _grouped(
     reading: Reading,
     frame: Frame,
     found: Roles,
-    group: pa.Array,
-    user: pa.Array,
-    item: NDArray[np.int32],
-    click: NDArray[np.bool_],
-    time: NDArray[np.int64],
+    ids: tuple[NDArray[np.int64], bool],
+    rows: Mapping[str, NDArray[Any]],
+    names: pa.Array,
     part: NDArray[np.int8] | None,
 ) -> tuple[Log | None, NDArray[np.int8] | None]:
     """Rows of one impression id as one impression, which stands where its first row stands."""
-    code = flat(group.dictionary_encode().indices)
-    _, first = np.unique(code, return_index=True)
-    whose = flat(user.dictionary_encode().indices)
-    checks = [("user", whose)] + ([("part", part)] if part is not None else [])
-    for role, values in checks:
-        wrong = values != values[first[code]]
-
-        def words(row: int, role: str = role) -> str:
-            return (
-                f"impression {group[row].as_py()} has another {role} in {frame.line(int(first[code[row]]))}"
-            )
-
-        fix = "give each impression an id of its own"
-        frame.complain(wrong, found.columns[role], words, fix, reading.problems)
-        if wrong.any():
+    first, whole = ids
+    column = found.columns["impression"]
+    parts = {} if part is None else {"part": part}
+    numbers = {"row": on_disk(len(first), np.int64, np.arange), "first": first, **rows, **parts}
+    ordered = sorted_rows(numbers, ["first"])
+    for role in ("user", *parts):
+        wrong = _others(ordered, role)
+        if len(wrong):
+            _complain_of_others(reading, frame, found, role, first, wrong)
             return None, part
-    order = np.argsort(code, kind="stable")
-    begin = time.copy()[first]
-    np.minimum.at(begin, code, time)
-    whole = pc.all(pc.match_substring_regex(group, r"^(0|[1-9]\d{0,14})$")).as_py()
-    ids = group.take(pa.array(first))
-    told = beside_groups(reading, frame, found, code, first, order)
+    made = {name: Growing(ordered[name].dtype) for name in ("user", "time", *parts)}
+    lengths = Growing(np.int64)
+    for begin, end in stretches(ordered["first"]):
+        starts = _starts(ordered["first"][begin:end])
+        lengths.add(np.diff(np.append(starts, end - begin)))
+        for name, each in made.items():
+            values = ordered[name][begin:end]
+            each.add(np.minimum.reduceat(values, starts) if name == "time" else values[starts])
+    done = {name: each.array() for name, each in made.items()}
+    counts = lengths.array()
+    begins = on_disk(len(first), np.bool_, lambda begin, end: first[begin:end] == np.arange(begin, end))
+    told = beside_groups(reading, frame, found, first)
+    clicked = ordered["click"]
     log = Log(
-        impression=flat(pc.cast(ids, pa.int64())) if whole else np.arange(len(first)),
-        user=pa.chunked_array([user.take(pa.array(first))]),
-        time=begin,
-        history=no_rows(len(first)),
-        candidates=Ragged.from_lengths(item[order], np.bincount(code)),
-        labels=click[order].astype(np.int8),
+        impression=_numbers(frame, column, begins) if whole else on_disk(len(counts), np.int64, np.arange),
+        user=pa.chunked_array([pa.DictionaryArray.from_arrays(pa.array(done["user"]), names)]),
+        time=done["time"],
+        history=no_rows(len(counts)),
+        candidates=rows_of(ordered["item"], counts),
+        labels=on_disk(len(clicked), np.int8, lambda begin, end: clicked[begin:end]),
         attributes=table_of(told),
         signals=told.beside["candidates"],
     )
-    return log, None if part is None else part[first]
+    return log, done.get("part")
 
 
-def _places(catalog: Catalog, ids: pa.Array) -> NDArray[np.int32]:
-    """The row of each id, which is looked up once where it stands in several places."""
-    coded = ids.dictionary_encode()
-    return catalog.rows(coded.dictionary)[flat(coded.indices)]
+def _others(ordered: Mapping[str, NDArray[Any]], role: str) -> NDArray[np.int64]:
+    """Rows whose value is another one than that of the first row of their impression, ascending."""
+    wrong = Growing(np.int64)
+    for begin, end in stretches(ordered["first"]):
+        starts, values = _starts(ordered["first"][begin:end]), ordered[role][begin:end]
+        there = np.repeat(values[starts], np.diff(np.append(starts, end - begin)))
+        wrong.add(ordered["row"][begin:end][values != there])
+    return np.sort(wrong.array())
+
+
+def _complain_of_others(
+    reading: Reading, frame: Frame, found: Roles, role: str, first: NDArray[np.int64], rows: NDArray[np.int64]
+) -> None:
+    wrong = np.zeros(len(first), bool)
+    wrong[rows] = True
+    column = found.columns["impression"]
+
+    def words(row: int) -> str:
+        group = as_ids(frame.table[column].slice(row, 1).combine_chunks())
+        assert group is not None  # it was read before
+        return f"impression {group[0].as_py()} has another {role} in {frame.line(int(first[row]))}"
+
+    fix = "give each impression an id of its own"
+    frame.complain(wrong, found.columns[role], words, fix, reading.problems)
+
+
+def _numbers(frame: Frame, column: str, begins: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The impression ids of the first rows, which are whole numbers."""
+    made, before = Growing(np.int64), 0
+    for piece in frame.pieces():
+        ids = ids_of(piece, column, Problems())
+        assert ids is not None  # they were read before
+        here = begins[before : before + piece.table.num_rows]
+        before += len(here)
+        made.add(flat(pc.cast(ids.filter(pa.array(here)), pa.int64())))
+    return made.array()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
+import attrs
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,9 +13,11 @@ from numpy.typing import NDArray
 
 from lego.data.impressions.log import Log, no_rows
 from lego.data.own.beside import beside_impressions, table_of
-from lego.data.own.reading import Reading
+from lego.data.own.reading import Reading, ids_again, impression_codes
 from lego.data.raw.frame import Frame
-from lego.data.raw.values import as_numbers, id_lists, ids_of, unique_ids
+from lego.data.raw.growing import MANY, Growing, blocks, lengths_of, on_disk, rows_of
+from lego.data.raw.order import sorted_rows
+from lego.data.raw.values import IdLists, as_numbers, id_lists, ids_of, unique_ids
 from lego.data.table import flat
 from lego.ragged import Ragged
 
@@ -23,7 +27,7 @@ def read_impressions(reading: Reading, frame: Frame) -> tuple[Log | None, NDArra
     optional = ("impression", "time", "history", "labels", "clicked", "part")
     found = reading.roles(frame, ("user", "candidates"), optional)
     columns, before = found.columns, len(reading.problems)
-    user, time = reading.ids(frame, found, "user"), reading.times(frame, found)
+    user, time = reading.people(frame, found), reading.times(frame, found)
     history = (
         reading.lists(frame, columns["history"]) if "history" in columns else no_rows(frame.table.num_rows)
     )
@@ -37,11 +41,11 @@ def read_impressions(reading: Reading, frame: Frame) -> tuple[Log | None, NDArra
     assert history is not None
     candidates, labels = shown_to
     told = beside_impressions(
-        reading, frame, found, candidates.lengths, history.lengths if "history" in columns else None
+        reading, frame, found, lengths_of(candidates), lengths_of(history) if "history" in columns else None
     )
     log = Log(
         impression=impression,
-        user=pa.chunked_array([user]),
+        user=user,
         time=time,
         history=history,
         candidates=candidates,
@@ -56,40 +60,76 @@ def read_impressions(reading: Reading, frame: Frame) -> tuple[Log | None, NDArra
 def _candidates(
     reading: Reading, frame: Frame, columns: Mapping[str, str]
 ) -> tuple[Ragged, NDArray[np.int8]] | None:
-    column = columns["candidates"]
-    read = id_lists(frame, column, reading.problems)
+    column, problems = columns["candidates"], reading.problems
+    read = id_lists(frame, column, problems)
     if read is None:
         return None
-    ids, lengths, how = read
-    reading.rules[f"{frame.name} {column}"] = how
-    empty, fix = lengths == 0, "take the row out"
-    frame.complain(empty, column, lambda _: "there are no candidates", fix, reading.problems)
-    row = np.repeat(np.arange(len(lengths)), lengths)
-    if "labels" in columns and columns["labels"] != column:
-        labels = _label_lists(reading, frame, columns["labels"], lengths)
-    elif "clicked" in columns:
-        labels = _clicked(reading, frame, columns["clicked"], ids, row)
-    else:
-        marked = flat(pc.match_substring_regex(ids, r"^.+-[01]$"))
-        wrong = np.zeros(len(lengths), bool)
-        wrong[row[~marked]] = True
-        role = f"{reading.spec.log_option}.labels"
-        fix = f"name their column in columns={{{role!r}: 'COLUMN'}} or '….clicked', or write id-1 and id-0"
-        frame.complain(wrong, column, lambda _: "the candidates have no labels", fix, reading.problems)
-        labels = flat(pc.ends_with(ids, "-1")).astype(np.int8)
-        ids = pc.utf8_slice_codeunits(ids, 0, -2)
-        if wrong.any():
-            return None
-    return None if labels is None else (reading.rows_of(frame, column, ids, row, lengths), labels)
+    reading.rules[f"{frame.name} {column}"] = read.written.in_words()
+    beside = columns["labels"] if columns.get("labels", column) != column else columns.get("clicked")
+    other = None if beside is None else id_lists(frame, beside, problems)
+    if beside is not None and other is None:
+        return None
+    before = len(problems)
+    values, every, flags = Growing(np.int32), Growing(np.int64), Growing(np.int8)
+    for piece, words, lengths in read.pieces(problems):
+        piece.complain(
+            lengths == 0, column, lambda _: "there are no candidates", "take the row out", problems
+        )
+        if other is None:
+            labels = _marked(reading, piece, column, words, lengths)
+            again = partial(_unmarked_again, read, piece)
+            ids = _unmarked(words)
+        else:
+            ids = words
+            told = next(attrs.evolve(other, frame=piece).pieces(problems), None)
+            label_lists = beside == columns.get("labels")
+            labels = None
+            if told is not None and label_lists:
+                labels = _label_lists(reading, piece, other.column, lengths, told[1], told[2])
+            elif told is not None:
+                labels = _clicked(reading, piece, other.column, ids, lengths, told[1], told[2])
+            again = partial(ids_again, read, piece)
+        if labels is not None:
+            values.add(reading.rows_of(piece, column, ids, again))
+            every.add(lengths)
+            flags.add(labels)
+        elif reading.of_column(frame):
+            break
+    if len(problems) > before:
+        return None
+    return rows_of(values.array(), every.array()), flags.array()
+
+
+def _marked(
+    reading: Reading, frame: Frame, column: str, ids: pa.Array, lengths: NDArray[np.int64]
+) -> NDArray[np.int8] | None:
+    """The labels of ids that end with -1 or -0."""
+    marked = flat(pc.match_substring_regex(ids, r"^.+-[01]$"))
+    wrong = np.zeros(len(lengths), bool)
+    wrong[np.repeat(np.arange(len(lengths)), lengths)[~marked]] = True
+    role = f"{reading.spec.log_option}.labels"
+    fix = f"name their column in columns={{{role!r}: 'COLUMN'}} or '….clicked', or write id-1 and id-0"
+    frame.complain(wrong, column, lambda _: "the candidates have no labels", fix, reading.problems)
+    return None if wrong.any() else flat(pc.ends_with(ids, "-1")).astype(np.int8)
+
+
+def _unmarked(ids: pa.Array) -> pa.Array:
+    return pc.utf8_slice_codeunits(ids, 0, -2)
+
+
+def _unmarked_again(lists: IdLists, piece: Frame) -> tuple[pa.Array, NDArray[np.int64]]:
+    ids, row = ids_again(lists, piece)
+    return _unmarked(ids), row
 
 
 def _label_lists(
-    reading: Reading, frame: Frame, column: str, wanted: NDArray[np.int64]
+    reading: Reading,
+    frame: Frame,
+    column: str,
+    wanted: NDArray[np.int64],
+    words: pa.Array,
+    lengths: NDArray[np.int64],
 ) -> NDArray[np.int8] | None:
-    read = id_lists(frame, column, reading.problems)
-    if read is None:
-        return None
-    words, lengths, _ = read
     uneven = lengths != wanted
     frame.complain(
         uneven,
@@ -109,15 +149,18 @@ def _label_lists(
 
 
 def _clicked(
-    reading: Reading, frame: Frame, column: str, ids: pa.Array, row: NDArray[np.int64]
+    reading: Reading,
+    frame: Frame,
+    column: str,
+    ids: pa.Array,
+    shown: NDArray[np.int64],
+    words: pa.Array,
+    lengths: NDArray[np.int64],
 ) -> NDArray[np.int8] | None:
-    read = id_lists(frame, column, reading.problems)
-    if read is None:
-        return None
-    words, lengths, _ = read
+    """The labels of ids, so many in each row, of which the words of the row were clicked."""
     codes = flat(pa.concat_arrays([ids, words]).dictionary_encode().indices).astype(np.int64)
     size = int(codes.max(initial=0)) + 1
-    candidates = row * size + codes[: len(ids)]
+    candidates = np.repeat(np.arange(len(shown)), shown) * size + codes[: len(ids)]
     clicked = np.repeat(np.arange(len(lengths)), lengths) * size + codes[len(ids) :]
     outside = np.unique(clicked[~np.isin(clicked, candidates)] // size)
     wrong = np.isin(np.arange(len(lengths)), outside)
@@ -130,12 +173,17 @@ def _impression_numbers(reading: Reading, frame: Frame, column: str | None) -> N
     """The ids where they are whole numbers, else the order of the rows."""
     count = frame.table.num_rows
     if column is None:
-        return np.arange(count, dtype=np.int64)
-    ids = ids_of(frame, column, reading.problems)
-    if ids is None:
+        return on_disk(count, np.int64, np.arange)
+    read = impression_codes(reading, frame, column)
+    if read is None:
         return None
-    fix = "keep one row per impression; rows of one candidate each are rows=, not impressions="
-    unique_ids(frame, column, ids, "impression", fix, reading.problems)
-    numbers = as_numbers(ids)
-    whole = pc.all(pc.match_substring_regex(ids, r"^(0|[1-9]\d{0,14})$")).as_py()
-    return flat(pc.cast(numbers, pa.int64())) if whole else np.arange(count, dtype=np.int64)
+    codes, whole = read
+    ordered = sorted_rows({"code": codes}, ["code"])["code"]
+    if any(
+        (ordered[max(begin, 1) : end] == ordered[max(begin, 1) - 1 : end - 1]).any()
+        for begin, end in blocks(count, MANY)
+    ):
+        ids = ids_of(frame, column, reading.problems)
+        fix = "keep one row per impression; rows of one candidate each are rows=, not impressions="
+        unique_ids(frame, column, ids, "impression", fix, reading.problems)
+    return codes if whole else on_disk(count, np.int64, np.arange)

@@ -43,10 +43,9 @@ class KnownUsers:
         history = Ragged(users.history.values[inside], before[users.history.offsets])
         return cls(UserTable(users.ids, users.attributes, history))
 
-    def users_with(self, users: pa.Array) -> tuple[pa.Array, NDArray[np.int64]]:
+    def users_with(self, users: pa.DictionaryArray) -> tuple[pa.Array, NDArray[np.int32]]:
         """All users, those of the log first; and for each row of the log the place of its user."""
-        coded = users.dictionary_encode()
-        return self.with_names(coded.dictionary), flat(coded.indices).astype(np.int64)
+        return self.with_names(users.dictionary), flat(users.indices)
 
     def with_names(self, names: pa.Array) -> pa.Array:
         """These users, and behind them the others that are known."""

@@ -25,6 +25,7 @@ from lego.data.impressions.log import (
     side_by_side,
     signals_of_shared,
     sorted_sets,
+    users_of,
 )
 from lego.data.impressions.parts import behind_later_parts, cut, in_words
 from lego.data.own.known_users import KnownUsers
@@ -155,7 +156,7 @@ class TableMaker:
         log, part = join_logs(logs), np.concatenate(parts)
         if not len(part):
             raise _nothing(spec.log_option, "no impression is left")
-        names, user = base.users_with(pa.concat_arrays(log.user.chunks))
+        names, user = base.users_with(users_of([log.user]).chunk(0))
         timed = bool((log.time >= 0).all())
         if made_parts:
             part = self._cut_dev(part, user, log.time, timed=timed)
@@ -249,7 +250,7 @@ class TableMaker:
     # --- parts
 
     def _split(
-        self, user: NDArray[np.int64], time: NDArray[np.int64], *, timed: bool, unit: str
+        self, user: NDArray[np.int32], time: NDArray[np.int64], *, timed: bool, unit: str
     ) -> NDArray[np.int8]:
         spec = self.spec
         rule = spec.split or ("time" if timed else "leave_last_out")
@@ -264,7 +265,7 @@ class TableMaker:
         return part
 
     def _cut_dev(
-        self, part: NDArray[np.int8], user: NDArray[np.int64], time: NDArray[np.int64], *, timed: bool
+        self, part: NDArray[np.int8], user: NDArray[np.int32], time: NDArray[np.int64], *, timed: bool
     ) -> NDArray[np.int8]:
         """Ready-made parts; where dev is not among them, a share of train is."""
         spec = self.spec

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 import numpy as np
@@ -23,13 +23,13 @@ class Met:
 
     frame: Frame
     column: str
-    found: tuple[pa.Array, NDArray[np.int64]] | None = None
-    """The ids, and the row of each; None where each row has just one, which can be read again."""
+    again: Callable[[], tuple[pa.Array, NDArray[np.int64]]] | None = None
+    """Reads the ids, and the row of each, once more; None where each row has just one."""
 
     def ids(self) -> tuple[pa.Array, NDArray[np.int64]]:
-        """The same."""
-        if self.found is not None:
-            return self.found
+        """The ids, and the row of each."""
+        if self.again is not None:
+            return self.again()
         ids = ids_of(self.frame, self.column, Problems())
         assert ids is not None  # they were read before
         return ids, np.arange(self.frame.table.num_rows)

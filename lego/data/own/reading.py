@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -15,8 +16,9 @@ from lego.data.impressions.log import Catalog
 from lego.data.own.missing import Met
 from lego.data.problems import GroupedProblems, Problems
 from lego.data.raw.frame import Frame
+from lego.data.raw.growing import Growing, on_disk, rows_of
 from lego.data.raw.guess import Roles, looks_like, roles
-from lego.data.raw.values import array_of, id_lists, ids_of, shown, times_of
+from lego.data.raw.values import IdLists, array_of, id_lists, ids_of, shown, times_of
 from lego.data.table import PARTS, flat
 from lego.ragged import Ragged
 
@@ -29,6 +31,7 @@ DOUBTS = "doubts"
 
 _MADE_PARTS = {**{part: part for part in PARTS}, "valid": "dev", "validation": "dev", "val": "dev"}
 """What a column of parts may hold."""
+_NUMBERS = np.array([PARTS.index(part) for part in _MADE_PARTS.values()], np.int8)
 
 
 @attrs.define(eq=False)
@@ -57,16 +60,43 @@ class Reading:
         read = id_lists(frame, column, self.problems)
         if read is None:
             return None
-        ids, lengths, how = read
-        self.rules[f"{frame.name} {column}"] = how
-        return self.rows_of(frame, column, ids, np.repeat(np.arange(len(lengths)), lengths), lengths)
+        self.rules[f"{frame.name} {column}"] = read.written.in_words()
+        before, values, every = len(self.problems), Growing(np.int32), Growing(np.int64)
+        for piece, ids, lengths in read.pieces(self.problems):
+            values.add(self.rows_of(piece, column, ids, partial(ids_again, read, piece)))
+            every.add(lengths)
+        return None if len(self.problems) > before else rows_of(values.array(), every.array())
+
+    def people(self, frame: Frame, found: Roles) -> pa.ChunkedArray | None:
+        """The user of each row, each of them named once; None where there is no column of them, or one cannot be read."""
+        column = found.columns.get("user")
+        if column is None:
+            return None
+        users, place, before = Catalog(pa.array([], pa.string())), Growing(np.int32), len(self.problems)
+        for piece in frame.pieces():
+            ids = ids_of(piece, column, self.problems)
+            if ids is not None:
+                place.add(places_of(users, ids) - 1)
+            elif self.of_column(frame):
+                break
+        if len(self.problems) > before:
+            return None
+        return pa.chunked_array([pa.DictionaryArray.from_arrays(pa.array(place.array()), users.missing)])
+
+    def of_column(self, frame: Frame) -> bool:
+        """Whether something is wrong with a whole column, which is said once."""
+        return any(each.where.startswith(f"{frame.name}, column ") for each in self.problems.shown)
 
     def rows_of(
-        self, frame: Frame, column: str, ids: pa.Array, row: NDArray[np.int64], lengths: NDArray[np.int64]
-    ) -> Ragged:
-        """Item rows of the ids, which stand in these rows of the frame; so many for each row."""
-        self.met.append(Met(frame, column, (ids, row)))
-        return Ragged.from_lengths(self.catalog.rows(ids), lengths)
+        self,
+        frame: Frame,
+        column: str,
+        ids: pa.Array,
+        again: Callable[[], tuple[pa.Array, NDArray[np.int64]]] | None = None,
+    ) -> NDArray[np.int32]:
+        """Item rows of ids, which `again` reads once more with the row of each, see `Met`."""
+        self.met.append(Met(frame, column, again))
+        return places_of(self.catalog, ids)
 
     def roles(self, frame: Frame, needed: tuple[str, ...], optional: tuple[str, ...]) -> Roles:
         """What the columns of a file are."""
@@ -100,7 +130,8 @@ class Reading:
     def times(self, frame: Frame, found: Roles) -> NDArray[np.int64] | None:
         """Unix seconds, -1 in each row where there is no such column; None where one cannot be read."""
         if "time" not in found.columns:
-            return np.full(frame.table.num_rows, -1, np.int64)
+            count = frame.table.num_rows
+            return on_disk(count, np.int64, lambda begin, end: np.full(end - begin, -1))
         read = times_of(frame, found.columns["time"], self.problems)
         if read is None:
             return None
@@ -111,20 +142,55 @@ class Reading:
         """The part of each row; None where there is no such column, or one cannot be read."""
         if column is None:
             return None
-        words = pc.utf8_lower(pc.fill_null(pc.cast(array_of(frame, column), pa.string()), ""))
-        place = pc.index_in(words, value_set=pa.array(list(_MADE_PARTS)))
-        wrong = flat(place.is_null())
-        if wrong.any():
-            frame.complain(
-                wrong,
-                column,
-                lambda row: f"{', '.join(PARTS)} is expected, {shown(words[row].as_py())} found",
-                "correct it, or rename the column where it is not the part",
-                self.problems,
-            )
-            return None
-        numbers = np.array([PARTS.index(part) for part in _MADE_PARTS.values()], np.int8)
-        return numbers[flat(place)]
+        made, good = Growing(np.int8), True
+        for piece in frame.pieces():
+            words = pc.utf8_lower(pc.fill_null(pc.cast(array_of(piece, column), pa.string()), ""))
+            place = pc.index_in(words, value_set=pa.array(list(_MADE_PARTS)))
+            wrong = flat(place.is_null())
+            if wrong.any():
+                good = False
+
+                def what(row: int, words: pa.Array = words) -> str:
+                    return f"{', '.join(PARTS)} is expected, {shown(words[row].as_py())} found"
+
+                fix = "correct it, or rename the column where it is not the part"
+                piece.complain(wrong, column, what, fix, self.problems)
+            else:
+                made.add(_NUMBERS[flat(place)])
+        return made.array() if good else None
+
+
+def impression_codes(reading: Reading, frame: Frame, column: str) -> tuple[NDArray[np.int64], bool] | None:
+    """A number for each impression id: itself where all are whole numbers, and whether they are; None where one is missing.
+
+    Ids that are no numbers are held, each once.
+    """
+    whole, before = True, len(reading.problems)
+    for piece in frame.pieces():
+        ids = ids_of(piece, column, reading.problems)
+        if ids is not None:
+            whole = whole and pc.all(pc.match_substring_regex(ids, r"^(0|[1-9]\d{0,14})$")).as_py()
+        elif reading.of_column(frame):
+            break
+    if len(reading.problems) > before:
+        return None
+    names, codes = Catalog(pa.array([], pa.string())), Growing(np.int64)
+    for piece in frame.pieces():
+        ids = ids_of(piece, column, reading.problems)
+        codes.add(flat(pc.cast(ids, pa.int64())) if whole else places_of(names, ids))
+    return codes.array(), whole
+
+
+def ids_again(lists: IdLists, piece: Frame) -> tuple[pa.Array, NDArray[np.int64]]:
+    """The ids of a piece that was read without a problem, and the row of each."""
+    _, ids, lengths = next(attrs.evolve(lists, frame=piece).pieces(Problems()))
+    return ids, np.repeat(np.arange(len(lengths)), lengths)
+
+
+def places_of(catalog: Catalog, ids: pa.Array) -> NDArray[np.int32]:
+    """The row of each id, which is looked up once where it stands in several places."""
+    coded = ids.dictionary_encode()
+    return catalog.rows(coded.dictionary)[flat(coded.indices)]
 
 
 def in_words(found: Roles, attributes: Iterable[str], log: Beside | None = None) -> str:

@@ -394,12 +394,7 @@ def _read_json(path: Path, name: str, form: str, problems: Problems) -> Frame | 
     if head[:1] == b"[":
         return _read_array(path, name, problems)
     try:
-        with _opened(path) as file:
-            table = pyarrow.json.read_json(
-                pa.BufferReader(file.read().removeprefix(b"\xef\xbb\xbf")),
-                read_options=pyarrow.json.ReadOptions(block_size=_BLOCK),
-            )
-        table.validate(full=True)  # Arrow reads bytes that are no UTF-8
+        table = _spooled_json(path)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as failure:
         if not _wrong_json(path, name, problems):
             problems.add(
@@ -409,6 +404,73 @@ def _read_json(path: Path, name: str, form: str, problems: Problems) -> Frame | 
             )
         return None
     return Frame(name, table, path, form)
+
+
+def _spooled_json(path: Path) -> pa.Table:
+    """The objects of all lines: what their types are in all of them is looked at first where they are many."""
+    whole: pa.Table | None = None
+    schema = pa.schema([])
+    for count_before, data in enumerate(_json_blocks(path)):
+        read = _json_table(data, None)
+        schema = _either_schema(schema, read.schema)
+        whole = read if not count_before else None
+    if whole is not None:
+        return whole
+
+    def pieces() -> Iterator[pa.RecordBatch]:
+        for data in _json_blocks(path):
+            yield from _json_table(data, schema).select(schema.names).cast(schema).to_batches()
+
+    return spooled(pieces(), schema)
+
+
+def _json_blocks(path: Path) -> Iterator[bytes]:
+    """Lines, as many as are read at a time."""
+    with _opened(path) as file:
+        data = file.read(3).removeprefix(b"\xef\xbb\xbf")
+        while more := file.read(_BLOCK) + file.readline():
+            data += more
+            if data.strip():
+                yield data
+            data = b""
+        if data.strip():
+            yield data
+
+
+def _json_table(data: bytes, schema: pa.Schema | None) -> pa.Table:
+    table = pyarrow.json.read_json(
+        pa.BufferReader(data),
+        read_options=pyarrow.json.ReadOptions(block_size=_BLOCK),
+        parse_options=pyarrow.json.ParseOptions(explicit_schema=schema),
+    )
+    table.validate(full=True)  # Arrow reads bytes that are no UTF-8
+    return table
+
+
+def _either_schema(first: pa.Schema, second: pa.Schema) -> pa.Schema:
+    """Types that hold the values of both, as Arrow takes them within a file; ArrowInvalid where there are none."""
+    found = {field.name: field.type for field in first}
+    for field in second:
+        found[field.name] = _either(found.get(field.name, field.type), field.type, field.name)
+    return pa.schema(list(found.items()))
+
+
+def _either(one: pa.DataType, other: pa.DataType, name: str) -> pa.DataType:
+    if one == other or pa.types.is_null(other):
+        return one
+    if pa.types.is_null(one):
+        return other
+    if {one, other} == {pa.int64(), pa.float64()}:
+        return pa.float64()
+    if pa.types.is_timestamp(one) and pa.types.is_string(other):
+        return other
+    if pa.types.is_string(one) and pa.types.is_timestamp(other):
+        return one
+    if pa.types.is_list(one) and pa.types.is_list(other):
+        return pa.list_(_either(one.value_type, other.value_type, name))
+    if pa.types.is_struct(one) and pa.types.is_struct(other):
+        return pa.struct(list(_either_schema(pa.schema(list(one)), pa.schema(list(other)))))
+    raise pa.ArrowInvalid(f"JSON parse error: Column(/{name}) changed from {one} to {other}")
 
 
 def _read_array(path: Path, name: str, problems: Problems) -> Frame | None:
@@ -565,17 +627,26 @@ def _read_parquet(path: Path) -> pa.Table:
     """In pieces, but where it holds dictionaries, which differ from piece to piece."""
     with pq.ParquetFile(path) as file:
         schema = file.schema_arrow
-        if any(pa.types.is_dictionary(field.type) for field in schema):
+        if _coded(schema):
             return file.read()
         return spooled(file.iter_batches(_ROWS), schema)
 
 
 def _read_ipc(path: Path) -> pa.Table:
+    """Mapped as it is; in pieces where it is packed, but where it holds dictionaries, which may differ from piece to piece."""
+    mapped = pa.memory_map(str(path))
     try:
-        return pyarrow.feather.read_table(path)
+        with pa.ipc.open_file(mapped) as file:
+            if not _coded(file.schema):
+                return spooled((file.get_batch(n) for n in range(file.num_record_batches)), file.schema)
     except pa.ArrowInvalid:  # the stream form has no footer
-        with pa.ipc.open_stream(path) as stream:
-            return stream.read_all()
+        with suppress(pa.ArrowInvalid), pa.ipc.open_stream(mapped) as stream:
+            return stream.read_all() if _coded(stream.schema) else spooled(stream, stream.schema)
+    return pyarrow.feather.read_table(path)
+
+
+def _coded(schema: pa.Schema) -> bool:
+    return any(pa.types.is_dictionary(field.type) for field in schema)
 
 
 # --- tables in memory ---------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from lego.data.problems import Problems
 from lego.data.raw.frame import Frame, read_frame, table_files
+from lego.data.raw.growing import blocks
 from lego.data.table import CATEGORY, flat
 from lego.errors import did_you_mean
 
@@ -142,6 +143,10 @@ def roles(
 # --- attributes ---------------------------------------------------------------------------------------------------------------
 
 
+_PIECE = 1 << 19
+"""Values that are looked at together."""
+_PARTED = 0.2
+"""The share of values that hold a mark from which on it parts lists."""
 _MANY = 20
 """Values from which on a share says something."""
 _NEARLY = 0.95
@@ -162,18 +167,30 @@ def kind_by_values(column: pa.ChunkedArray) -> str:
         or pa.types.is_temporal(kind)
     ):
         return "number"
-    values = known_texts(column)
-    if not len(values):
+    known = numbers = bracketed = longest = 0
+    parted = dict.fromkeys(_MARKS, 0)
+    distinct: pa.Array | None = pa.array([], pa.string())
+    for begin, end in blocks(len(column), _PIECE):
+        values = known_texts(column.slice(begin, end - begin))
+        if not len(values):
+            continue
+        known += len(values)
+        numbers += pc.sum(pc.match_substring_regex(values, _NUMBER)).as_py()
+        bracketed += pc.sum(pc.match_substring_regex(values, r"^\s*\[.*\]\s*$")).as_py()
+        for mark in _MARKS:
+            parted[mark] += pc.sum(pc.match_substring_regex(values, _between(mark))).as_py()
+        longest = max(longest, pc.max(pc.utf8_length(values)).as_py())
+        if distinct is not None and longest <= _LONGEST:
+            distinct = pc.unique(pa.chunked_array([distinct, pc.unique(values)]))
+        if longest > _LONGEST or (distinct is not None and len(distinct) > _SHARE * len(column)):
+            distinct = None  # there are too many, whatever follows
+    if not known:
         return "text"
-    numbers = pc.sum(pc.match_substring_regex(values, _NUMBER)).as_py()
-    if numbers == len(values) or (len(values) >= _MANY and numbers >= _NEARLY * len(values)):
+    if numbers == known or (known >= _MANY and numbers >= _NEARLY * known):
         return "number"  # the few that are none are then complained of, with their lines
-    bracketed = pc.all(pc.match_substring_regex(values, r"^\s*\[.*\]\s*$")).as_py()
-    if bracketed or any(_parted(values, mark) for mark in _MARKS):
+    if bracketed == known or any(count / known >= _PARTED for count in parted.values()):
         return "list"
-    distinct = len(pc.unique(values))
-    short = pc.max(pc.utf8_length(values)).as_py() <= _LONGEST
-    return "category" if short and distinct <= _SHARE * len(values) else "text"
+    return "category" if distinct is not None and len(distinct) <= _SHARE * known else "text"
 
 
 def known_texts(column: pa.ChunkedArray) -> pa.Array:
@@ -183,10 +200,9 @@ def known_texts(column: pa.ChunkedArray) -> pa.Array:
     return texts.filter(pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(texts), ""), fill_value=False))
 
 
-def _parted(values: pa.Array, mark: str) -> bool:
-    """Whether the mark stands between words in a good part of the values, and close to them or never without blanks."""
-    inside = pc.match_substring_regex(values, rf"\S{re.escape(mark)}\S")
-    return bool(pc.mean(pc.cast(inside, pa.float64())).as_py() >= 0.2)
+def _between(mark: str) -> str:
+    """Finds the mark between words, and close to them."""
+    return rf"\S{re.escape(mark)}\S"
 
 
 def mark_of(values: pa.Array, marks: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from lego.data.raw.growing import Growing
+from lego.data.raw.growing import MANY, Growing, blocks
 
 HELD = 1 << 26
 """Bytes of a table that are in memory before it is put on disk."""
@@ -32,6 +33,39 @@ def spooled(pieces: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
         for piece in more:
             file.write_batch(piece)
     return pa.ipc.open_file(pa.py_buffer(sink.growing.array())).read_all()
+
+
+def filtered_table(table: pa.Table, mask: NDArray[np.bool_]) -> pa.Table:
+    """The rows where the mask holds, on disk if they are many."""
+
+    def pieces() -> Iterator[pa.RecordBatch]:
+        for begin, end in blocks(table.num_rows, MANY):
+            piece = table.slice(begin, end - begin).filter(pa.array(mask[begin:end]))
+            yield from piece.combine_chunks().to_batches()
+
+    return spooled(pieces(), table.schema)
+
+
+def taken(table: pa.Table, places: NDArray[np.int64]) -> pa.Table:
+    """The rows at any places, on disk if they are many; a stretch of the table at a time is looked at."""
+    if table.num_rows <= MANY and len(places) <= MANY:
+        return table.take(pa.array(places))
+
+    def pieces() -> Iterator[pa.RecordBatch]:
+        for first, last in blocks(len(places), MANY):
+            order = np.argsort(places[first:last], kind="stable")
+            wanted, found = places[first:last][order], list[pa.Table]()
+            for begin in range(0, table.num_rows, MANY):
+                low, high = np.searchsorted(wanted, (begin, begin + MANY))
+                if low < high:
+                    stretch = table.slice(begin, MANY).combine_chunks()
+                    found.append(stretch.take(pa.array(wanted[low:high] - begin)))
+            back = np.empty(len(order), np.int64)
+            back[order] = np.arange(len(order))
+            piece = pa.concat_tables(found) if found else table.slice(0, 0)
+            yield from piece.combine_chunks().take(pa.array(back)).combine_chunks().to_batches()
+
+    return spooled(pieces(), table.schema)
 
 
 class _Sink:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import attrs
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,8 +15,9 @@ from numpy.typing import NDArray
 from lego.data.problems import Problems
 from lego.data.raw.frame import Frame
 from lego.data.raw.growing import MANY, Growing, blocks
-from lego.data.raw.guess import known_texts, mark_of
-from lego.data.table import CATEGORY, LIST, NUMBER, TEXT, flat
+from lego.data.raw.guess import known_texts
+from lego.data.raw.spool import spooled
+from lego.data.table import CATEGORY, KINDS, LIST, NUMBER, TEXT, flat
 from lego.ragged import Ragged, offsets_of
 
 _MOMENT = (
@@ -104,67 +106,143 @@ def unique_ids(frame: Frame, column: str, ids: pa.Array, what: str, fix: str, pr
 # --- lists --------------------------------------------------------------------------------------------------------------------
 
 
-def id_lists(frame: Frame, column: str, problems: Problems) -> tuple[pa.Array, NDArray[np.int64], str] | None:
-    """Ids of all rows one after the other, how many each row has, and how they were told apart; a missing list is empty."""
-    values = array_of(frame, column)
-    if _is_list(values.type):
-        lengths = flat(pc.fill_null(pc.list_value_length(values), 0)).astype(np.int64)
-        ids = as_ids(values.flatten())
-        how = "a list"
-    elif pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        parts, lengths, how = split_texts(values, "|;, ")
-        ids = parts
-    else:
-        ids = None
-    if ids is None:
-        kind = values.type
-        problems.add(
-            f"{frame.name}, column {column}",
-            f"lists of ids are expected, this is {kind}",
-            "name another column",
+@attrs.frozen
+class Written:
+    """How the lists of a column are written, told from all of its rows."""
+
+    text: bool
+    """Whether they are text, and no lists of Arrow."""
+    bracketed: bool = False
+    mark: str = " "
+
+    def in_words(self) -> str:
+        """For the manifest."""
+        if not self.text:
+            return "a list"
+        if self.bracketed:
+            return "a list in brackets"
+        return "blanks between them" if self.mark == " " else f"{self.mark} between them"
+
+    def split(self, values: pa.Array) -> tuple[pa.Array, NDArray[np.int64]]:
+        """The values of all lists one after the other, and how many each has; a missing list is empty."""
+        if not self.text:
+            return values.flatten(), flat(pc.fill_null(pc.list_value_length(values), 0)).astype(np.int64)
+        texts = pc.fill_null(pc.cast(values, pa.string()), "")
+        if not self.bracketed:
+            return _words(texts, self.mark)
+        words, lengths = _words(pc.utf8_trim(texts, characters=" []\t"), self.mark)
+        return pc.utf8_trim(words, characters="'\""), lengths
+
+
+def written_in(frame: Frame, column: str, marks: str) -> Written | None:
+    """How lists are written in a column; None where it holds none."""
+    kind = frame.table.schema.field(column).type
+    if _is_list(kind):
+        return Written(text=False)
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        return None
+    return _written(
+        [frame.table[column].slice(begin, end - begin) for begin, end in _stretches(frame)], marks
+    )
+
+
+def _stretches(frame: Frame) -> Iterator[tuple[int, int]]:
+    return (
+        (piece.before - frame.before, piece.before - frame.before + piece.table.num_rows)
+        for piece in frame.pieces()
+    )
+
+
+def _written(pieces: Iterable[pa.ChunkedArray], marks: str) -> Written:
+    """How lists of text are told apart: in brackets as JSON and Python write them, or by a mark between them."""
+    some, bracketed, inside, between = False, True, set[str](), set[str]()
+    for piece in pieces:
+        known = known_texts(piece)
+        some = some or len(known) > 0
+        bracketed = (
+            bracketed and pc.all(pc.match_substring_regex(known, r"^\s*\[.*\]\s*$"), min_count=0).as_py()
         )
+        if bracketed:
+            inside |= _marks_in(pc.utf8_trim(known, characters=" []"), ", ")
+        between |= _marks_in(known, marks)
+    if some and bracketed:
+        return Written(text=True, bracketed=True, mark=_first_mark(inside, ", "))
+    return Written(text=True, mark=_first_mark(between, marks))
+
+
+def _marks_in(values: pa.Array, marks: str) -> set[str]:
+    return {mark for mark in marks if pc.any(pc.match_substring(values, mark), min_count=0).as_py()}
+
+
+def _first_mark(there: set[str], marks: str) -> str:
+    """The first of the marks that occurs, else the last."""
+    return next((mark for mark in marks if mark in there), marks[-1])
+
+
+@attrs.frozen(eq=False)
+class IdLists:
+    """A column of lists of ids, read piece by piece."""
+
+    frame: Frame
+    column: str
+    written: Written
+
+    def pieces(self, problems: Problems) -> Iterator[tuple[Frame, pa.Array, NDArray[np.int64]]]:
+        """Ids of the rows of each piece one after the other, and how many each row has; none of a piece with a mistake."""
+        for piece in self.frame.pieces():
+            ids, lengths = self.written.split(array_of(piece, self.column))
+            ids = as_ids(ids)
+            if ids is None:
+                _complain_of_lists(self.frame, self.column, problems)
+                return
+            empty = flat(pc.fill_null(pc.equal(ids, ""), fill_value=True))
+            if empty.any():
+                wrong = np.zeros(len(lengths), bool)
+                wrong[np.repeat(np.arange(len(lengths)), lengths)[empty]] = True
+                what = "an id inside the list is empty"
+                piece.complain(wrong, self.column, lambda _, what=what: what, _CORRECT, problems)  # type: ignore[misc]
+            else:
+                yield piece, ids, lengths
+
+
+def id_lists(frame: Frame, column: str, problems: Problems) -> IdLists | None:
+    """The lists of ids of a column; None where it holds something else."""
+    written = written_in(frame, column, "|;, ")
+    if written is None:
+        _complain_of_lists(frame, column, problems)
         return None
-    empty = flat(pc.fill_null(pc.equal(ids, ""), fill_value=True))
-    if empty.any():
-        wrong = np.zeros(len(values), bool)
-        wrong[np.repeat(np.arange(len(values)), lengths)[empty]] = True
-        frame.complain(wrong, column, lambda _: "an id inside the list is empty", _CORRECT, problems)
-        return None
-    return ids, lengths, how
+    return IdLists(frame, column, written)
+
+
+def _complain_of_lists(frame: Frame, column: str, problems: Problems) -> None:
+    kind = frame.table.schema.field(column).type
+    problems.add(
+        f"{frame.name}, column {column}", f"lists of ids are expected, this is {kind}", "name another column"
+    )
 
 
 def number_lists(frame: Frame, column: str) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
     """Numbers of all rows one after the other, NaN where one is missing, and how many each row has; None where it has no such."""
-    values = array_of(frame, column)
-    if _is_list(values.type):
-        lengths = flat(pc.fill_null(pc.list_value_length(values), 0)).astype(np.int64)
-        words = values.flatten()
-    elif pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        words, lengths, _ = split_texts(values, "|;, ")
-        if not len(lengths) or lengths.max() < 2:  # a number is no list of one
+    written = written_in(frame, column, "|;, ")
+    if written is None:
+        return None
+    found, every, longest = Growing(np.float32), Growing(np.int64), 0
+    for piece in frame.pieces():
+        words, lengths = written.split(array_of(piece, column))
+        if written.text:
+            words = pc.if_else(pc.is_in(words, value_set=pa.array(["", "null", "None", "nan"])), None, words)
+        numbers = as_numbers(words)
+        if numbers is None or numbers.null_count > words.null_count:
             return None
-        words = pc.if_else(pc.is_in(words, value_set=pa.array(["", "null", "None", "nan"])), None, words)
-    else:
+        values = flat(pc.fill_null(numbers, float("nan"))).astype(np.float32)
+        if np.isinf(values).any():
+            return None
+        found.add(values)
+        every.add(lengths)
+        longest = max(longest, int(lengths.max(initial=0)))
+    if written.text and longest < 2:  # a number is no list of one
         return None
-    numbers = as_numbers(words)
-    if numbers is None or numbers.null_count > words.null_count:
-        return None
-    found = flat(pc.fill_null(numbers, float("nan"))).astype(np.float32)
-    return None if np.isinf(found).any() else (found, lengths)
-
-
-def split_texts(values: pa.Array, marks: str) -> tuple[pa.Array, NDArray[np.int64], str]:
-    """Values of lists that are written as text: in brackets as JSON and Python write them, or with a mark between them."""
-    texts = pc.fill_null(pc.cast(values, pa.string()), "")
-    known = known_texts(pa.chunked_array([texts]))
-    if len(known) and pc.all(pc.match_substring_regex(known, r"^\s*\[.*\]\s*$")).as_py():
-        texts = pc.utf8_trim(texts, characters=" []\t")
-        mark = mark_of(pc.utf8_trim(known, characters=" []"), ", ")
-        words, lengths = _words(texts, mark)
-        return pc.utf8_trim(words, characters="'\""), lengths, "a list in brackets"
-    mark = mark_of(known, marks)
-    words, lengths = _words(texts, mark)
-    return words, lengths, "blanks between them" if mark == " " else f"{mark} between them"
+    return found.array(), every.array()
 
 
 def _words(texts: pa.Array, mark: str) -> tuple[pa.Array, NDArray[np.int64]]:
@@ -414,18 +492,75 @@ def as_numbers(values: pa.Array) -> pa.Array | None:
 # --- attributes ---------------------------------------------------------------------------------------------------------------
 
 
-def attribute_of(frame: Frame, column: str, kind: str, problems: Problems) -> pa.Array | None:
-    """The column as an attribute of the kind; a blank text is missing. None where a value cannot be one."""
+def long_attribute_of(frame: Frame, column: str, kind: str, problems: Problems) -> pa.ChunkedArray | None:
+    """The same of a column that is as long as a log, read piece by piece, and on disk if it is much."""
+    before, words = len(problems), _Words()
+    written = written_in(frame, column, "|;,") if kind == "list" else None
+    codes = pa.schema([(column, pa.int32() if kind == "category" else KINDS[kind])])
+    whole = _whole(frame, column)
+
+    def pieces() -> Iterator[pa.RecordBatch]:
+        for piece in frame.pieces():
+            values = attribute_of(piece, column, kind, problems, written=written, whole=whole)
+            if values is not None:
+                yield pa.RecordBatch.from_arrays(
+                    [words.coded(values) if kind == "category" else values], schema=codes
+                )
+            elif any(each.where == f"{frame.name}, column {column}" for each in problems.shown):
+                return  # what is wrong with a whole column is said once
+
+    made = spooled(pieces(), codes)[column]
+    if len(problems) > before:
+        return None
+    if kind != "category":
+        return made
+    chunks = [pa.DictionaryArray.from_arrays(chunk, words.known) for chunk in made.chunks]
+    return pa.chunked_array(chunks, CATEGORY)
+
+
+class _Words:
+    """The different words of a column, in the order in which they first appear."""
+
+    def __init__(self) -> None:
+        self.known = pa.array([], pa.string())
+
+    def coded(self, values: pa.DictionaryArray) -> pa.Array:
+        """The place of each value among the words, null where it is missing."""
+        there = values.dictionary
+        self.known = pc.unique(pa.concat_arrays([self.known, there]))
+        return pc.cast(pc.index_in(there, value_set=self.known).take(values.indices), pa.int32())
+
+
+def _whole(frame: Frame, column: str) -> bool:
+    """Whether the numbers of a column are whole ones."""
+    if not pa.types.is_floating(frame.table.schema.field(column).type):
+        return False
+    return all(as_ids(array_of(piece, column)) is not None for piece in frame.pieces())
+
+
+def attribute_of(
+    frame: Frame,
+    column: str,
+    kind: str,
+    problems: Problems,
+    *,
+    written: Written | None = None,
+    whole: bool | None = None,
+) -> pa.Array | None:
+    """The column as an attribute of the kind; a blank text is missing. None where a value cannot be one.
+
+    `written` and `whole` are what is known of the column that the frame has a piece of.
+    """
     values = array_of(frame, column)
     if kind == "list":
-        return _as_lists(frame, column, values, problems)
+        return _as_lists(frame, column, values, written, problems)
     if kind == "number":
         return _as_attribute_numbers(frame, column, values, problems)
     if _is_list(values.type):
         words = pc.cast(values, pa.list_(pa.string()))
         texts = pc.binary_join(words, ", ")
     else:
-        texts = as_ids(values) if pa.types.is_floating(values.type) else None
+        texts = as_ids(values) if pa.types.is_floating(values.type) and whole is not False else None
         try:
             texts = pc.cast(values, TEXT) if texts is None else texts
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
@@ -438,7 +573,9 @@ def attribute_of(frame: Frame, column: str, kind: str, problems: Problems) -> pa
     return texts if kind == "text" else pc.cast(texts.dictionary_encode(), CATEGORY)
 
 
-def _as_lists(frame: Frame, column: str, values: pa.Array, problems: Problems) -> pa.Array | None:
+def _as_lists(
+    frame: Frame, column: str, values: pa.Array, written: Written | None, problems: Problems
+) -> pa.Array | None:
     if _is_list(values.type):
         lengths = flat(pc.fill_null(pc.list_value_length(values), 0)).astype(np.int64)
         words = values.flatten()
@@ -451,7 +588,8 @@ def _as_lists(frame: Frame, column: str, values: pa.Array, problems: Problems) -
             )
             return None
     else:
-        words, lengths, _ = split_texts(pc.cast(values, TEXT), "|;,")
+        texts = pc.cast(values, TEXT)
+        words, lengths = (written or _written([pa.chunked_array([texts])], "|;,")).split(texts)
     real = flat(pc.fill_null(pc.not_equal(words, ""), fill_value=False))
     before = offsets_of(real)
     kept = Ragged(np.empty(0), before[offsets_of(lengths)])

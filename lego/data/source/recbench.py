@@ -21,7 +21,7 @@ from lego.data.impressions.log import Catalog, Log, drop_missing, join_logs, no_
 from lego.data.impressions.parts import cut, in_words
 from lego.data.problems import Problems
 from lego.data.raw.frame import Frame, read_frame
-from lego.data.raw.growing import kept
+from lego.data.raw.growing import Growing, kept, rows_of
 from lego.data.raw.guess import budgets, kind_by_values, plain
 from lego.data.raw.values import attribute_of, clicks_of, id_lists, ids_of, unique_ids
 from lego.data.table import PARTS, Tables, flat, lists
@@ -300,8 +300,14 @@ class _Maker:
         return ids, history, unclicked
 
     def _lists(self, frame: Frame, column: str, catalog: Catalog) -> Ragged | None:
-        read = id_lists(frame, column, self.problems)
-        return None if read is None else Ragged.from_lengths(catalog.rows(read[0]), read[1])
+        lists, before = id_lists(frame, column, self.problems), len(self.problems)
+        if lists is None:
+            return None
+        values, every = Growing(np.int32), Growing(np.int64)
+        for _, ids, lengths in lists.pieces(self.problems):
+            values.add(catalog.rows(ids))
+            every.add(lengths)
+        return None if len(self.problems) > before else rows_of(values.array(), every.array())
 
     def _rows(self, path: Path, catalog: Catalog) -> _Rows | None:
         try:
