@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from lego.data.problems import LIMIT, Problems
 from lego.data.raw.growing import MANY, Growing, blocks, on_disk, one_array, rows_of
 from lego.data.raw.order import sorted_rows
+from lego.data.raw.spool import spooled
 from lego.errors import did_you_mean
 from lego.ragged import Ragged
 
@@ -134,6 +135,19 @@ def _from_first(bounds: NDArray[np.int64], begin: int, end: int) -> NDArray[np.i
 
 def signal(rows: Ragged) -> pa.ChunkedArray:
     """The column of numbers that stand beside the items of lists; NaN, which is a missing one, becomes null."""
+    schema = pa.schema([("signal", SIGNAL)])
+
+    def pieces() -> Iterator[pa.RecordBatch]:
+        for begin, end in blocks(len(rows), MANY):
+            bounds = rows.offsets[begin : end + 1]
+            some = Ragged(rows.values[bounds[0] : bounds[-1]], bounds - bounds[0])
+            for chunk in _signal(some).chunks:
+                yield pa.RecordBatch.from_arrays([chunk], schema=schema)
+
+    return spooled(pieces(), schema)["signal"] if len(rows) > MANY else _signal(rows)
+
+
+def _signal(rows: Ragged) -> pa.ChunkedArray:
     column = lists(Ragged(np.asarray(rows.values, np.float32), rows.offsets), pa.float32())
     chunks = [
         pa.ListArray.from_arrays(chunk.offsets, pc.if_else(pc.is_nan(chunk.values), None, chunk.values))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import Any
 
 import attrs
 import numpy as np
@@ -11,8 +12,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lego.data.raw.growing import MANY, Growing, blocks, filtered, forget, kept, on_disk, one_array
+from lego.data.impressions.events import counts_of
+from lego.data.raw.growing import (
+    MANY,
+    Growing,
+    blocks,
+    filtered,
+    forget,
+    kept,
+    lengths_of,
+    on_disk,
+    one_array,
+    owners_of,
+    rows_of,
+)
 from lego.data.raw.order import sorted_rows
+from lego.data.raw.spool import filtered_table, spooled, taken
 from lego.data.table import flat, lists, signal
 from lego.ragged import Ragged, flat_positions, offsets_of
 
@@ -69,20 +84,18 @@ class Log:
 def join_logs(blocks: list[Log]) -> Log:
     """One log of several."""
     return Log(
-        impression=np.concatenate([block.impression for block in blocks]),
+        impression=one_array([block.impression for block in blocks]),
         user=users_of([block.user for block in blocks]),
-        time=np.concatenate([block.time for block in blocks]),
+        time=one_array([block.time for block in blocks]),
         history=one_after_another([block.history for block in blocks]),
         candidates=one_after_another([block.candidates for block in blocks]),
-        labels=np.concatenate([block.labels for block in blocks]),
+        labels=one_array([block.labels for block in blocks]),
         attributes=None
         if blocks[0].attributes is None
         else pa.concat_tables([block.attributes for block in blocks]).unify_dictionaries(),
-        signals={
-            name: np.concatenate([block.signals[name] for block in blocks]) for name in blocks[0].signals
-        },
+        signals={name: one_array([block.signals[name] for block in blocks]) for name in blocks[0].signals},
         history_signals={
-            name: np.concatenate([block.history_signals[name] for block in blocks])
+            name: one_array([block.history_signals[name] for block in blocks])
             for name in blocks[0].history_signals
         },
     )
@@ -122,8 +135,10 @@ def signals_of_shared(logs: list[Log], row: NDArray[np.int32]) -> dict[str, Ragg
 
 def one_after_another(parts: list[Ragged]) -> Ragged:
     """The rows of all parts, one part after the other."""
-    return Ragged.from_lengths(
-        np.concatenate([part.values for part in parts]), np.concatenate([part.lengths for part in parts])
+    if len(parts) == 1:
+        return parts[0]
+    return rows_of(
+        one_array([part.values for part in parts]), one_array([lengths_of(part) for part in parts])
     )
 
 
@@ -138,30 +153,29 @@ def drop_missing(
     for log in logs:
         inside = _inside(log.history.values, items)
         history = kept(log.history, inside)
-        beside_history = {name: values[inside] for name, values in log.history_signals.items()}
-        counts["history_clicks"] += int((~inside).sum())
+        beside_history = {name: filtered(values, inside) for name, values in log.history_signals.items()}
+        counts["history_clicks"] += len(inside) - _how_many(inside)
         inside = _inside(log.candidates.values, items)
         candidates = kept(log.candidates, inside)
-        counts["candidates"] += int((~inside).sum())
-        counts["clicked_candidates"] += int(log.labels[~inside].sum())
-        rows = np.flatnonzero(candidates.lengths)
-        counts["impressions_without_candidates"] += len(candidates) - len(rows)
+        counts["candidates"] += len(inside) - _how_many(inside)
+        counts["clicked_candidates"] += _how_many(log.labels) - _how_many(filtered(log.labels, inside))
+        lengths = lengths_of(candidates)
+        left = on_disk(len(lengths), np.bool_, partial(_some, lengths))
+        counts["impressions_without_candidates"] += len(left) - _how_many(left)
+        # A row without candidates has no labels either.
+        inside_labels, signals = filtered(log.labels, inside), log.signals
+        clicks = _of_rows(history, left)
         result.append(
             Log(
-                impression=log.impression[rows],
-                user=log.user.take(pa.array(rows)),
-                time=log.time[rows],
-                history=history if len(rows) == len(history) else history.take(rows),
-                candidates=Ragged.from_lengths(
-                    candidates.values, candidates.lengths[rows]
-                ),  # others have none
-                labels=log.labels[inside],  # a row without candidates has no labels either
-                attributes=None if log.attributes is None else log.attributes.take(pa.array(rows)),
-                signals={name: values[inside] for name, values in log.signals.items()},
-                history_signals={
-                    name: Ragged(values, history.offsets).take(rows).values
-                    for name, values in beside_history.items()
-                },
+                impression=filtered(log.impression, left),
+                user=users_where(log.user, left),
+                time=filtered(log.time, left),
+                history=rows_of(filtered(history.values, clicks), filtered(lengths_of(history), left)),
+                candidates=rows_of(candidates.values, filtered(lengths, left)),  # others have none
+                labels=inside_labels,
+                attributes=None if log.attributes is None else filtered_table(log.attributes, left),
+                signals={name: filtered(values, inside) for name, values in signals.items()},
+                history_signals={name: filtered(values, clicks) for name, values in beside_history.items()},
             )
         )
     dropped[f"missing_{noun}"] = absent
@@ -172,12 +186,32 @@ def drop_missing(
     return result
 
 
+def _how_many(flags: NDArray[Any]) -> int:
+    """The sum of flags of 0 and 1."""
+    return sum(int(flags[begin:end].sum()) for begin, end in blocks(len(flags), MANY))
+
+
+def _some(lengths: NDArray[np.int64], begin: int, end: int) -> NDArray[np.bool_]:
+    """Which rows of a stretch have values."""
+    return lengths[begin:end] > 0
+
+
+def _of_rows(rows: Ragged, left: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which values are of rows of the mask."""
+    owner = owners_of(rows)
+    return on_disk(len(owner), np.bool_, lambda begin, end: left[owner[begin:end]])
+
+
+def users_where(users: pa.ChunkedArray, mask: NDArray[np.bool_]) -> pa.ChunkedArray:
+    """The users of the rows of the mask."""
+    coded = users_of([users]).chunk(0)
+    codes = pa.array(filtered(flat(coded.indices), mask))
+    return pa.chunked_array([pa.DictionaryArray.from_arrays(codes, coded.dictionary)])
+
+
 def _inside(values: NDArray[np.int32], items: int) -> NDArray[np.bool_]:
     """Which values are rows of items there are."""
-    found = np.empty(len(values), bool)
-    for begin, end in blocks(len(values), MANY):
-        np.less_equal(values[begin:end], items, out=found[begin:end])
-    return found
+    return on_disk(len(values), np.bool_, lambda begin, end: values[begin:end] <= items)
 
 
 def share_histories(logs: list[Log]) -> tuple[pa.Table, NDArray[np.int32], NDArray[np.int64]]:
@@ -273,13 +307,18 @@ def part_of_log(
 ) -> pa.Table:
     """The part of these rows of the log; without the column of times where they are not `timed`."""
     shown, labels, signals = _chosen(log, rows)
+    count = len(rows)
+    columns = {
+        "impression": pa.array(on_disk(count, np.int64, lambda begin, end: log.impression[rows[begin:end]])),
+        "user": pa.array(on_disk(count, np.int32, lambda begin, end: user[begin:end])),
+        "start": pa.array(on_disk(count, np.int32, lambda begin, end: np.zeros(end - begin, np.int32))),
+        "stop": pa.array(on_disk(count, np.int32, lambda begin, end: stop[begin:end])),
+    }
+    if timed:
+        columns["time"] = _moments(log.time, rows)
     return pa.table(
         {
-            "impression": pa.array(log.impression[rows], pa.int64()),
-            "user": pa.array(user, pa.int32()),
-            "start": pa.array(np.zeros(len(rows)), pa.int32()),
-            "stop": pa.array(stop, pa.int32()),
-            **({"time": pa.array(log.time[rows], pa.int64(), mask=log.time[rows] < 0)} if timed else {}),
+            **columns,
             "candidates": lists(shown, pa.int32()),
             "labels": lists(Ragged(labels, shown.offsets), pa.int8()),
             **_attributes(log, rows),
@@ -288,39 +327,64 @@ def part_of_log(
     )
 
 
+def _moments(time: NDArray[np.int64], rows: NDArray[np.int64]) -> pa.ChunkedArray:
+    """The time of each of these rows; null where it is not known."""
+    schema = pa.schema([("time", pa.int64())])
+
+    def pieces() -> Iterator[pa.RecordBatch]:
+        for begin, end in blocks(len(rows), MANY):
+            here = time[rows[begin:end]]
+            yield pa.RecordBatch.from_arrays([pa.array(here, pa.int64(), mask=here < 0)], schema=schema)
+
+    return spooled(pieces(), schema)["time"]
+
+
 def _chosen(
     log: Log, rows: NDArray[np.int64]
 ) -> tuple[Ragged, NDArray[np.int8], dict[str, NDArray[np.float32]]]:
     """Candidates of these rows, and what stands beside them."""
-    starts, lengths = log.candidates.offsets[rows], log.candidates.lengths[rows]
-    if len(rows) == len(log.candidates) and (rows == np.arange(len(rows))).all():
+    if len(rows) == len(log.candidates) and all(
+        (rows[begin:end] == np.arange(begin, end)).all() for begin, end in blocks(len(rows), MANY)
+    ):
         return log.candidates, log.labels, dict(log.signals)
     columns = {"": log.candidates.values, "labels": log.labels, **log.signals}
     made = {name: Growing(values.dtype) for name, values in columns.items()}
+    every = Growing(np.int64)
     for begin, end in blocks(len(rows), _FEW):
-        places = flat_positions(starts[begin:end], lengths[begin:end])
+        places, lengths = _candidates_of(log, rows[begin:end])
+        every.add(lengths)
         for name, values in columns.items():
             made[name].add(values[places])
     whole = {name: each.array() for name, each in made.items()}
-    shown = Ragged.from_lengths(whole.pop(""), lengths)
+    shown = rows_of(whole.pop(""), every.array())
     return shown, whole.pop("labels"), whole
+
+
+def _candidates_of(log: Log, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The places of the candidates of these rows, and how many each has."""
+    starts = log.candidates.offsets[rows]
+    lengths = log.candidates.offsets[rows + 1] - starts
+    return flat_positions(starts, lengths), lengths
 
 
 def _attributes(log: Log, rows: NDArray[np.int64]) -> dict[str, pa.ChunkedArray]:
     if log.attributes is None:
         return {}
-    taken = log.attributes.take(pa.array(rows))
-    return {name: taken[name] for name in taken.column_names}
+    chosen = taken(log.attributes, rows)
+    return {name: chosen[name] for name in chosen.column_names}
 
 
 def one_class(log: Log, rows: NDArray[np.int64]) -> dict[str, int]:
     """How many of these impressions have candidates of one class only."""
-    clicked = np.flatnonzero(log.labels)
-    clicks = np.diff(np.searchsorted(clicked, log.candidates.offsets))[rows]
-    return {
-        "no_click": int((clicks == 0).sum()),
-        "only_clicks": int((clicks == log.candidates.lengths[rows]).sum()),
-    }
+    found = {"no_click": 0, "only_clicks": 0}
+    for begin, end in blocks(len(rows), MANY):
+        places, lengths = _candidates_of(log, rows[begin:end])
+        before = offsets_of(log.labels[places] != 0)
+        ends = offsets_of(lengths)
+        clicks = before[ends[1:]] - before[ends[:-1]]
+        found["no_click"] += int((clicks == 0).sum())
+        found["only_clicks"] += int((clicks == lengths).sum())
+    return found
 
 
 # --- clicks ------------------------------------------------------------------------------------------------------------------
@@ -389,14 +453,12 @@ class Clicks:
             click=filtered(self.click, mask),
             time=filtered(self.time, mask),
             part=filtered(self.part, mask),
-            attributes=None if self.attributes is None else self.attributes.filter(pa.array(mask)),
+            attributes=None if self.attributes is None else filtered_table(self.attributes, mask),
             signals={name: filtered(values, mask) for name, values in self.signals.items()},
         )
 
 
-def _looked_up(
-    values: NDArray[np.int32], codes: NDArray[np.int32], begin: int, end: int
-) -> NDArray[np.int32]:
+def _looked_up(values: NDArray[Any], codes: NDArray[np.int32], begin: int, end: int) -> NDArray[Any]:
     """The value of each of some codes."""
     return values[codes[begin:end]]
 
@@ -450,16 +512,34 @@ def clicks_before(
     log: Log, part: NDArray[np.int8], user: NDArray[np.int32], before: Ragged, *, timed: bool
 ) -> tuple[Ragged, Ragged | None, NDArray[np.int64]]:
     """History of each user with all clicks behind what was before; their times; how much of it each impression has seen."""
-    time = log.time if timed else np.zeros(len(user), np.int64)
-    order = np.lexsort((np.arange(len(user)), part, time, user))
-    shown_rows = log.candidates.take(order)
-    clicked = Ragged(log.labels, log.candidates.offsets).take(order).values == 1
-    row = np.repeat(np.arange(len(order)), shown_rows.lengths)[clicked]
-    counts = np.bincount(row, minlength=len(order))
-    per_user = np.bincount(user[order], weights=counts, minlength=len(before)).astype(np.int64)
-    clicks = Ragged.from_lengths(shown_rows.values[clicked], per_user)
-    seen = offsets_of(counts)[:-1] - clicks.offsets[user[order]]
-    stop = np.empty(len(order), np.int64)
-    stop[order] = seen + before.lengths[user[order]]
-    times = Ragged(time[order][row], clicks.offsets) if timed and not len(before.values) else None
+    count = len(user)
+    time = log.time if timed else np.broadcast_to(np.int64(0), count)
+    labels = log.labels
+    clicked = on_disk(len(labels), np.bool_, lambda begin, end: labels[begin:end] == 1)
+    row = filtered(owners_of(log.candidates), clicked)
+    columns: dict[str, NDArray[Any]] = {"user": user, "time": time, "part": part}
+    keys = ("user", "time", "part")
+    of_clicks = {
+        name: on_disk(len(row), values.dtype, partial(_looked_up, values, row))
+        for name, values in columns.items()
+    }
+    made = sorted_rows({**of_clicks, "item": filtered(log.candidates.values, clicked)}, keys)
+    clicks = Ragged.from_lengths(made["item"], counts_of(made["user"], len(before)))
+    ordered = sorted_rows(
+        {
+            **columns,
+            "row": on_disk(count, np.int64, np.arange),
+            "clicks": on_disk(
+                count, np.int64, lambda begin, end: np.diff(np.searchsorted(row, np.arange(begin, end + 1)))
+            ),
+        },
+        keys,
+    )
+    lengths, stops, done = before.lengths, Growing(np.int64), 0
+    for begin, end in blocks(count, MANY):
+        ends, who = done + np.cumsum(ordered["clicks"][begin:end]), ordered["user"][begin:end]
+        stops.add(ends - ordered["clicks"][begin:end] - clicks.offsets[who] + lengths[who])
+        done = int(ends[-1])
+    stop = sorted_rows({"row": ordered["row"], "stop": stops.array()}, ["row"])["stop"]
+    times = Ragged(made["time"], clicks.offsets) if timed and not len(before.values) else None
     return side_by_side(before, clicks), times, stop

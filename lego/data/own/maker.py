@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -29,8 +30,9 @@ from lego.data.impressions.log import (
 )
 from lego.data.impressions.parts import behind_later_parts, cut, in_words
 from lego.data.own.known_users import KnownUsers
-from lego.data.raw.growing import filtered, on_disk, one_array
+from lego.data.raw.growing import filtered, gathered, on_disk, one_array, owners_of
 from lego.data.raw.order import sorted_rows
+from lego.data.raw.spool import taken
 from lego.data.table import PARTS, lists
 from lego.errors import DataError, Problem
 from lego.ragged import Ragged
@@ -99,7 +101,7 @@ class TableMaker:
         moments = behind(before, 0, Ragged(time, clicks.offsets)) if timed else None
         times = None if len(before.values) else moments
         met = sorted_sets(
-            one_array([log.user, np.repeat(np.arange(len(before), dtype=np.int32), before.lengths)]),
+            one_array([log.user, owners_of(before)]),
             one_array([log.item, before.values]),
             len(names),
         )
@@ -144,7 +146,9 @@ class TableMaker:
     ) -> table.Tables:
         """Impressions stay as they were logged."""
         spec, logs = self.spec, [log for log, _ in found]
-        parts = [np.full(len(log.impression), -1, np.int8) if part is None else part for log, part in found]
+        parts = [
+            np.broadcast_to(np.int8(-1), len(log.impression)) if part is None else part for log, part in found
+        ]
         if spec.missing == "drop" and len(self.read.missing):
             numbered = [attrs.evolve(log, impression=np.arange(len(log.impression))) for log in logs]
             kept_rows = drop_missing(numbered, items.num_rows, len(self.read.missing), self.dropped)
@@ -153,15 +157,15 @@ class TableMaker:
                 attrs.evolve(new, impression=old.impression[new.impression])
                 for old, new in zip(logs, kept_rows, strict=True)
             ]
-        log, part = join_logs(logs), np.concatenate(parts)
+        log, part = join_logs(logs), one_array(parts)
         if not len(part):
             raise _nothing(spec.log_option, "no impression is left")
         names, user = base.users_with(users_of([log.user]).chunk(0))
-        timed = bool((log.time >= 0).all())
+        timed = not how_many(on_disk(len(log.time), np.bool_, lambda begin, end: log.time[begin:end] < 0))
         if made_parts:
             part = self._cut_dev(part, user, log.time, timed=timed)
             if not self.read.own_history:
-                moments = log.time if timed else np.zeros(len(user), np.int64)
+                moments = log.time if timed else np.broadcast_to(np.int64(0), len(user))
                 self._count_dropped(
                     train_impressions_behind_later_parts=behind_later_parts(user, moments, part)
                 )
@@ -177,7 +181,7 @@ class TableMaker:
             times = None
             self.rules["history"] = "that of the row"
         else:
-            row = user.astype(np.int32)
+            row = user
             before = base.history_of(names)
             history, times, stop = clicks_before(log, part, user, before, timed=timed)
             after = ", behind the history in users" if len(before.values) else ""
@@ -189,8 +193,9 @@ class TableMaker:
         }
         impressions, single = {}, {}
         for number, name in enumerate(PARTS):
-            rows = np.flatnonzero(part == number)
-            impressions[name] = part_of_log(log, rows, row[rows], stop[rows], timed=timed)
+            here = on_disk(len(part), np.bool_, partial(_are, part, number))
+            rows, seen = filtered(on_disk(len(part), np.int64, np.arange), here), filtered(stop, here)
+            impressions[name] = part_of_log(log, rows, filtered(row, here), seen, timed=timed)
             single[name] = one_class(log, rows)
         self.rules["one_class"] = single
         return self._tables(items, base, names, history, times, impressions, signals)
@@ -301,11 +306,21 @@ class TableMaker:
 
 def _with_attributes(made: pa.Table, attributes: pa.Table, of_click: Ragged) -> pa.Table:
     """Impressions of clicks with what the rows of the log say, `of_click` being the row of each click of the histories."""
-    place = of_click.offsets[table.flat(made["user"])] + table.flat(made["stop"])
-    taken = attributes.take(pa.array(of_click.values[place]))
-    for name in taken.column_names:
-        made = made.append_column(name, taken[name])
+    user, stop = table.flat(made["user"]), table.flat(made["stop"])
+    rows = on_disk(
+        len(user),
+        np.int64,
+        lambda begin, end: gathered(of_click.values, of_click.offsets[user[begin:end]] + stop[begin:end]),
+    )
+    chosen = taken(attributes, rows)
+    for name in chosen.column_names:
+        made = made.append_column(name, chosen[name])
     return made
+
+
+def _are(part: NDArray[np.int8], number: int, begin: int, end: int) -> NDArray[np.bool_]:
+    """Which rows of a stretch are of a part."""
+    return part[begin:end] == number
 
 
 def _lengthened(numbers: Ragged, history: Ragged) -> Ragged:
