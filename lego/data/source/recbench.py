@@ -401,7 +401,7 @@ class _Maker:
         # What was dropped is found again by its number.
         part = np.concatenate([each[log.impression] for each, log in zip(parts, logs, strict=True)])
         log = join_logs(logs)
-        ids = _one(log.user)
+        ids = _one(pc.cast(log.user, pa.string()))
         place = pc.index_in(ids, value_set=names)
         strangers = pc.unique(ids.filter(place.is_null()))
         every = pa.concat_arrays([names, strangers])
@@ -466,7 +466,9 @@ def _impressions(rows: _Rows) -> Log:
 
 def _with_listed(log: Log, train: NDArray[np.bool_], names: pa.Array, unclicked: Ragged) -> Log:
     """The log, whose train impressions have what is listed as not clicked behind their candidates."""
-    place = flat(pc.fill_null(pc.index_in(_one(log.user), value_set=names), -1)).astype(np.int64)
+    place = flat(pc.fill_null(pc.index_in(_one(pc.cast(log.user, pa.string())), value_set=names), -1)).astype(
+        np.int64
+    )
     some = np.flatnonzero(train & (place >= 0))
     more = unclicked.take(place[some])
     row = np.concatenate(
