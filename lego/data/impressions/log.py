@@ -104,7 +104,14 @@ def join_logs(blocks: list[Log]) -> Log:
 def users_of(several: list[pa.ChunkedArray]) -> pa.ChunkedArray:
     """Users of logs, strings or coded ones, in one chunk: coded by those there are, in the order in which they first appear."""
     users, places = Catalog(pa.array([], pa.string())), Growing(np.int32)
-    for chunk in (chunk for each in several for chunk in each.chunks):
+    for each in several:
+        add_users(users, places, each)
+    return pa.chunked_array([pa.DictionaryArray.from_arrays(pa.array(places.array()), users.missing)])
+
+
+def add_users(users: Catalog, places: Growing, column: pa.ChunkedArray) -> None:
+    """The place of each user of the column among the missing of `users`, behind what is there."""
+    for chunk in column.chunks:
         names: pa.Array | None = chunk.dictionary if pa.types.is_dictionary(chunk.type) else None
         place = np.full(0 if names is None else len(names), -1, np.int32)
         for begin, end in blocks(len(chunk), MANY):
@@ -120,7 +127,6 @@ def users_of(several: list[pa.ChunkedArray]) -> pa.ChunkedArray:
             new = new[place[new] < 0]
             place[new] = users.rows(names.take(pa.array(new))) - 1
             places.add(place[codes])
-    return pa.chunked_array([pa.DictionaryArray.from_arrays(pa.array(places.array()), users.missing)])
 
 
 def signals_of_shared(logs: list[Log], row: NDArray[np.int32]) -> dict[str, Ragged]:

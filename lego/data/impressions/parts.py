@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lego.data.raw.growing import MANY, blocks, on_disk
+from lego.data.raw.order import sorted_rows
 
 _STREAM = 9
 """Which stream of the seed chooses users; drawing candidates of the parts has 0, 1 and 2."""
@@ -132,6 +133,45 @@ def _last_two(
         places[who] = np.take_along_axis(every, latest, axis=1)
         moments[who] = np.take_along_axis(all_times, latest, axis=1)
     return places[:, 0], places[:, 1]
+
+
+def latest_as_dev(
+    time: NDArray[np.int64],
+    impression: NDArray[np.int64],
+    parts: NDArray[np.int8],
+    sizes: list[int],
+    count: int,
+) -> NDArray[np.int8]:
+    """The part of each of some logs, one after the other; of the first log the `count` latest rows, by (time, id), are dev."""
+    early = sizes[0]
+    columns = {
+        "time": time[:early],
+        "impression": impression[:early],
+        "row": on_disk(early, np.int64, np.arange),
+    }
+    latest = np.empty(0, np.int64)
+    if count:
+        ordered = sorted_rows(columns, ("time", "impression"))["row"][early - count :]
+        latest = sorted_rows({"row": ordered}, ["row"])["row"]
+    ends = np.cumsum(sizes)
+
+    def piece(begin: int, end: int) -> NDArray[np.int8]:
+        made = parts[np.searchsorted(ends, np.arange(begin, end), "right")]
+        first, behind = np.searchsorted(latest, (begin, end))
+        made[latest[first:behind] - begin] = 1
+        return made
+
+    return on_disk(len(time), np.int8, piece)
+
+
+def first_time(time: NDArray[np.int64], inside: NDArray[np.bool_]) -> str:
+    """The earliest time of the rows of the mask in words; `none` where there is none."""
+    found = [
+        int(time[begin:end][inside[begin:end]].min())
+        for begin, end in blocks(len(time), MANY)
+        if inside[begin:end].any()
+    ]
+    return str(np.datetime64(min(found), "s")) + "Z" if found else "none"
 
 
 def _counts(user: NDArray[Any]) -> NDArray[np.int64]:

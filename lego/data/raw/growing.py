@@ -8,7 +8,7 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from lego.home import home, written
-from lego.ragged import Ragged, offsets_of
+from lego.ragged import Ragged, flat_positions, offsets_of
 
 MANY = 1 << 20
 """Rows or values that are looked at, or made, together."""
@@ -119,6 +119,17 @@ def blocks(count: int, size: int) -> Iterator[tuple[int, int]]:
         forget()
 
 
+def row_stretches(offsets: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Begin and end of stretches of rows with at most `MANY` values together, or of one row that has more."""
+    begin, count = 0, len(offsets) - 1
+    while begin < count:
+        end = int(np.searchsorted(offsets, offsets[begin] + MANY, "right")) - 1
+        end = min(max(end, begin + 1), begin + MANY, count)
+        yield begin, end
+        forget()
+        begin = end
+
+
 def on_disk(count: int, dtype: DTypeLike, piece: Callable[[int, int], NDArray[Any]]) -> NDArray[Any]:
     """An array of `piece(begin, end)` for each stretch of `count` rows, one behind the other."""
     made = Growing(dtype)
@@ -168,6 +179,14 @@ def filtered(values: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[Any]:
     return on_disk(len(values), values.dtype, lambda begin, end: values[begin:end][mask[begin:end]])
 
 
+def places_where(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The places where the mask holds."""
+    made = Growing(np.int64)
+    for begin, end in blocks(len(mask), MANY):
+        made.add(begin + np.flatnonzero(mask[begin:end]))
+    return made.array()
+
+
 def turned(values: NDArray[Any]) -> NDArray[Any]:
     """The last value first."""
     return on_disk(
@@ -198,6 +217,22 @@ def gathered(values: NDArray[Any], places: NDArray[np.int64]) -> NDArray[Any]:
         first, last = np.searchsorted(places, (begin, end))
         found[order[first:last]] = values[places[first:last]]
     return found
+
+
+def rows_taken(
+    offsets: NDArray[np.int64], columns: Mapping[str, NDArray[Any]], rows: NDArray[Any]
+) -> tuple[NDArray[np.int64], dict[str, NDArray[Any]]]:
+    """Where each of the given rows begins among them, and their values in each of the columns, which have one for each place."""
+    lengths = on_disk(
+        len(rows), np.int64, lambda begin, end: offsets[rows[begin:end] + 1] - offsets[rows[begin:end]]
+    )
+    taken = rows_of(np.empty(0, np.int8), lengths).offsets
+    made = {name: Growing(values.dtype) for name, values in columns.items()}
+    for begin, end in row_stretches(taken):
+        places = flat_positions(offsets[rows[begin:end]], lengths[begin:end])
+        for name, values in columns.items():
+            made[name].add(values[places])
+    return taken, {name: each.array() for name, each in made.items()}
 
 
 def kept(rows: Ragged, inside: NDArray[np.bool_]) -> Ragged:

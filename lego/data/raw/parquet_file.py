@@ -18,6 +18,8 @@ from lego.data.table import flat
 
 _ROWS = 1 << 16
 """Rows that are read at a time."""
+_BUFFER = 1 << 20
+"""Bytes of a column that are read at a time: a file may be one group of rows, whose columns would each be read in one go."""
 _SAME = "use the official file, or write the column as it has it"
 
 
@@ -81,10 +83,14 @@ class Wanted:
         return f"lists of {words.get(self.kind.removesuffix('s'), 'values')}"
 
 
-def batches(file: RawFile, columns: Mapping[str, Wanted], problems: Problems) -> Iterator[pa.RecordBatch]:
-    """The columns that are there, in their order; nothing where something is wrong, which is then among the problems."""
+def batches(
+    file: RawFile, columns: Mapping[str, Wanted], problems: Problems, rows: int = _ROWS
+) -> Iterator[pa.RecordBatch]:
+    """The columns that are there, in their order, so many rows at a time; nothing where something is wrong, which is then
+    among the problems.
+    """
     try:
-        with file.seekable() as opened, pq.ParquetFile(opened) as parquet:
+        with file.seekable() as opened, pq.ParquetFile(opened, buffer_size=_BUFFER) as parquet:
             schema = parquet.schema_arrow
             wrong = len(problems)
             for name, wanted in columns.items():
@@ -100,7 +106,7 @@ def batches(file: RawFile, columns: Mapping[str, Wanted], problems: Problems) ->
             if len(problems) > wrong:
                 return
             there = [name for name in columns if name in schema.names]
-            for batch in parquet.iter_batches(_ROWS, columns=there):
+            for batch in parquet.iter_batches(rows, columns=there):
                 count(batch.num_rows)
                 yield batch
     except pa.ArrowException as failure:

@@ -14,25 +14,43 @@ HELD = 1 << 26
 """Bytes of a table that are in memory before it is put on disk."""
 
 
+class Spool:
+    """`add` puts a piece behind those that are there; `table` gives all of them and ends it."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self._schema = schema
+        self._held: list[pa.RecordBatch] = []
+        self._bytes = 0
+        self._sink: _Sink | None = None
+        self._file: pa.RecordBatchFileWriter | None = None
+
+    def add(self, piece: pa.RecordBatch) -> None:
+        """A piece with the columns of the schema."""
+        if self._file is not None:
+            self._file.write_batch(piece)
+            return
+        self._held.append(piece)
+        self._bytes += piece.nbytes
+        if self._bytes > HELD:
+            self._sink = _Sink()
+            self._file = pa.ipc.new_file(pa.PythonFile(self._sink, "w"), self._schema)
+            while self._held:
+                self._file.write_batch(self._held.pop(0))
+
+    def table(self) -> pa.Table:
+        """All pieces."""
+        if self._file is None or self._sink is None:
+            return pa.Table.from_batches(self._held, self._schema)
+        self._file.close()
+        return pa.ipc.open_file(pa.py_buffer(self._sink.growing.array())).read_all()
+
+
 def spooled(pieces: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
     """The table of all pieces."""
-    held: list[pa.RecordBatch] = []
-    size = 0
-    more = iter(pieces)
-    for piece in more:
-        held.append(piece)
-        size += piece.nbytes
-        if size > HELD:
-            break
-    else:
-        return pa.Table.from_batches(held, schema)
-    sink = _Sink()
-    with pa.PythonFile(sink, "w") as stream, pa.ipc.new_file(stream, schema) as file:
-        while held:
-            file.write_batch(held.pop(0))
-        for piece in more:
-            file.write_batch(piece)
-    return pa.ipc.open_file(pa.py_buffer(sink.growing.array())).read_all()
+    spool = Spool(schema)
+    for piece in pieces:
+        spool.add(piece)
+    return spool.table()
 
 
 def filtered_table(table: pa.Table, mask: NDArray[np.bool_]) -> pa.Table:

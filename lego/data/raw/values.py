@@ -17,6 +17,7 @@ from lego.data.raw.frame import Frame
 from lego.data.raw.growing import MANY, Growing, blocks
 from lego.data.raw.guess import known_texts
 from lego.data.raw.spool import spooled
+from lego.data.raw.words import Words
 from lego.data.table import CATEGORY, KINDS, LIST, NUMBER, TEXT, flat
 from lego.ragged import Ragged, offsets_of
 
@@ -494,7 +495,7 @@ def as_numbers(values: pa.Array) -> pa.Array | None:
 
 def long_attribute_of(frame: Frame, column: str, kind: str, problems: Problems) -> pa.ChunkedArray | None:
     """The same of a column that is as long as a log, read piece by piece, and on disk if it is much."""
-    before, words = len(problems), _Words()
+    before, words = len(problems), Words()
     written = written_in(frame, column, "|;,") if kind == "list" else None
     codes = pa.schema([(column, pa.int32() if kind == "category" else KINDS[kind])])
     whole = _whole(frame, column)
@@ -516,19 +517,6 @@ def long_attribute_of(frame: Frame, column: str, kind: str, problems: Problems) 
         return made
     chunks = [pa.DictionaryArray.from_arrays(chunk, words.known) for chunk in made.chunks]
     return pa.chunked_array(chunks, CATEGORY)
-
-
-class _Words:
-    """The different words of a column, in the order in which they first appear."""
-
-    def __init__(self) -> None:
-        self.known = pa.array([], pa.string())
-
-    def coded(self, values: pa.DictionaryArray) -> pa.Array:
-        """The place of each value among the words, null where it is missing."""
-        there = values.dictionary
-        self.known = pc.unique(pa.concat_arrays([self.known, there]))
-        return pc.cast(pc.index_in(there, value_set=self.known).take(values.indices), pa.int32())
 
 
 def _whole(frame: Frame, column: str) -> bool:

@@ -6,6 +6,7 @@ Reads the official archives (demo, small, large) in place, or the folders that t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from lego.data.impressions.events import counts_of, how_many
 from lego.data.impressions.interactions import is_text, path_text
 from lego.data.impressions.log import (
     Catalog,
@@ -24,10 +26,12 @@ from lego.data.impressions.log import (
     one_class,
     part_of_log,
 )
-from lego.data.impressions.parts import cut, in_words
+from lego.data.impressions.parts import cut, first_time, in_words, latest_as_dev
 from lego.data.problems import Problems
+from lego.data.raw.growing import filtered, on_disk, places_where
+from lego.data.raw.repeats import Repeats
 from lego.data.source.ebnerd_articles import ARTICLES, no_articles, read_articles
-from lego.data.source.ebnerd_behaviors import Behaviors, people_of, read_log
+from lego.data.source.ebnerd_behaviors import Behaviors, read_log
 from lego.data.source.ebnerd_folder import Folder, find
 from lego.data.source.ebnerd_histories import Histories, read_history, share, without_missing
 from lego.data.table import PARTS, TEXT, Tables, kind_of, lists, signal
@@ -189,32 +193,39 @@ class EBNeRD(Source):
     def _tables(
         self, items: pa.Table, histories: list[Histories], logs: list[Behaviors], dropped: dict[str, int]
     ) -> Tables:
-        users, rows, own = share(
+        users, row, own = share(
             [(history, each.log.user) for history, each in zip(histories, logs, strict=True)]
         )
-        log, row = join_logs([each.log for each in logs]), np.concatenate(rows)
-        used, row = np.unique(row, return_inverse=True)
+        log = join_logs([each.log for each in logs])
+        used = np.flatnonzero(counts_of(row, len(users.history)))
+        place = np.zeros(len(users.history), np.int64)
+        place[used] = np.arange(len(used))
+        row = on_disk(len(row), np.int64, partial(_at, place, row))
         named = len(pc.unique(users.user))
         users = users.take(used)
         dropped["users_without_impressions"] = named - len(pc.unique(users.user))
-        stop = np.minimum(users.seen(row, log.time), own)
-        if self.split == "time" and len(np.unique(log.impression)) < len(log.impression):
+        seen = users.seen(row, log.time)
+        stop = on_disk(len(row), np.int64, lambda begin, end: np.minimum(seen[begin:end], own[begin:end]))
+        if self.split == "time" and len(Repeats.of(log.impression).rows):
             what = "an impression id is in train and in validation"
             raise DataError([Problem(self.path, what, 'choose split="official", which keeps them apart')])
         part = self._parts(log, [len(each.log.impression) for each in logs])
         impressions, single = {}, {}
         for number, name in enumerate(PARTS):
-            chosen = np.flatnonzero(part == number)
-            impressions[name] = part_of_log(log, chosen, row[chosen].astype(np.int32), stop[chosen])
+            here = on_disk(len(part), np.bool_, partial(_are, part, number))
+            chosen = places_where(here)
+            impressions[name] = part_of_log(log, chosen, filtered(row, here), filtered(stop, here))
             single[name] = one_class(log, chosen)
-        later = int((stop < own).sum())
-        moved = log.time[part == 1]
-        cut_at = str(np.datetime64(int(moved.min()), "s")) + "Z" if len(moved) else "none"
+        later = how_many(on_disk(len(own), np.bool_, lambda begin, end: stop[begin:end] < own[begin:end]))
+        cut_at = first_time(log.time, on_disk(len(part), np.bool_, partial(_are, part, 1)))
+        people = logs[0].people
+        for each in logs[1:]:
+            people.join(each.people)
         columns = {
             "user_id": pc.cast(users.user, TEXT),
             "history": lists(users.history, pa.int32()),
             "times": lists(Ragged(users.times, users.history.offsets), pa.int64()),
-            **people_of(users.user, [each.people for each in logs]),
+            **people.of(users.user),
             **{name: signal(Ragged(values, users.history.offsets)) for name, values in users.signals.items()},
         }
         return Tables(
@@ -228,13 +239,12 @@ class EBNeRD(Source):
     def _parts(self, log: Log, sizes: list[int]) -> NDArray[np.int8]:
         """0 train, 1 dev, 2 test for each impression."""
         if self.split == "time":
-            return cut("time", np.zeros(len(log.time), np.int64), log.time, self.dev, self.test, 0)
-        part = np.repeat(np.array([0, 2], np.int8), sizes)
-        early = sizes[0]
-        count = min(max(int(early * self.dev + 1e-9), 1), early) if self.dev > 0 else 0
-        order = np.lexsort((log.impression[:early], log.time[:early]))
-        part[order[early - count :]] = 1
-        return part
+            nobody = np.broadcast_to(np.int64(0), len(log.time))
+            return cut("time", nobody, log.time, self.dev, self.test, 0)
+        early, count = sizes[0], 0
+        if self.dev > 0:
+            count = min(max(int(early * self.dev + 1e-9), 1), early)
+        return latest_as_dev(log.time, log.impression, np.array([0, 2], np.int8), sizes, count)
 
     def _rules(
         self, cut_at: str, single: Mapping[str, Mapping[str, int]], later: int, moved: int
@@ -266,6 +276,16 @@ class EBNeRD(Source):
             )
             raise DataError([Problem(str(folder.root / "articles.parquet"), "there is no such file", fix)])
         return folder
+
+
+def _at(values: NDArray[Any], places: NDArray[Any], begin: int, end: int) -> NDArray[Any]:
+    """The values at some of the places."""
+    return values[places[begin:end]]
+
+
+def _are(part: NDArray[np.int8], number: int, begin: int, end: int) -> NDArray[np.bool_]:
+    """Which rows of a stretch are of a part."""
+    return part[begin:end] == number
 
 
 def _absent(folder: Folder, missing: pa.Array) -> DataError:

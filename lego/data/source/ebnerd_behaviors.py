@@ -7,12 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lego.data.impressions.log import (
-    Catalog,
-    Log,
-    join_logs,
-    no_rows,
-)
+from lego.data.impressions.growing_log import GrowingLog
+from lego.data.impressions.log import Catalog, Log, no_rows
 from lego.data.problems import Problems
 from lego.data.raw.parquet_file import (
     Wanted,
@@ -24,6 +20,8 @@ from lego.data.raw.parquet_file import (
     seconds,
 )
 from lego.data.raw.raw_file import RawFile
+from lego.data.raw.repeats import Repeats
+from lego.data.source.ebnerd_people import PEOPLE, People
 from lego.data.table import CATEGORY, NUMBER, TEXT, flat
 from lego.ragged import Ragged, flat_positions
 
@@ -44,35 +42,34 @@ _BEHAVIORS = {
     "age": Wanted("number", needed=False),
 }
 
-_PEOPLE = ("gender", "postcode", "age")
-
 
 @attrs.frozen(eq=False)
 class Behaviors:
-    """Impressions, and what they say of users: user, time and a column per attribute, in any order."""
+    """Impressions, and what they say of users."""
 
     log: Log
-    people: pa.Table
+    people: People
 
 
 def read_log(
     file: RawFile, catalog: Catalog, problems: Problems, dropped: dict[str, int]
 ) -> Behaviors | None:
     """Those of behaviors.parquet; None where something is wrong."""
-    before, base, read = len(problems), 0, []
+    before, base, read, people = len(problems), 0, GrowingLog(), People()
     for batch in batches(file, _BEHAVIORS, problems):
         made = _log(file, batch, base, catalog, problems, dropped)
         base += batch.num_rows
         if made is not None:
-            read.append(made)
-    if len(problems) > before or not read:
+            log, said = made
+            read.add(log)
+            people.add(said)
+    if len(problems) > before or not read.impressions:
         return None
-    log = join_logs([each.log for each in read])
-    _, first, inverse = np.unique(log.impression, return_index=True, return_inverse=True)
-    again = np.flatnonzero(first[inverse] != np.arange(len(inverse)))
-    words = [f"{log.impression[row]} is already in row {first[inverse[row]] + 1}" for row in again[:20]]
-    complain(file, again, "impression_id", words, problems)
-    return Behaviors(log, pa.concat_tables([each.people for each in read]))
+    log = read.log()
+    again = Repeats.of(log.impression)
+    words = [f"{log.impression[row]} is already in row {first + 1}" for row, first in again.shown()]
+    complain(file, again.rows, "impression_id", words, problems)
+    return Behaviors(log, people)
 
 
 def _log(
@@ -82,7 +79,7 @@ def _log(
     catalog: Catalog,
     problems: Problems,
     dropped: dict[str, int],
-) -> Behaviors | None:
+) -> tuple[Log, pa.Table] | None:
     before = len(problems)
     needed = ("impression_id", "impression_time", "user_id", "article_ids_inview", "article_ids_clicked")
     refuse_nulls(file, batch, needed, base, problems)
@@ -128,8 +125,8 @@ def _log(
         attributes=_context(batch),
         signals={"position": (flat_positions(np.zeros(len(lengths)), lengths) + 1).astype(np.float32)},
     )
-    people = {name: pc.cast(_column(batch, name), TEXT) for name in _PEOPLE}
-    return Behaviors(log, pa.table({"user": user, "time": pa.array(time), **people}))
+    people = {name: pc.cast(_column(batch, name), TEXT) for name in PEOPLE}
+    return log, pa.table({"user": user, "time": pa.array(time), **people})
 
 
 def _every(catalog: Catalog) -> pa.Array:
@@ -171,19 +168,3 @@ def _context(batch: pa.RecordBatch) -> pa.Table:
             "sso": flag("is_sso_user"),
         }
     )
-
-
-def people_of(users: pa.Array, several: list[pa.Table]) -> dict[str, pa.Array]:
-    """What the first impression of each user that says it, says."""
-    table = pa.concat_tables(several)
-    table = table.take(pc.sort_indices(table["time"]))
-    found = {}
-    for name in _PEOPLE:
-        known = table.select(["user", name]).drop_null()
-        user = known["user"].to_numpy()
-        ids, first = np.unique(user, return_index=True)
-        place = pc.index_in(users, value_set=pa.array(ids, pa.int64()))
-        values = known[name].take(pa.array(first)).combine_chunks()
-        values = pa.concat_arrays(values.chunks) if isinstance(values, pa.ChunkedArray) else values
-        found[name] = pc.cast(values.take(place).dictionary_encode(), CATEGORY)
-    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import attrs
@@ -11,26 +12,35 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lego.data.impressions.log import (
-    Catalog,
-    no_rows,
-    one_after_another,
-)
+from lego.data.impressions.log import Catalog, no_rows, one_after_another, users_of
 from lego.data.problems import Problems
-from lego.data.raw.growing import kept
+from lego.data.raw.growing import (
+    MANY,
+    Growing,
+    blocks,
+    filtered,
+    kept,
+    on_disk,
+    one_array,
+    row_stretches,
+    rows_of,
+    rows_taken,
+)
+from lego.data.raw.order import sorted_rows
 from lego.data.raw.parquet_file import (
     Wanted,
     batches,
     complain,
     floats,
     list_values,
-    owners_of,
     refuse_nulls,
     seconds,
 )
+from lego.data.raw.parquet_file import owners_of as lists_with
 from lego.data.raw.raw_file import RawFile
+from lego.data.raw.repeats import Repeats
 from lego.data.table import flat
-from lego.ragged import Ragged, flat_positions
+from lego.ragged import Ragged, flat_positions, offsets_of
 
 _HISTORY = {
     "user_id": Wanted("whole"),
@@ -43,9 +53,13 @@ _HISTORY = {
 _SIGNALS = {"read_time": "read_time_fixed", "scroll": "scroll_percentage_fixed"}
 
 
+_ROWS = 1 << 12
+"""Rows that are read at a time: each has hundreds of clicks."""
+
+
 @attrs.frozen(eq=False, kw_only=True)
 class Histories:
-    """A row per user: what they clicked, oldest first."""
+    """A row per user: what they clicked, oldest first; on disk if it is much."""
 
     user: pa.Array
     """int64."""
@@ -58,14 +72,14 @@ class Histories:
 
     def take(self, rows: NDArray[Any]) -> Histories:
         """Some of the rows."""
-        history = self.history.take(rows)
-        places = flat_positions(self.history.offsets[rows], history.lengths)
+        columns = {"": self.history.values, "times": self.times, **self.signals}
+        offsets, taken = rows_taken(self.history.offsets, columns, rows)
         return attrs.evolve(
             self,
             user=self.user.take(pa.array(rows)),
-            history=history,
-            times=self.times[places],
-            signals={name: values[places] for name, values in self.signals.items()},
+            history=Ragged(taken.pop(""), offsets),
+            times=taken.pop("times"),
+            signals=taken,
         )
 
     def where(self, inside: NDArray[np.bool_]) -> Histories:
@@ -73,20 +87,37 @@ class Histories:
         return attrs.evolve(
             self,
             history=kept(self.history, inside),
-            times=self.times[inside],
-            signals={name: values[inside] for name, values in self.signals.items()},
+            times=filtered(self.times, inside),
+            signals={name: filtered(values, inside) for name, values in self.signals.items()},
         )
 
     def seen(self, row: NDArray[np.int64], time: NDArray[np.int64]) -> NDArray[np.int64]:
         """How many clicks of the history of each row are not later than the time."""
         if not len(self.times):
-            return np.zeros(len(row), np.int64)
-        low, high = int(self.times.min()), int(self.times.max())
-        span = high - low + 2
-        owner = np.repeat(np.arange(len(self.history)), self.history.lengths)
-        keys = owner * span + (self.times - low) + 1
-        wanted = row * span + np.clip(time - low + 1, 0, span - 1)
-        return np.searchsorted(keys, wanted, "right") - self.history.offsets[row]
+            return on_disk(len(row), np.int64, lambda begin, end: np.zeros(end - begin, np.int64))
+        spans = [
+            (int(self.times[begin:end].min()), int(self.times[begin:end].max()))
+            for begin, end in blocks(len(self.times), MANY)
+        ]
+        low = min(least for least, _ in spans)
+        span = max(most for _, most in spans) - low + 2
+        offsets = self.history.offsets
+        ordered = sorted_rows(
+            {"row": row, "time": time, "place": on_disk(len(row), np.int64, np.arange)}, ["row"]
+        )
+        found = Growing(np.int64)
+        # Rows and their impressions side by side: no click is looked at twice.
+        for begin, end in row_stretches(offsets):
+            first, last = (int(each) for each in np.searchsorted(ordered["row"], (begin, end)))
+            clicks = self.times[offsets[begin] : offsets[end]]
+            owner = np.repeat(np.arange(begin, end), np.diff(offsets[begin : end + 1]))
+            keys = owner * span + (clicks - low) + 1
+            for some, more in blocks(last - first, MANY):
+                here = ordered["row"][first + some : first + more]
+                moment = np.clip(ordered["time"][first + some : first + more] - low + 1, 0, span - 1)
+                until = offsets[begin] + np.searchsorted(keys, here * span + moment, "right")
+                found.add(until - offsets[here])
+        return sorted_rows({"place": ordered["place"], "seen": found.array()}, ["place"])["seen"]
 
     @classmethod
     def joined(cls, several: list[Histories]) -> Histories:
@@ -94,30 +125,58 @@ class Histories:
         return cls(
             user=pa.concat_arrays([each.user for each in several]),
             history=one_after_another([each.history for each in several]),
-            times=np.concatenate([each.times for each in several]),
+            times=one_array([each.times for each in several]),
             signals={
-                name: np.concatenate([each.signals[name] for each in several]) for name in several[0].signals
+                name: one_array([each.signals[name] for each in several]) for name in several[0].signals
             },
             moved=sum(each.moved for each in several),
         )
 
 
+class _Growing:
+    """Histories that are read piece by piece."""
+
+    def __init__(self) -> None:
+        self.users: list[pa.Array] = []
+        self.moved = 0
+        self.items, self.lengths, self.times = Growing(np.int32), Growing(np.int64), Growing(np.int64)
+        self.signals = {name: Growing(np.float32) for name in _SIGNALS}
+
+    def add(self, piece: Histories) -> None:
+        """Rows behind those that are there."""
+        self.users.append(piece.user)
+        self.items.add(piece.history.values)
+        self.lengths.add(piece.history.lengths)
+        self.times.add(piece.times)
+        for name, values in piece.signals.items():
+            self.signals[name].add(values)
+        self.moved += piece.moved
+
+    def all(self) -> Histories:
+        """All rows."""
+        return Histories(
+            user=pa.concat_arrays(self.users),
+            history=rows_of(self.items.array(), self.lengths.array()),
+            times=self.times.array(),
+            signals={name: grown.array() for name, grown in self.signals.items()},
+            moved=self.moved,
+        )
+
+
 def read_history(file: RawFile, catalog: Catalog, problems: Problems) -> Histories | None:
     """Those of history.parquet; None where something is wrong."""
-    before, base, read = len(problems), 0, []
-    for batch in batches(file, _HISTORY, problems):
+    before, base, read = len(problems), 0, _Growing()
+    for batch in batches(file, _HISTORY, problems, _ROWS):
         made = _history(file, batch, base, catalog, problems)
         base += batch.num_rows
         if made is not None:
-            read.append(made)
-    if len(problems) > before or not read:
+            read.add(made)
+    if len(problems) > before or not read.users:
         return None
-    histories = Histories.joined(read)
-    codes = flat(histories.user.dictionary_encode().indices)
-    _, first = np.unique(codes, return_index=True)
-    again = np.flatnonzero(first[codes] != np.arange(len(codes)))
-    words = [f"user {histories.user[row]} is already in row {first[codes[row]] + 1}" for row in again[:20]]
-    complain(file, again, "user_id", words, problems)
+    histories = read.all()
+    again = Repeats.of(flat(histories.user))
+    words = [f"user {histories.user[row]} is already in row {first + 1}" for row, first in again.shown()]
+    complain(file, again.rows, "user_id", words, problems)
     return histories
 
 
@@ -144,7 +203,7 @@ def _history(
         ("article_id_fixed", ids, lengths),
         ("impression_time_fixed", moments, counts),
     ):
-        wrong = owners_of(count, flat(values.is_null()))
+        wrong = lists_with(count, flat(values.is_null()))
         complain(file, np.flatnonzero(wrong) + base, column, "a value inside the list is missing", problems)
     if len(problems) > before:
         return None
@@ -163,24 +222,34 @@ def _history(
 
 def without_missing(histories: list[Histories], known: int) -> tuple[list[Histories], int]:
     """Histories without the items that are missing, and how many clicks that were."""
-    inside = [each.history.values <= known for each in histories]
-    gone = sum(int((~each).sum()) for each in inside)
-    return [each.where(mask) for each, mask in zip(histories, inside, strict=True)], gone
+    left, gone = [], 0
+    for each in histories:
+        items = each.history.values
+        inside = on_disk(len(items), np.bool_, partial(_up_to, items, known))
+        left.append(each.where(inside))
+        gone += len(items) - len(left[-1].times)
+    return left, gone
+
+
+def _up_to(items: NDArray[np.int32], known: int, begin: int, end: int) -> NDArray[np.bool_]:
+    return items[begin:end] <= known
 
 
 def share(
     parts: list[tuple[Histories, pa.ChunkedArray]],
-) -> tuple[Histories, list[NDArray[np.int64]], NDArray[np.int64]]:
-    """All histories; for each part the history of each of its impressions, whose users are given; and the length it has there.
+) -> tuple[Histories, NDArray[np.int64], NDArray[np.int64]]:
+    """All histories; the history of each impression of the parts, whose users are given; and the length it has there.
 
     A history that is the beginning of another one of its user is not used where that one can be.
     """
     every: list[Histories] = []
-    rows: list[NDArray[np.int64]] = []
+    places: list[
+        tuple[NDArray[np.int64], NDArray[np.int32]]
+    ] = []  # of the users of a part, and which it is of each impression
     for history, user in parts:
-        ids = pc.cast(pc.cast(user, pa.int64()).combine_chunks(), pa.int64())
-        ids = pa.concat_arrays(ids.chunks) if isinstance(ids, pa.ChunkedArray) else ids
-        new = pc.unique(ids.filter(pc.invert(pc.is_in(ids, value_set=history.user))))
+        coded = users_of([user]).chunk(0)
+        ids = pc.cast(coded.dictionary, pa.int64())
+        new = ids.filter(pc.invert(pc.is_in(ids, value_set=history.user)))
         nobody = Histories(
             user=new,
             history=no_rows(len(new)),
@@ -189,27 +258,44 @@ def share(
         )
         whole = Histories.joined([history, nobody])
         base = sum(len(each.history) for each in every)
-        rows.append(flat(pc.index_in(ids, value_set=whole.user)).astype(np.int64) + base)
+        place = flat(pc.index_in(ids, value_set=whole.user)).astype(np.int64) + base
+        places.append((place, flat(coded.indices)))
         every.append(whole)
     joined = Histories.joined(every)
     lengths = joined.history.lengths
-    own = lengths[np.concatenate(rows)]
-    if len(every) == 1:
-        return joined, rows, own
-    early = len(every[0].history)
-    place = pc.index_in(every[1].user, value_set=every[0].user)
-    second = np.flatnonzero(flat(place.is_valid()))
-    first = flat(place.drop_null()).astype(np.int64)
-    second = second + early
-    common = np.minimum(lengths[first], lengths[second])
-    here = flat_positions(joined.history.offsets[first], common)
-    there = flat_positions(joined.history.offsets[second], common)
-    differs = (joined.history.values[here] != joined.history.values[there]) | (
-        joined.times[here] != joined.times[there]
+    own = one_array(
+        [on_disk(len(codes), np.int64, partial(_of, lengths[place], codes)) for place, codes in places]
     )
-    same = np.bincount(np.repeat(np.arange(len(common)), common)[differs], minlength=len(common)) == 0
+    instead = np.arange(len(lengths)) if len(every) == 1 else _instead(joined, every)
+    rows = one_array(
+        [on_disk(len(codes), np.int64, partial(_of, instead[place], codes)) for place, codes in places]
+    )
+    return joined, rows, own
+
+
+def _of(values: NDArray[np.int64], codes: NDArray[np.int32], begin: int, end: int) -> NDArray[np.int64]:
+    """The value of each of some codes."""
+    return values[codes[begin:end]]
+
+
+def _instead(joined: Histories, every: list[Histories]) -> NDArray[np.int64]:
+    """The row that is used for each row of two parts: one that continues it, where there is one."""
+    offsets, lengths = joined.history.offsets, joined.history.lengths
+    place = pc.index_in(every[1].user, value_set=every[0].user)
+    second = np.flatnonzero(flat(place.is_valid())) + len(every[0].history)
+    first = flat(place.drop_null()).astype(np.int64)
+    common = np.minimum(lengths[first], lengths[second])
+    same = np.ones(len(common), bool)
+    for begin, end in row_stretches(offsets_of(common)):
+        length = common[begin:end]
+        here, there = (flat_positions(offsets[each[begin:end]], length) for each in (first, second))
+        differs = (joined.history.values[here] != joined.history.values[there]) | (
+            joined.times[here] != joined.times[there]
+        )
+        owner = np.repeat(np.arange(len(length)), length)
+        same[begin:end] = np.bincount(owner[differs], minlength=len(length)) == 0
     instead = np.arange(len(lengths))
     longer = lengths[second] >= lengths[first]
     instead[first[same & longer]] = second[same & longer]
     instead[second[same & ~longer]] = first[same & ~longer]
-    return joined, [instead[each] for each in rows], own
+    return instead
