@@ -22,10 +22,16 @@ def home() -> Path:
 
 @contextmanager
 def written(path: Path) -> Iterator[None]:
-    """Around what writes below the folder: RunError that names `path` and the way out where the disk does not take it."""
+    """Around what writes below the folder: RunError that names `path` and the way out where the disk does not take it.
+
+    What is below `home()` goes elsewhere by LEGO_HOME; anything else was named by who asked for it.
+    """
     try:
         yield
     except BrokenPipeError:  # whoever is told of the progress went away
         raise
     except OSError as problem:
-        raise RunError.unwritten(path, problem, "name a folder on a larger disk in LEGO_HOME") from problem
+        fix = f"name a folder on a larger disk than that of {path.parent}"
+        if path.resolve().is_relative_to(home().resolve()):
+            fix = "name a folder on a larger disk in LEGO_HOME"
+        raise RunError.unwritten(path, problem, fix) from problem

@@ -108,10 +108,10 @@ def prepare(
             root,
             to=out,
             force=force,
-            progress=lambda step: typer.echo(_for_the_shell(step, made), err=True),
+            progress=lambda step: typer.echo(_for_the_shell(step, type(made)), err=True),
         )
     except DataError as error:
-        error.args = (_for_the_shell(str(error), made),)
+        error.args = (_for_the_shell(str(error), type(made)),)
         raise
     record = _record(store, round(time.perf_counter() - begun, 3))
     if as_json:
@@ -147,8 +147,23 @@ def describe(
     warnings = told.pop("warnings")
     for line in [*_lines(told), *histograms(store)]:
         typer.echo(line)
-    for warning in warnings:
+    for warning in _of_its_source(warnings, store):
         typer.echo(typer.style(f"warning: {warning}", fg="yellow"), err=True)
+
+
+def _of_its_source(warnings: list[str], store: Store) -> list[str]:
+    """The warnings with options as `lego data prepare` takes them, where the source of the data is known here."""
+    from lego import catalog
+    from lego.errors import LegoError
+
+    text = store.manifest["source"]["text"]
+    try:
+        cls = catalog.load("source", text.partition("(")[0])
+    except LegoError:
+        return warnings
+    told = [_for_the_shell(warning, cls) for warning in warnings]
+    again = " (`lego data prepare` takes --set)"
+    return [new + again if new != old else old for new, old in zip(told, warnings, strict=True)]
 
 
 @data.command()
@@ -326,11 +341,11 @@ def _source(name: str, raw: str, changes: list[str]) -> Source:
     return made
 
 
-def _for_the_shell(text: str, source: Source) -> str:
+def _for_the_shell(text: str, cls: type) -> str:
     """The text with options as they are set here: `missing="drop"` is `--set "missing='drop'"`."""
     from lego.spec import field_names
 
-    names = "|".join(map(re.escape, field_names(type(source))))
+    names = "|".join(map(re.escape, field_names(cls)))
     quoted = r"""("[^"]*"|'[^']*'|\{[^}]*\})"""
     return re.sub(
         rf"\b({names})={quoted}",

@@ -85,7 +85,8 @@ def evaluate(
     submission: Path | None = typer.Option(
         None,
         metavar="FILE",
-        help="Write ranks in the form of the MIND challenge: prediction.txt, or prediction.zip with it.",
+        help="Write ranks in the form of the MIND challenge: prediction.txt, or prediction.zip with it. "
+        "EB-NeRD wants predictions.zip.",
     ),
     export: Path | None = typer.Option(
         None,
@@ -245,7 +246,8 @@ def _of_run(
     read = found.read(protocol, metrics)
     told: dict[str, Any] = {"run": str(run), "part": part.value, **again.told}
     if submission is not None:
-        write_submission(submission, found.impressions, found.scores)
+        member = found.store.manifest["rules"].get("submission", "prediction.txt")
+        write_submission(submission, found.impressions, found.scores, member)
         told["submission"] = str(submission)
     if export is not None:
         write_table(export, scores_table(found.store, found.impressions, found.scores, full=True))

@@ -95,7 +95,8 @@ def prepare(
         ):  # of a preparation that was killed: we hold its lock
             shutil.rmtree(leftover)
         aside = root / f".{target.name}.{os.getpid()}.partial"
-        aside.mkdir()
+        with written(target):
+            aside.mkdir()
         try:
             tell("reading")
             with watched(tell, [file["path"] for file in files]), growing_in(aside):

@@ -102,10 +102,12 @@ def write_table(path: Path, table: pa.Table) -> None:
             pq.write_table(table, aside, compression="zstd")
 
 
-def write_submission(path: Path, impressions: Impressions, scores: NDArray[np.float32]) -> None:
+def write_submission(
+    path: Path, impressions: Impressions, scores: NDArray[np.float32], member: str = "prediction.txt"
+) -> None:
     """A line for each impression in the form of the MIND challenge: `ID [rank,rank,…]`, in the order of the candidates.
 
-    A path that ends in .zip gets what the leaderboard takes: an archive that holds them as prediction.txt.
+    A path that ends in .zip gets what the leaderboard takes: an archive that holds them as `member`.
 
     The best candidate has rank 1. A submission has no ties: of equal scores the earlier candidate stands first.
     """
@@ -125,7 +127,10 @@ def write_submission(path: Path, impressions: Impressions, scores: NDArray[np.fl
                 file.writelines(lines)
             return
         # Of one time, so that the same ranks make the same file.
-        member = zipfile.ZipInfo("prediction.txt")
-        member.compress_type = zipfile.ZIP_DEFLATED
-        with zipfile.ZipFile(aside, "w") as archive, archive.open(member, "w", force_zip64=True) as packed:
+        lines_in_it = zipfile.ZipInfo(member)
+        lines_in_it.compress_type = zipfile.ZIP_DEFLATED
+        with (
+            zipfile.ZipFile(aside, "w") as archive,
+            archive.open(lines_in_it, "w", force_zip64=True) as packed,
+        ):
             packed.writelines(line.encode() for line in lines)

@@ -304,6 +304,23 @@ def test_a_folder_is_described(lego, prepared):
     assert "rating above 3" in out
 
 
+def test_a_warning_names_what_can_be_typed(lego, tmp_path):
+    """Options of a doubt are those of `lego data prepare --set`, in describe as in prepare; what they say is what helps."""
+    (tmp_path / "items.csv").write_text("id,title\n" + "".join(f"{n},Title {n}\n" for n in range(9)))
+    rows = "".join(f"u{n % 3},{n % 9},{n % 2}\n" for n in range(30))
+    (tmp_path / "log.csv").write_text("user,item,liked_it\n" + rows)
+    given = ("data", "prepare", "--items", tmp_path / "items.csv", "--log", tmp_path / "log.csv")
+    given = (*given, "--set", "split='leave_last_out'")
+    way = """--set "columns={'label': 'liked_it'}\""""
+    assert way in lego(*given, "--out", tmp_path / "made").err
+    told = lego("data", "describe", tmp_path / "made").err
+    assert way in told
+    assert "(`lego data prepare` takes --set)" in told
+    answer = lego(*given, "--out", tmp_path / "better", "--set", "columns={'label': 'liked_it'}")
+    assert answer.code == 0, answer.err
+    assert "liked_it looks" not in lego("data", "describe", tmp_path / "better").err
+
+
 @pytest.mark.parametrize("command", ["describe", "sample"])
 def test_what_is_not_prepared_is_a_failure(lego, tmp_path, command):
     """Exit code 1 and how a folder is made."""

@@ -4,7 +4,8 @@ import zipfile
 
 import pyarrow.parquet as pq
 
-from lego import MIND, Dot, Experiment, ItemID, Mean, Popularity, Ranking, Recommender, Training, load
+from lego import MIND, Dot, EBNeRD, Experiment, ItemID, Mean, Popularity, Ranking, Recommender, Training, load
+from tests.data.source import test_ebnerd as ebnerd
 from tests.data.source.test_mind import FILES, HIDDEN, log
 
 
@@ -72,3 +73,29 @@ def test_a_submission_of_the_hidden_part_is_one_command(tmp_path, lego):
     shown = lego("data", "sample", folder, "--part", "test").out
     assert shown.count("candidate") == 5
     assert "clicked" not in shown
+
+
+def test_a_submission_of_ebnerd_has_the_name_and_the_order_of_its_challenge(tmp_path, lego):
+    """Lines in the order of the file, ids that are all 0 among them, as predictions.txt in the archive."""
+    shown = [(row, 7 + row % 2, row, [11, 12, 13, 14], [11 + row % 4]) for row in range(1, 9)]
+    changes = {**ebnerd.HIDDEN, "train/behaviors.parquet": ebnerd.behaviors(shown)}
+    for name, table in {**ebnerd.FILES, **changes, "articles.parquet": ebnerd.EVERY_ARTICLE}.items():
+        path = tmp_path / "raw" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, path)
+    run = Experiment(
+        data=EBNeRD(tmp_path / "raw", test="test"),
+        model=Recommender(ItemID(), Mean(), Dot(), width=4),
+        task=Ranking(),
+        training=Training(epochs=1, batch_size=8),
+    ).run(out=tmp_path / "runs", device="cpu")
+    assert set(run.record["test"].values()) == {None}
+    path = tmp_path / "predictions.zip"
+    assert lego("evaluate", run.path, "--submission", path).code == 0
+    with zipfile.ZipFile(path) as archive:
+        assert archive.namelist() == ["predictions.txt"]
+        lines = archive.read("predictions.txt").decode().splitlines()
+    assert [line.split(" ")[0] for line in lines] == ["90", "80", "0", "0", "85"]
+    assert [sorted(map(int, line.split(" ")[1][1:-1].split(","))) for line in lines] == [
+        list(range(1, len(row[3]) + 1)) for row in ebnerd.SHOWN
+    ]

@@ -20,7 +20,7 @@ from lego.data.prepare import prepare
 from lego.data.source.movielens import MovieLens
 from lego.data.source.prepared import Prepared
 from lego.data.store import Store
-from lego.errors import DataError
+from lego.errors import DataError, RunError
 from tests.data.tiny import TABLES, Tiny, visible
 
 
@@ -380,6 +380,24 @@ def test_an_upgrade_that_fails_leaves_the_folder_as_it_was(raw, root, tmp_path, 
     assert not list((tmp_path / "old").glob(".*.partial"))
     assert kept.manifest["schema"] == 2
     assert content(kept) == content(store)
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_disk_that_is_full_is_the_one_that_was_written_to(raw, tmp_path, monkeypatch, elsewhere):
+    """LEGO_HOME is the way out where the folder is below it; a folder that was named is to be named anew."""
+    home, target = tmp_path / "home", tmp_path / "disk" / "mine"
+    monkeypatch.setenv("LEGO_HOME", str(home))
+
+    def full(*given, **options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(module.table_file, "write", full)
+    with pytest.raises(RunError, match="No space left") as caught:
+        prepare(Tiny(str(raw)), home / "data", to=target if elsewhere else None)
+    assert ("LEGO_HOME" in str(caught.value)) != elsewhere
+    if elsewhere:
+        assert str(caught.value).startswith(f"{target} cannot be written")
+        assert f"a larger disk than that of {target.parent}" in str(caught.value)
 
 
 def test_a_root_that_cannot_be_written_to_is_named(raw, tmp_path):

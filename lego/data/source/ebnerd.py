@@ -30,7 +30,7 @@ from lego.data.impressions.parts import cut, first_time, in_words, latest_as_dev
 from lego.data.problems import Problems
 from lego.data.raw.growing import filtered, on_disk, places_where
 from lego.data.raw.repeats import Repeats
-from lego.data.source.ebnerd_articles import ARTICLES, no_articles, read_articles
+from lego.data.source.ebnerd_articles import ARTICLES, merge_articles, read_articles
 from lego.data.source.ebnerd_behaviors import Behaviors, read_log
 from lego.data.source.ebnerd_folder import Folder, find
 from lego.data.source.ebnerd_histories import Histories, read_history, share, without_missing
@@ -38,6 +38,13 @@ from lego.data.table import PARTS, TEXT, Tables, kind_of, lists, signal
 from lego.errors import DataError, Problem, SpecError
 from lego.ragged import Ragged
 from lego.spec import PATH, Choice, Source, between, field_names, ge, operator
+
+_SHARE = 0.1
+
+
+def _share_or_test(instance: object, attribute: Any, value: object) -> None:
+    if value != "test":
+        between(0.0, 1.0)(instance, attribute, value)
 
 
 @operator
@@ -51,6 +58,11 @@ class EBNeRD(Source):
     - `split="official"`: the folder `validation` is test, because the test part is published without clicks; the latest `dev`
       share of `train`, by (time, impression id), rounded down but at least one, is dev. `split="time"` takes the impressions of
       the folders that are there, one is enough, and cuts them: the latest `test` share is test, the `dev` share before it dev.
+    - `test="test"` reads the test part, whose ranks the leaderboard measures: that of the edition, or `ebnerd_testset`, archive
+      or folder, beside it. `train` is then train, all of it, and `validation` dev. What was clicked is not told, so the part can
+      be scored, and not measured: `lego evaluate RUN --submission predictions.zip`. Its rows stay in their order, those for what
+      is measured beside accuracy among them, whose impression ids are all 0. Where it has clicks, they are read. Articles that
+      the edition lacks are those of the test part's articles.parquet.
     - The history of an impression is that of its user in history.parquet of its folder, in the order of time, up to the time of
       the impression: what is later is not seen, and counted in the rules. A user whose two histories are not the beginning of one
       another is two rows of users. One without a history has an empty one; one without impressions is left out and counted.
@@ -93,16 +105,23 @@ class EBNeRD(Source):
 
     path: str = attrs.field(kw_only=False, converter=path_text, metadata=PATH, validator=is_text)
     split: Literal["official", "time"] = "official"
-    dev: float = attrs.field(default=0.1, validator=between(0.0, 1.0))
-    test: float = attrs.field(default=0.1, validator=between(0.0, 1.0))
+    dev: float = attrs.field(default=_SHARE, validator=between(0.0, 1.0))
+    test: float | Literal["test"] = attrs.field(default=_SHARE, validator=_share_or_test)
     history: int = attrs.field(default=50, validator=ge(1))
     missing: Literal["error", "drop", "empty"] = "error"
 
     def __attrs_post_init__(self) -> None:
-        """The shares must leave something."""
+        """The shares must leave something; a folder that is a part has none."""
         if isinstance(self.dev, Choice) or isinstance(self.test, Choice):
             return
-        if self.dev + self.test >= 1:
+        if self.test == "test":
+            if self.split != "official":
+                expected = '"official" beside test="test", which reads each folder as a part'
+                raise SpecError.wrong_value(type(self).__name__, "split", self.split, expected)
+            if self.dev != _SHARE:
+                expected = 'nothing beside test="test": the folder validation is dev'
+                raise SpecError.wrong_value(type(self).__name__, "dev", self.dev, expected)
+        elif self.dev + self.test >= 1:
             expected = f"less than 1 - test, which is {1 - self.test:g}"
             raise SpecError.wrong_value(type(self).__name__, "dev", self.dev, expected)
 
@@ -131,7 +150,7 @@ class EBNeRD(Source):
     def lacks(self) -> Iterable[str]:
         """The articles, or a part."""
         folder = self._folder()
-        if folder.articles is None:
+        if not folder.articles:
             yield "articles.parquet is missing, so no item has text"
         there = {behaviors.label.split("/")[-2] for behaviors, _ in folder.parts}
         for part in ("train", "validation"):
@@ -141,46 +160,49 @@ class EBNeRD(Source):
     def files(self) -> Iterable[Path]:
         """The files, or the archive, that are read; DataError with where to get them."""
         folder = self._folder()
-        every = [
-            *([folder.articles] if folder.articles else []),
-            *(file for part in folder.parts for file in part),
-        ]
+        every = [*folder.articles, *(file for part in folder.parts for file in part)]
         return list(dict.fromkeys(file.path for file in every))
 
     def tables(self) -> Tables:
         """The tables of it, checked."""
         folder, problems = self._folder(), Problems()
-        items = no_articles() if folder.articles is None else read_articles(folder.articles, problems)
+        dropped = {"clicks_not_in_view": 0}
+        items = merge_articles([read_articles(file, problems) for file in folder.articles], dropped)
         ids = pc.cast(items["item_id"], pa.int64()).combine_chunks()
         catalog = Catalog(
             pa.concat_arrays(ids.chunks) if isinstance(ids, pa.ChunkedArray) else ids,
             pa.array([], pa.int64()),
         )
         known = len(catalog.known)
-        dropped = {"clicks_not_in_view": 0}
-        read = [
-            (read_history(history, catalog, problems), read_log(behaviors, catalog, problems, dropped))
-            for behaviors, history in folder.parts
-        ]
+        read = []
+        for place, (behaviors, history) in enumerate(folder.parts):
+            hidden = self.test == "test" and place == len(folder.parts) - 1
+            of_users = read_history(history, catalog, problems)
+            read.append((of_users, read_log(behaviors, catalog, problems, dropped, hidden=hidden)))
         problems.raise_any()
         histories = [history for history, _ in read if history is not None]
         logs = [log for _, log in read if log is not None]
         absent = len(catalog.missing)
         if self.missing == "error" and absent:
-            raise _absent(folder, catalog.missing)
+            raise _absent(folder, catalog.missing, self._ways_out(logs))
         if self.missing == "empty":
             nothing = [pa.nulls(absent, field.type) for field in items.schema if field.name != "item_id"]
             more = [pc.cast(catalog.missing, TEXT), *nothing]
             items = pa.concat_tables([items, pa.table(more, items.schema)])
             dropped["articles_without_text"] = absent
         if self.missing == "drop":
+            for each in logs:
+                if not each.labeled:  # whoever ranks them is asked for all
+                    there = counts_of(each.log.candidates.values, known + absent + 1)
+                    lost = np.flatnonzero(there[known + 1 :])
+                    if len(lost):
+                        raise _absent(folder, catalog.missing.take(pa.array(lost)), self._ways_out(logs))
             histories, gone = without_missing(histories, known)
-            people = [log.people for log in logs]
             logs = [
-                Behaviors(log, each)
+                attrs.evolve(each, log=log)
                 for log, each in zip(
                     drop_missing([each.log for each in logs], known, absent, dropped, "articles"),
-                    people,
+                    logs,
                     strict=True,
                 )
             ]
@@ -210,12 +232,14 @@ class EBNeRD(Source):
             what = "an impression id is in train and in validation"
             raise DataError([Problem(self.path, what, 'choose split="official", which keeps them apart')])
         part = self._parts(log, [len(each.log.impression) for each in logs])
+        unlabeled = () if all(each.labeled for each in logs) else ("test",)
         impressions, single = {}, {}
         for number, name in enumerate(PARTS):
             here = on_disk(len(part), np.bool_, partial(_are, part, number))
             chosen = places_where(here)
             impressions[name] = part_of_log(log, chosen, filtered(row, here), filtered(stop, here))
-            single[name] = one_class(log, chosen)
+            if name not in unlabeled:
+                single[name] = one_class(log, chosen)
         later = how_many(on_disk(len(own), np.bool_, lambda begin, end: stop[begin:end] < own[begin:end]))
         cut_at = first_time(log.time, on_disk(len(part), np.bool_, partial(_are, part, 1)))
         people = logs[0].people
@@ -234,13 +258,22 @@ class EBNeRD(Source):
             impressions=impressions,
             dropped=dropped,
             rules=self._rules(cut_at, single, later, users.moved),
+            unlabeled=unlabeled,
         )
+
+    def _ways_out(self, logs: list[Behaviors]) -> str:
+        """What to do with articles that are missing. Candidates of a ranking to hand in cannot be dropped."""
+        whole = all(each.labeled for each in logs)
+        return 'missing="drop" or missing="empty"' if whole else 'missing="empty"'
 
     def _parts(self, log: Log, sizes: list[int]) -> NDArray[np.int8]:
         """0 train, 1 dev, 2 test for each impression."""
         if self.split == "time":
+            assert self.test != "test"  # that is refused beside it
             nobody = np.broadcast_to(np.int64(0), len(log.time))
             return cut("time", nobody, log.time, self.dev, self.test, 0)
+        if self.test == "test":
+            return latest_as_dev(log.time, log.impression, np.array([0, 1, 2], np.int8), sizes, 0)
         early, count = sizes[0], 0
         if self.dev > 0:
             count = min(max(int(early * self.dev + 1e-9), 1), early)
@@ -249,12 +282,16 @@ class EBNeRD(Source):
     def _rules(
         self, cut_at: str, single: Mapping[str, Mapping[str, int]], later: int, moved: int
     ) -> dict[str, Any]:
-        official = f"the folder validation is test; the latest {self.dev:g} of train, by time and then impression id, is dev"
+        if self.test == "test":
+            told = {"split": "each folder is a part, validation dev", "submission": "predictions.txt"}
+        elif self.split == "official":
+            dev = f"the latest {self.dev:g} of train, by time and then impression id, is dev"
+            told = {"split": f"the folder validation is test; {dev}"}
+        else:
+            told = {"split": in_words("time", self.dev, self.test, 0, "impressions")}
         return {
             "click": "an id in view that is among those clicked",
-            "split": official
-            if self.split == "official"
-            else in_words("time", self.dev, self.test, 0, "impressions"),
+            **told,
             "dev_begins": cut_at,
             "history": "that of the user in history.parquet of the folder, up to the time of the impression",
             "impressions_whose_history_is_cut_at_their_time": later,
@@ -268,8 +305,13 @@ class EBNeRD(Source):
         }
 
     def _folder(self) -> Folder:
-        folder = find(Path(self.path).expanduser(), self.url, official=self.split == "official")
-        if folder.articles is None and self.missing != "empty":
+        folder = find(
+            Path(self.path).expanduser(),
+            self.url,
+            official=self.split == "official",
+            hidden=self.test == "test",
+        )
+        if not folder.articles and self.missing != "empty":
             fix = (
                 f'it is in the archive of {self.url}; without it, choose missing="empty": the items then have no text, '
                 "and models of ids can be trained (content=ItemID())"
@@ -288,9 +330,10 @@ def _are(part: NDArray[np.int8], number: int, begin: int, end: int) -> NDArray[n
     return part[begin:end] == number
 
 
-def _absent(folder: Folder, missing: pa.Array) -> DataError:
+def _absent(folder: Folder, missing: pa.Array, ways_out: str) -> DataError:
     named = ", ".join([*map(str, missing[:5].to_pylist()), *(["…"] if len(missing) > 5 else [])])
-    where = folder.articles.label if folder.articles else str(folder.root)
-    what = f"lacks {len(missing)} articles that are in histories or in view: {named}"
-    fix = 'use the articles.parquet of the same edition, or choose missing="drop" or missing="empty"'
+    where = " and ".join(each.label for each in folder.articles) or str(folder.root)
+    lack = "lack" if len(folder.articles) > 1 else "lacks"
+    what = f"{lack} {len(missing)} articles that are in histories or in view: {named}"
+    fix = f"use the articles.parquet of the same edition, or choose {ways_out}"
     return DataError([Problem(where, what, fix)])

@@ -39,6 +39,25 @@ ARTICLES: Mapping[str, tuple[str, str, pa.DataType]] = {
 """Column of articles.parquet → attribute, what it holds, and its type."""
 
 
+def merge_articles(tables: list[pa.Table], dropped: dict[str, int]) -> pa.Table:
+    """All articles, each once: the first of an id; how many have another text in a later table is counted."""
+    items, *others = tables or [no_articles()]
+    for table in others:
+        place = pc.index_in(_whole(table["item_id"]), value_set=_whole(items["item_id"]))
+        both, kept_rows = table.filter(place.is_valid()), items.take(place.drop_null())
+        other = np.zeros(both.num_rows, bool)
+        for name in ("title", "subtitle", "body"):
+            same = pc.equal(pc.fill_null(both[name], ""), pc.fill_null(kept_rows[name], ""))
+            other |= ~flat(same)
+        dropped["articles_with_other_text"] = int(other.sum())
+        items = pa.concat_tables([items, table.filter(place.is_null())]).unify_dictionaries()
+    return items
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+
 def no_articles() -> pa.Table:
     """The columns without a row."""
     fields = [pa.field("item_id", TEXT), *(pa.field(name, kind) for name, _, kind in ARTICLES.values())]

@@ -6,10 +6,12 @@ import attrs
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from lego.data.impressions.growing_log import GrowingLog
 from lego.data.impressions.log import Catalog, Log, no_rows
 from lego.data.problems import Problems
+from lego.data.raw.growing import Growing, gathered, places_where
 from lego.data.raw.parquet_file import (
     Wanted,
     batches,
@@ -25,12 +27,13 @@ from lego.data.source.ebnerd_people import PEOPLE, People
 from lego.data.table import CATEGORY, NUMBER, TEXT, flat
 from lego.ragged import Ragged, flat_positions
 
+_CLICKED = "article_ids_clicked"
 _BEHAVIORS = {
     "impression_id": Wanted("whole"),
     "impression_time": Wanted("time"),
     "user_id": Wanted("whole"),
     "article_ids_inview": Wanted("wholes"),
-    "article_ids_clicked": Wanted("wholes"),
+    _CLICKED: Wanted("wholes"),
     "article_id": Wanted("number", needed=False),
     "device_type": Wanted("number", needed=False),
     "is_sso_user": Wanted("flag", needed=False),
@@ -42,6 +45,10 @@ _BEHAVIORS = {
     "age": Wanted("number", needed=False),
 }
 
+_BEYOND = "is_beyond_accuracy"
+"""Rows for what is measured beside accuracy, which the test part has: all of them have impression id 0."""
+_TEST = {**_BEHAVIORS, _CLICKED: Wanted("wholes", needed=False), _BEYOND: Wanted("flag", needed=False)}
+
 
 @attrs.frozen(eq=False)
 class Behaviors:
@@ -49,27 +56,41 @@ class Behaviors:
 
     log: Log
     people: People
+    labeled: bool = True
+    """Whether it is told what was clicked."""
 
 
 def read_log(
-    file: RawFile, catalog: Catalog, problems: Problems, dropped: dict[str, int]
+    file: RawFile, catalog: Catalog, problems: Problems, dropped: dict[str, int], *, hidden: bool
 ) -> Behaviors | None:
-    """Those of behaviors.parquet; None where something is wrong."""
+    """Those of behaviors.parquet; None where something is wrong. Those of a `hidden` part need not tell what was clicked."""
     before, base, read, people = len(problems), 0, GrowingLog(), People()
-    for batch in batches(file, _BEHAVIORS, problems):
+    labeled, numbered = True, Growing(np.bool_)
+    for batch in batches(file, _TEST if hidden else _BEHAVIORS, problems):
         made = _log(file, batch, base, catalog, problems, dropped)
         base += batch.num_rows
         if made is not None:
             log, said = made
             read.add(log)
             people.add(said)
+            labeled = _CLICKED in batch.schema.names
+            numbered.add(np.ones(batch.num_rows, bool) if labeled else _numbered(batch))
     if len(problems) > before or not read.impressions:
         return None
-    log = read.log()
-    again = Repeats.of(log.impression)
-    words = [f"{log.impression[row]} is already in row {first + 1}" for row, first in again.shown()]
-    complain(file, again.rows, "impression_id", words, problems)
-    return Behaviors(log, people)
+    log, rows = read.log(), places_where(numbered.array())
+    again = Repeats.of(log.impression if len(rows) == base else gathered(log.impression, rows))
+    words = [
+        f"{log.impression[rows[row]]} is already in row {rows[first] + 1}" for row, first in again.shown()
+    ]
+    complain(file, rows[again.rows], "impression_id", words, problems)
+    return Behaviors(log, people, labeled)
+
+
+def _numbered(batch: pa.RecordBatch) -> NDArray[np.bool_]:
+    """Which rows have an impression id of their own."""
+    if _BEYOND not in batch.schema.names:
+        return np.ones(batch.num_rows, bool)
+    return ~flat(pc.fill_null(pc.cast(batch[_BEYOND], pa.bool_()), fill_value=False))
 
 
 def _log(
@@ -81,13 +102,16 @@ def _log(
     dropped: dict[str, int],
 ) -> tuple[Log, pa.Table] | None:
     before = len(problems)
-    needed = ("impression_id", "impression_time", "user_id", "article_ids_inview", "article_ids_clicked")
-    refuse_nulls(file, batch, needed, base, problems)
+    labeled = _CLICKED in batch.schema.names
+    needed = ("impression_id", "impression_time", "user_id", "article_ids_inview")
+    refuse_nulls(file, batch, (*needed, _CLICKED) if labeled else needed, base, problems)
     shown, lengths = list_values(batch["article_ids_inview"])
-    clicked, clicks = list_values(batch["article_ids_clicked"])
+    clicked, clicks = pa.array([], pa.int64()), np.zeros(batch.num_rows, np.int64)
+    if labeled:
+        clicked, clicks = list_values(batch[_CLICKED])
     for column, values, count in (
         ("article_ids_inview", shown, lengths),
-        ("article_ids_clicked", clicked, clicks),
+        (_CLICKED, clicked, clicks),
     ):
         wrong = owners_of(count, flat(values.is_null()))
         complain(file, np.flatnonzero(wrong) + base, column, "a value inside the list is missing", problems)

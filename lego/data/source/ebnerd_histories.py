@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from itertools import combinations
 from typing import Any
 
 import attrs
@@ -266,7 +267,7 @@ def share(
     own = one_array(
         [on_disk(len(codes), np.int64, partial(_of, lengths[place], codes)) for place, codes in places]
     )
-    instead = np.arange(len(lengths)) if len(every) == 1 else _instead(joined, every)
+    instead = _instead(joined, every)
     rows = one_array(
         [on_disk(len(codes), np.int64, partial(_of, instead[place], codes)) for place, codes in places]
     )
@@ -279,11 +280,25 @@ def _of(values: NDArray[np.int64], codes: NDArray[np.int32], begin: int, end: in
 
 
 def _instead(joined: Histories, every: list[Histories]) -> NDArray[np.int64]:
-    """The row that is used for each row of two parts: one that continues it, where there is one."""
+    """The row that is used for each row of several parts: one that continues it, where there is one."""
+    lengths = joined.history.lengths
+    begins = np.cumsum([0, *(len(each.history) for each in every)])
+    instead = np.arange(len(lengths))
+    for early, late in combinations(range(len(every)), 2):
+        place = pc.index_in(every[late].user, value_set=every[early].user)
+        second = np.flatnonzero(flat(place.is_valid())) + begins[late]
+        first = flat(place.drop_null()).astype(np.int64) + begins[early]
+        same, longer = _continued(joined, first, second), lengths[second] >= lengths[first]
+        instead[first[same & longer]] = second[same & longer]
+        instead[second[same & ~longer]] = first[same & ~longer]
+    while (instead[instead] != instead).any():  # what stands for another one may have one that stands for it
+        instead = instead[instead]
+    return instead
+
+
+def _continued(joined: Histories, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Of which pairs of rows the shorter one is the beginning of the longer."""
     offsets, lengths = joined.history.offsets, joined.history.lengths
-    place = pc.index_in(every[1].user, value_set=every[0].user)
-    second = np.flatnonzero(flat(place.is_valid())) + len(every[0].history)
-    first = flat(place.drop_null()).astype(np.int64)
     common = np.minimum(lengths[first], lengths[second])
     same = np.ones(len(common), bool)
     for begin, end in row_stretches(offsets_of(common)):
@@ -294,8 +309,4 @@ def _instead(joined: Histories, every: list[Histories]) -> NDArray[np.int64]:
         )
         owner = np.repeat(np.arange(len(length)), length)
         same[begin:end] = np.bincount(owner[differs], minlength=len(length)) == 0
-    instead = np.arange(len(lengths))
-    longer = lengths[second] >= lengths[first]
-    instead[first[same & longer]] = second[same & longer]
-    instead[second[same & ~longer]] = first[same & ~longer]
-    return instead
+    return same

@@ -587,7 +587,7 @@ def _wrong_log(file: RawFile, *, labeled: bool) -> Iterator[Problem]:
             f"{file.label} line {unlabelled[0]}, column impressions",
             f"the candidates of this line{several} have no labels (-0 or -1), so nothing can be learned or measured",
             "the test part of MINDlarge is published without labels: keep it in a folder MINDlarge_test beside train and dev, "
-            'and read it with MIND(path, test="test")',
+            'and choose test="test"',
         )
 
 

@@ -70,6 +70,12 @@ def _mind_hidden(folder: Path) -> Source:
     return _writer("mind", folder / "mind")(_module("mind").HIDDEN, test="test")  # type: ignore[no-any-return]
 
 
+def _ebnerd_hidden(folder: Path) -> Source:
+    module = _module("ebnerd")
+    changes = {**module.HIDDEN, "articles.parquet": module.EVERY_ARTICLE}
+    return _writer("ebnerd", folder)(changes, test="test")  # type: ignore[no-any-return]
+
+
 def _tables(folder: Path) -> Source:
     (folder / "items.csv").write_text(
         "item_id,title,year\n" + "".join(f'i{n},"Title, number {n}",{1990 + n}\n' for n in range(12)),
@@ -133,6 +139,7 @@ LAYOUTS: dict[str, Factory] = {
         minimum=3,
         candidates="uniform",
     ),
+    "EBNeRD, test": _ebnerd_hidden,
     "MIND, test": _mind_hidden,
     "Netflix, probe": _netflix_probe,
     "PENS, personalized": _pens_written,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 import zipfile
 from collections import Counter
 
@@ -135,6 +136,27 @@ def raw(tmp_path):
     return write
 
 
+SHOWN = [
+    (90, 7, 200, [14, 21], []),
+    (80, 8, 199, [12, 11, 13], []),
+    (0, 7, 201, [11, 12, 13], []),
+    (0, 6, 201, [11, 12, 13], []),
+    (85, 9, 202, [21, 12], []),
+]
+UNTOLD = ["article_ids_clicked", "article_id", "next_read_time", "next_scroll_percentage"]
+HIDDEN = {
+    "test/history.parquet": histories(
+        {7: [*EARLY, (1, 14, 2.0, 9.0), (150, 21, 1.0, 1.0)], 8: [(151, 13, 1.0, None)]}
+    ),
+    "test/behaviors.parquet": behaviors(SHOWN)
+    .drop_columns(UNTOLD)
+    .append_column("is_beyond_accuracy", [[row[0] == 0 for row in SHOWN]]),
+}
+NEWER = ARTICLES.slice(0, 3).set_column(0, "article_id", pa.array([11, 12, 21], pa.int32()))
+EVERY_ARTICLE = pa.concat_tables([ARTICLES, NEWER.slice(2)])
+TESTSET = {**HIDDEN, "articles.parquet": NEWER}
+
+
 def rows_of(tables, part):
     """Impression → user, history, candidates and labels."""
     ids = ["", *tables.items["item_id"].to_pylist()]
@@ -260,6 +282,82 @@ def test_one_folder_can_be_cut_by_time(raw):
         [20, 40],
         [41, 42],
     ]
+
+
+def beside(tmp_path, form, files=TESTSET):
+    """Writes the test part beside the edition: a folder, or an archive with or without a folder in it."""
+    for name, table in files.items():
+        path = tmp_path / "ebnerd_testset" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, path)
+    if form != "folder":
+        with zipfile.ZipFile(tmp_path / "ebnerd_testset.zip", "w") as archive:
+            for name in files:
+                archive.write(tmp_path / "ebnerd_testset" / name, form.removeprefix("zip") + name)
+        shutil.rmtree(tmp_path / "ebnerd_testset")
+
+
+@pytest.mark.parametrize("form", ["folder", "zip", "zipebnerd_testset/"])
+def test_the_test_part_is_test_where_it_is_asked_for(raw, tmp_path, form):
+    """Folders are parts; what was clicked is not known; rows keep their order and the id that many share."""
+    source = raw(test="test")
+    beside(tmp_path, form)
+    tables = source.tables()
+    assert sorted(rows_of(tables, "train")) == [10, 20, 30]
+    assert sorted(rows_of(tables, "dev")) == [40, 41, 42]
+    ids = ["", *tables.items["item_id"].to_pylist()]
+    users = tables.users["user_id"].to_pylist()
+    seen = [
+        (
+            row["impression"],
+            users[row["user"]],
+            [ids[each] for each in row["candidates"]],
+            row["labels"],
+            row["page"],
+        )
+        for row in tables.impressions["test"].to_pylist()
+    ]
+    assert seen == [(row[0], str(row[1]), list(map(str, row[3])), [0] * len(row[3]), None) for row in SHOWN]
+    histories_of_test = [row["stop"] for row in tables.impressions["test"].to_pylist()]
+    assert histories_of_test == [5, 1, 5, 0, 0]
+    assert Counter(users) == {"7": 1, "8": 3, "6": 1, "9": 1}, (
+        "a history that goes on in the test part shares its row"
+    )
+    assert tables.unlabeled == ("test",)
+    assert set(tables.rules["one_class"]) == {"train", "dev"}
+    assert tables.items["item_id"].to_pylist() == ["11", "12", "13", "14", "21"]
+    assert tables.dropped["articles_with_other_text"] == 0
+    assert tables.rules["submission"] == "predictions.txt"
+    assert (tmp_path / "ebnerd_testset.zip" in source.files()) == (form != "folder")
+    assert EBNeRD(tmp_path, test="test").tables().items.equals(tables.items), "the folder that holds both"
+
+
+def test_what_is_wrong_with_the_test_part_is_named(raw, tmp_path):
+    """It is nowhere; an option would do nothing; an id of its own stands twice; a candidate to be ranked would be dropped."""
+    with pytest.raises(DataError, match=r"neither in it nor beside it(.|\n)*ebnerd_testset\.zip"):
+        raw(test="test").files()
+    for options in ({"dev": 0.2}, {"split": "time"}):
+        with pytest.raises(SpecError, match='beside test="test"'):
+            EBNeRD("raw", test="test", **options)
+    with pytest.raises(SpecError, match="'test'"):
+        EBNeRD("raw", test="dev")
+    twice = HIDDEN["test/behaviors.parquet"].slice(0, 1)
+    with pytest.raises(DataError, match="row 2, column impression_id: 90 is already in row 1"):
+        raw({**HIDDEN, "test/behaviors.parquet": pa.concat_tables([twice, twice])}, test="test").tables()
+    for missing in ("error", "drop"):
+        with pytest.raises(DataError, match=r"lacks 1 articles .*: 21(.|\n)*choose missing=.empty") as caught:
+            raw(HIDDEN, test="test", missing=missing).tables()
+        assert "drop" not in caught.value.problems[0].fix
+    assert raw(HIDDEN, test="test", missing="empty").tables().items.num_rows == 5
+
+
+def test_a_test_part_with_clicks_is_measured(raw):
+    """As whoever has them may write them beside the rows."""
+    told = behaviors([(90, 7, 200, [14, 11], [11])])
+    changes = {**HIDDEN, "test/behaviors.parquet": told, "articles.parquet": EVERY_ARTICLE}
+    tables = raw(changes, test="test").tables()
+    assert rows_of(tables, "test")[90][3] == [0, 1]
+    assert tables.unlabeled == ()
 
 
 ABSENT = {

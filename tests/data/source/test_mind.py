@@ -363,7 +363,7 @@ def test_a_part_without_labels_is_refused(raw):
     bare = log(*[(row, "U1", "11/9/2019 1:00:00 AM", "", "N1 N2") for row in range(3)])
     with pytest.raises(DataError, match="and 2 more lines have no labels") as caught:
         raw({"dev/behaviors.tsv": bare}).tables()
-    assert 'MIND(path, test="test")' in caught.value.problems[0].fix
+    assert 'choose test="test"' in caught.value.problems[0].fix
 
 
 HIDDEN = {
