@@ -3,12 +3,16 @@
 Negatives are drawn without replacement by inverting a distribution from which the items that may not be drawn are cut
 out, so nothing is drawn twice and thrown away: a draw ends even where a user has clicked nearly everything. Row 0, never
 an item, fills what is short.
+
+A part is looked at piece by piece, and what is drawn is written to where it is kept: beside the rows there is nothing as long as
+the candidates of the part are many. The generator is asked turn by turn, the whole part in each, so that pieces do not change
+what it gives.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
@@ -34,6 +38,9 @@ EXCLUDED = ("positives", "history")
 _TOGETHER = 1 << 13
 """Impressions that are looked at together: their candidates stay in the caches of the processor."""
 
+_MANY = 1 << 16
+"""Rows that are looked at together; and eight times as many candidates, where impressions have many."""
+
 WIDEST = 8
 """Candidates in a row where whole impressions are dealt out: enough to share the user's vector, too few for much padding."""
 
@@ -47,7 +54,7 @@ class Rows:
     items: NDArray[np.int32]
     """(R, C) item rows, real ones first; 0 where there is none."""
     labels: NDArray[np.float32]
-    """(R, C) 1.0 clicked, 0.0 not, and 0.0 where there is no item."""
+    """(R, C) 1.0 clicked, 0.0 not, and 0.0 where there is no item; one row for all of them where all are alike."""
     left_out: Mapping[str, int] = attrs.field(factory=dict)
     """Impressions that gave no row at all, counted by reason."""
     offsets: NDArray[np.float32] | None = None
@@ -86,7 +93,7 @@ def draw(
     even as can be; with `batch`, all that `beside` finds.
     """
     if want.negatives is None and want.source != "batch":
-        return _dealt(*_pairs(impressions, item_count), len(impressions), generator)
+        return _dealt(impressions, item_count, generator)
     if want.source not in SOURCES:
         raise SpecError.wrong_value(
             "Candidates", "source", want.source, "one of " + ", ".join(map(repr, SOURCES))
@@ -95,76 +102,150 @@ def draw(
         raise SpecError.wrong_value(
             "Candidates", "exclude", want.exclude, "one of " + ", ".join(map(repr, EXCLUDED))
         )
+    batch = want.source == "batch"
+    clicks = _clicks(impressions, item_count, 0 if batch else want.negatives or 0)
+    needed = want.correction is not None or want.source == "popularity"
+    counts = _counts(clicks.items[:, 0], item_count + 1) if needed else np.empty(0, np.int64)
     if want.source == "impression":
-        return _of_impressions(impressions, want, item_count, generator)
-    owner, shown, clicked = _pairs(impressions, item_count)
-    impression = owner[clicked]
-    counts = np.bincount(shown[clicked], minlength=item_count + 1)
-    if want.source == "batch":
-        taken = _clicked_by_user(
-            impressions, users, impression, shown[clicked], item_count, history=want.exclude == "history"
-        )
-        without = {"impressions without a click": len(impressions) - len(np.unique(impression))}
-        items = shown[clicked].astype(np.int32)[:, None]
-        alone = Rows(impression, items, np.ones(items.shape, np.float32), without)
+        _of_impressions(clicks, impressions, item_count, generator)
+        return _finished(clicks, want, counts, len(impressions))
+    taken = _clicked_by_user(impressions, users, clicks, item_count, history=want.exclude == "history")
+    if batch:
+        without = {"impressions without a click": len(impressions) - _different(clicks.impression)}
+        alone = Rows(clicks.impression, clicks.items, _alike(clicks.items), without)
         return attrs.evolve(
             alone,
-            offsets=_offsets(want, alone, counts, int(np.count_nonzero(~clicked))),
+            offsets=_offsets(want, alone, counts, int(clicks.negative.sum())),
             shared=Shared(taken, want.negatives),
         )
-    assert want.negatives is not None
-    taken = _clicked_by_user(
-        impressions, users, impression, shown[clicked], item_count, history=want.exclude == "history"
-    )
-    who = taken.who[impressions.user]
-    user = who[impression]
+
+    def user(rows: slice) -> Ints:
+        return taken.who[impressions.user[clicks.impression[rows]]]
+
     if want.source == "user":
-        pairs = _sorted_once(who[owner[~clicked]] * (item_count + 1) + shown[~clicked])
-        pairs = pairs[~np.isin(pairs, taken.keys, assume_unique=True)]
-        pool = _rows_of(pairs // (item_count + 1), pairs % (item_count + 1), len(taken.offsets) - 1)
-        negatives = _from_pool(pool, user, want.negatives, generator)
+        _from_pool(clicks.items[:, 1:], _shown_by_user(impressions, taken, item_count), user, generator)
     else:
-        weights = np.ones_like(counts) if want.source == "uniform" else counts.copy()
+        weights = np.ones(item_count + 1, np.int64) if want.source == "uniform" else counts.copy()
         weights[0] = 0
         weights[1 + (item_count if real_items is None else real_items) :] = 0
-        negatives = _from_all(weights, taken, user, want.negatives, generator)
-    rows = _with_positives(impression, shown[clicked], negatives, len(impressions))
-    return attrs.evolve(rows, offsets=_offsets(want, rows, counts, int(np.count_nonzero(~clicked))))
+        _from_all(clicks.items[:, 1:], weights, taken, user, generator)
+    return _finished(clicks, want, counts, len(impressions))
+
+
+# --- a part, piece by piece ---------------------------------------------------------------------------------------------------
+
+
+def _slices(count: int) -> Iterator[slice]:
+    """Rows that are looked at together."""
+    return (slice(begin, min(begin + _MANY, count)) for begin in range(0, count, _MANY))
+
+
+def _pieces(offsets: Ints) -> Iterator[tuple[int, int]]:
+    """First and last of the lists that are looked at together; `offsets` say how long they are."""
+    begin, count = 0, len(offsets) - 1
+    while begin < count:
+        fitting = int(np.searchsorted(offsets, offsets[begin] + 8 * _MANY, side="right")) - 1
+        end = min(max(fitting, begin + 1), begin + _TOGETHER, count)
+        yield begin, end
+        begin = end
+
+
+def _cut(array: NDArray[Any], length: int) -> None:
+    """Gives back what lies behind the first `length` lines of an array that owns its memory, and that nobody else looks at."""
+    if length < len(array):
+        array.resize((length, *array.shape[1:]), refcheck=False)
+
+
+def _keep(array: NDArray[Any], kept: NDArray[np.bool_]) -> None:
+    """Moves the lines that are kept to the front, and cuts the rest."""
+    if kept.all():
+        return
+    at = 0
+    for rows in _slices(len(array)):
+        left = array[rows][kept[rows]]
+        array[at : at + len(left)] = left
+        at += len(left)
+    _cut(array, at)
+
+
+def _different(ascending: Ints) -> int:
+    """How many different numbers there are."""
+    return int(np.count_nonzero(ascending[1:] != ascending[:-1])) + bool(len(ascending))
+
+
+def _counts(items: NDArray[np.int32], length: int) -> Ints:
+    """How often each item occurs."""
+    counts = np.zeros(length, np.int64)
+    for rows in _slices(len(items)):
+        np.add.at(counts, items[rows], 1)
+    return counts
+
+
+@attrs.frozen(eq=False)
+class _Clicks:
+    """The R candidates of a part that were clicked, in order, each with room for its negatives."""
+
+    impression: Ints
+    items: NDArray[np.int32]
+    """(R, C) the clicked item, then 0."""
+    negative: NDArray[np.int32]
+    """How many candidates of each impression were not clicked."""
+    distinct: list[bool]
+    """Of each piece: whether no candidate is repeated within an impression."""
+
+
+def _clicks(impressions: Impressions, item_count: int, negatives: int) -> _Clicks:
+    pieces = list(_pieces(impressions.candidates.offsets))
+    bounds = [slice(*impressions.candidates.offsets[[begin, end]].tolist()) for begin, end in pieces]
+    most = sum(int(np.count_nonzero(impressions.labels[each] > 0)) for each in bounds)
+    impression, items = np.empty(most, np.int64), np.zeros((most, 1 + negatives), np.int32)
+    negative, distinct, at = np.zeros(len(impressions), np.int32), [], 0
+    for (begin, end), bound in zip(pieces, bounds, strict=True):
+        owner, shown, clicked = _pairs(impressions, item_count, begin, end)
+        rows = slice(at, at := at + int(np.count_nonzero(clicked)))
+        impression[rows] = owner[clicked] + begin
+        items[rows, 0] = shown[clicked]
+        negative[begin:end] = np.bincount(owner[~clicked], minlength=end - begin)
+        distinct.append(len(owner) == bound.stop - bound.start)
+    _cut(impression, at)
+    _cut(items, at)
+    return _Clicks(impression, items, negative, distinct)
 
 
 def _of_impressions(
-    impressions: Impressions, want: Candidates, item_count: int, generator: np.random.Generator
-) -> Rows:
-    """A row for each positive, with negatives of its own impression.
-
-    Impressions are looked at some at a time: beside the rows nothing is as long as the candidates of the part are many.
-    """
-    assert want.negatives is not None
-    total = len(impressions)
-    edges = [(begin, min(begin + _TOGETHER, total)) for begin in range(0, total, _TOGETHER)]
-    owners, positives, lengths, whole = [], [], [np.empty(0, np.int64)], []
-    for begin, end in edges:
-        owner, shown, clicked = _pairs(impressions, item_count, begin, end)
-        owners.append(owner[clicked] + begin)
-        positives.append(shown[clicked])
-        lengths.append(np.bincount(owner[~clicked], minlength=end - begin))
-        whole.append(
-            len(owner) == impressions.candidates.offsets[end] - impressions.candidates.offsets[begin]
-        )
-    none = np.empty(0, np.int64)
-    impression, positive = np.concatenate([none, *owners]), np.concatenate([none, *positives])
-    negative = np.concatenate(lengths)
-    places, real = _places(negative[impression], want.negatives, generator)
-    negatives = np.zeros(places.shape, np.int64)
-    for (begin, end), distinct in zip(edges, whole, strict=True):
+    clicks: _Clicks, impressions: Impressions, item_count: int, generator: np.random.Generator
+) -> None:
+    """Fills in negatives of each positive's own impression."""
+    impression, negatives = clicks.impression, clicks.items[:, 1:]
+    _points(negatives, lambda rows: clicks.negative[impression[rows]].astype(np.int64), generator)
+    for (begin, end), distinct in zip(_pieces(impressions.candidates.offsets), clicks.distinct, strict=True):
         owner, shown, clicked = _pairs(impressions, item_count, begin, end, distinct=distinct)
         pool = _rows_of(owner[~clicked], shown[~clicked], end - begin)
-        rows = slice(*np.searchsorted(impression, (begin, end)))
-        at = pool.offsets[impression[rows] - begin][:, None] + places[rows]
-        negatives[rows][real[rows]] = pool.values[at[real[rows]]]
-    made = _with_positives(impression, positive, negatives, total)
-    counts = np.bincount(positive, minlength=item_count + 1)
-    return attrs.evolve(made, offsets=_offsets(want, made, counts, int(negative.sum())))
+        rows = slice(*np.searchsorted(impression, (begin, end)).tolist())
+        _settle(negatives[rows], pool, impression[rows] - begin)
+
+
+def _finished(clicks: _Clicks, want: Candidates, counts: Ints, count: int) -> Rows:
+    """Rows of a positive and its negatives, without those that have no negative."""
+    impression, items = clicks.impression, clicks.items
+    with_positive = _different(impression)
+    usable = np.empty(len(items), np.bool_)
+    for rows in _slices(len(items)):
+        usable[rows] = (items[rows, 1:] > 0).any(1)
+    _keep(impression, usable)
+    _keep(items, usable)
+    with_row = _different(impression)
+    left_out = {
+        "impressions without a click": count - with_positive,
+        "impressions without negatives": with_positive - with_row,
+    }
+    made = Rows(impression, items, _alike(items), left_out)
+    return attrs.evolve(made, offsets=_offsets(want, made, counts, int(clicks.negative.sum())))
+
+
+def _alike(items: NDArray[np.int32]) -> NDArray[np.float32]:
+    """Labels of rows whose positive stands first: one row, in the place of all."""
+    return np.broadcast_to(np.eye(1, items.shape[1], dtype=np.float32), items.shape)
 
 
 def _offsets(want: Candidates, rows: Rows, counts: Ints, negative: int) -> NDArray[np.float32] | None:
@@ -213,11 +294,12 @@ def _pairs(
 
 
 def _sorted_once(keys: Ints) -> Ints:
-    """Different keys, ascending; on tens of millions, sorting takes a fifth of the time of np.unique, which hashes."""
-    ordered = np.sort(keys)
-    first = np.ones(len(ordered), np.bool_)
-    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
-    return ordered[first]
+    """Different keys, ascending, in the memory of those given; sorting takes a fifth of the time of np.unique, which hashes."""
+    keys.sort()
+    first = np.ones(len(keys), np.bool_)
+    np.not_equal(keys[1:], keys[:-1], out=first[1:])
+    _keep(keys, first)
+    return keys
 
 
 def _rows_of(owner: Ints, values: Ints, count: int) -> Ragged:
@@ -225,133 +307,185 @@ def _rows_of(owner: Ints, values: Ints, count: int) -> Ragged:
     return Ragged.from_lengths(values, np.bincount(owner, minlength=count))
 
 
-def _with_positives(impression: Ints, positives: Ints, negatives: Ints, count: int) -> Rows:
-    """Rows of a positive and its negatives, without those that have no negative."""
-    usable = (negatives > 0).any(1)
-    items = np.concatenate([positives[:, None], negatives], axis=1).astype(np.int32)[usable]
-    labels = np.zeros(items.shape, np.float32)
-    labels[:, 0] = 1
-    with_positive, with_row = len(np.unique(impression)), len(np.unique(impression[usable]))
-    left_out = {
-        "impressions without a click": count - with_positive,
-        "impressions without negatives": with_positive - with_row,
-    }
-    return Rows(impression[usable], items, labels, left_out)
-
-
-def _dealt(
-    owner: Ints, shown: Ints, clicked: NDArray[np.bool_], count: int, generator: np.random.Generator
-) -> Rows:
+def _dealt(impressions: Impressions, item_count: int, generator: np.random.Generator) -> Rows:
     """Every candidate once, in rows of at most `WIDEST`."""
-    lengths = np.bincount(owner, minlength=count)
-    # One sort of sums that keep the order of owners: a tenth of the time of sorting by two keys.
-    order = np.argsort(owner + generator.random(len(shown)), kind="stable")
-    place = np.arange(len(shown)) - np.repeat(offsets_of(lengths)[:-1], lengths)
+    pieces = list(_pieces(impressions.candidates.offsets))
+    lengths, distinct = np.zeros(len(impressions), np.int32), []
+    for begin, end in pieces:
+        owner, _, _ = _pairs(impressions, item_count, begin, end)
+        lengths[begin:end] = np.bincount(owner, minlength=end - begin)
+        bounds = impressions.candidates.offsets[[begin, end]]
+        distinct.append(len(owner) == bounds[1] - bounds[0])
     hands = -(-lengths // WIDEST)
-    # Dealt round like cards, hands differ by one candidate at most; cut off one after the other, the last would be a rest.
-    row = offsets_of(hands)[:-1][owner] + place % hands[owner]
-    column = place // hands[owner]
-    shape = (int(hands.sum()), int(column.max(initial=0)) + 1)
+    widths = -(-lengths // np.maximum(hands, 1))
+    total = int(hands.sum(dtype=np.int64))
+    shape = (total, max(int(widths.max(initial=0)), 1))
     items, labels = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
-    items[row, column] = shown[order]
-    labels[row, column] = clicked[order]
-    return Rows(
-        np.repeat(np.arange(len(lengths)), hands),
-        items,
-        labels,
-        {"impressions without candidates": int((lengths == 0).sum())},
-    )
+    impression, at = np.empty(total, np.int64), 0
+    for (begin, end), alone in zip(pieces, distinct, strict=True):
+        owner, shown, clicked = _pairs(impressions, item_count, begin, end, distinct=alone)
+        length, hand = lengths[begin:end].astype(np.int64), hands[begin:end].astype(np.int64)
+        # One sort of sums that keep the order of owners: a tenth of the time of sorting by two keys.
+        order = np.argsort(begin + owner + generator.random(len(shown)), kind="stable")
+        place = np.arange(len(shown)) - np.repeat(offsets_of(length)[:-1], length)
+        # Dealt round like cards, hands differ by one candidate at most; cut off one after the other, the last would be a rest.
+        row = at + offsets_of(hand)[:-1][owner] + place % hand[owner]
+        column = place // hand[owner]
+        items[row, column] = shown[order]
+        labels[row, column] = clicked[order]
+        rows = slice(at, at := at + int(hand.sum()))
+        impression[rows] = np.repeat(np.arange(begin, end), hand)
+    return Rows(impression, items, labels, {"impressions without candidates": int((lengths == 0).sum())})
 
 
 # --- drawing ------------------------------------------------------------------------------------------------------------------
 
 
-Locate = Callable[[Ints], tuple[Ints, Ints, Ints]]
-"""Points (R,) → what lies there, where it begins and how wide it is, each (R,)."""
+Totals = Callable[[slice], Ints]
+"""Rows → how much there is to draw from, for each of them."""
+
+Locate = Callable[[slice, Ints], tuple[Ints, Ints, Ints]]
+"""Rows and a point of each → what lies there, where it begins and how wide it is, each (R,)."""
 
 
 def _distinct(
-    totals: Ints, count: int, locate: Locate, generator: np.random.Generator
-) -> tuple[Ints, NDArray[np.bool_]]:
-    """`count` different things for each row, drawn one after the other in proportion to their widths; and which are real.
+    found: NDArray[np.int32], totals: Totals, locate: Locate, largest: int, generator: np.random.Generator
+) -> None:
+    """Fills (R, K) with different things for each row, drawn one after the other in proportion to their widths; 0 is none.
 
-    Both (R, count).
-
-    The things of a row lie side by side on [0, total). A point is drawn on what is left when the drawn things are cut out,
-    then moved up past each of them; a row whose things are all drawn gives no more.
+    The things of a row lie side by side on [0, total), and no total is above `largest`. A point is drawn on what is left when
+    the drawn things are cut out, then moved up past each of them; a row whose things are all drawn gives no more.
     """
-    found = np.zeros((len(totals), count), np.int64)
-    real = np.zeros((len(totals), count), np.bool_)
-    begins = np.zeros((len(totals), 0), np.int64)
-    widths = np.zeros((len(totals), 0), np.int64)
-    left = totals.astype(np.int64)
+    count = found.shape[1]
+    dtype = np.int32 if largest < np.iinfo(np.int32).max else np.int64
+    # Of what was drawn before, ascending; what is drawn last is needed by nobody.
+    begins, widths = (np.zeros((max(count - 1, 0), len(found)), dtype) for _ in range(2))
     for turn in range(count):
-        real[:, turn] = left > 0
-        point = generator.integers(0, np.maximum(left, 1))
-        for begin, width in zip(begins.T, widths.T, strict=True):
-            point += np.where(point >= begin, width, 0)
-        thing, begin, width = locate(np.minimum(point, np.maximum(totals - 1, 0)))
-        width = np.where(real[:, turn], width, 0)
-        found[:, turn] = thing
-        left -= width
-        begins, widths = np.column_stack([begins, begin]), np.column_stack([widths, width])
-        order = np.argsort(begins, axis=1, kind="stable")
-        begins, widths = np.take_along_axis(begins, order, 1), np.take_along_axis(widths, order, 1)
-    return found, real
+        for rows in _slices(len(found)):
+            drawn = [(begins[each, rows], widths[each, rows]) for each in range(turn)]
+            total = totals(rows)
+            left = total.copy()
+            for _, wide in drawn:
+                left -= wide
+            real = left > 0
+            point = generator.integers(0, np.maximum(left, 1))
+            for first, wide in drawn:
+                point += np.where(point >= first, wide, 0)
+            thing, begin, width = locate(rows, np.minimum(point, np.maximum(total - 1, 0)))
+            found[rows, turn] = np.where(real, thing, 0)
+            if turn + 1 == count:
+                continue
+            width = np.where(real, width, 0)
+            for first, wide in drawn:  # the one behind goes on
+                before = begin < first
+                first[:], begin = np.where(before, begin, first), np.where(before, first, begin)
+                wide[:], width = np.where(before, width, wide), np.where(before, wide, width)
+            begins[turn, rows], widths[turn, rows] = begin, width
 
 
-def _places(totals: Ints, count: int, generator: np.random.Generator) -> tuple[Ints, NDArray[np.bool_]]:
-    """`count` different places below each total, all alike; and which are real. Both (R, count).
+def _points(found: NDArray[np.int32], totals: Totals, generator: np.random.Generator) -> None:
+    """Fills (R, K) with points: each below what is left of its row's total when those before it are cut out."""
+    for turn in range(found.shape[1]):
+        for rows in _slices(len(found)):
+            found[rows, turn] = generator.integers(0, np.maximum(totals(rows) - turn, 1))
+
+
+def _settle(points: NDArray[np.int32], pool: Ragged, owner: Ints) -> None:
+    """Puts in the place of points (R, K) what the owners' rows of the pool have there, and 0 where they have no more.
 
     What `_distinct` draws of things that are all one wide: those that were drawn are kept in order by putting each in its place.
     """
-    found = np.zeros((count, len(totals)), np.int64)
+    begin, lengths = pool.offsets[owner], pool.offsets[owner + 1] - pool.offsets[owner]
     drawn: list[Ints] = []
-    for turn in range(count):
-        point = generator.integers(0, np.maximum(totals - turn, 1))
+    for turn in range(points.shape[1]):
+        point = points[:, turn].astype(np.int64)
         for each in drawn:
             point += point >= each
-        found[turn] = point
+        real = lengths > turn
+        points[:, turn] = 0
+        points[real, turn] = pool.values[begin[real] + point[real]]
         for number, each in enumerate(drawn):  # the larger one of the two goes on
             drawn[number], point = np.minimum(each, point), np.maximum(each, point)
         drawn.append(point)
-    return np.ascontiguousarray(found.T), totals[:, None] > np.arange(count)
 
 
-def _from_pool(pool: Ragged, rows: Ints, count: int, generator: np.random.Generator) -> Ints:
-    """(R, count) different values of the given rows of the pool, all alike; 0 where there are no more."""
-    places, real = _places(pool.lengths[rows], count, generator)
-    negatives = np.zeros(places.shape, np.int64)
-    negatives[real] = pool.values[(pool.offsets[rows][:, None] + places)[real]]
-    return negatives
+def _from_pool(found: NDArray[np.int32], pool: Ragged, owner: Totals, generator: np.random.Generator) -> None:
+    """Fills (R, K) with different values of the owners' rows of the pool, all alike; 0 where there are no more."""
+    lengths = pool.lengths
+    _points(found, lambda rows: lengths[owner(rows)], generator)
+    for rows in _slices(len(found)):
+        _settle(found[rows], pool, owner(rows))
 
 
-def _from_all(weights: Ints, taken: Taken, user: Ints, count: int, generator: np.random.Generator) -> Ints:
-    """(R, count) different items in proportion to `weights`, none that the row's user took; 0 where there are no more."""
+def _from_all(
+    found: NDArray[np.int32], weights: Ints, taken: Taken, owner: Totals, generator: np.random.Generator
+) -> None:
+    """Fills (R, K) with items in proportion to `weights`, none that the row's user took; 0 where there are no more."""
     ends = np.cumsum(weights)
-    # Seen by a user, the items lie side by side without those taken. `gone` is the weight cut out before each taken item,
-    # `edge` where that item would begin in what is left; both grow along a user's items, so that one search over all users
-    # finds how far to move.
-    gone = np.concatenate([[0], np.cumsum(weights[taken.items])])
-    first, last = taken.offsets[user], taken.offsets[user + 1]
-    whole = int(ends[-1]) + 1
-    owners = np.repeat(np.arange(len(taken.offsets) - 1), np.diff(taken.offsets))
-    edge = (ends - weights)[taken.items] - (gone[:-1] - gone[taken.offsets[owners]])
-    keys = owners * whole + edge
+    starts, whole = ends - weights, int(ends[-1]) + 1
+    # Seen by a user, the items lie side by side without those taken. An edge is where a taken item would begin in what is left;
+    # edges grow along a user's items, so that one search over all users finds how far to move.
+    keys = np.empty(len(taken.items), np.int64)
+    for begin, end in _pieces(taken.offsets):
+        here, lengths = (
+            slice(taken.offsets[begin], taken.offsets[end]),
+            np.diff(taken.offsets[begin : end + 1]),
+        )
+        items, users = taken.items[here], np.repeat(np.arange(begin, end), lengths)
+        gone = offsets_of(weights[items])
+        edges = starts[items] - (gone[:-1] - gone[taken.offsets[users] - taken.offsets[begin]])
+        keys[here] = users * whole + edges
 
-    def locate(point: Ints) -> tuple[Ints, Ints, Ints]:
-        passed = np.searchsorted(keys, user * whole + point, side="right")
-        shift = gone[passed] - gone[first]
+    def moved(user: Ints, passed: Ints) -> Ints:
+        """The weight cut out before the taken item numbered `passed`: from the edge of the one before, and how wide that is."""
+        before = np.maximum(passed - 1, 0)
+        if not len(keys):
+            return np.zeros(len(user), np.int64)
+        shift = ends[taken.items[before]] - (keys[before] - user * whole)
+        return np.where(passed > taken.offsets[user], shift, 0)
+
+    def totals(rows: slice) -> Ints:
+        user = owner(rows)
+        return ends[-1] - moved(user, taken.offsets[user + 1])
+
+    def locate(rows: slice, point: Ints) -> tuple[Ints, Ints, Ints]:
+        user = owner(rows)
+        shift = moved(user, np.searchsorted(keys, user * whole + point, side="right"))
         item = np.searchsorted(ends, point + shift, side="right")
         # An item's whole stretch lies behind the same taken items, so its begin moves back by the same shift.
-        return (
-            item,
-            (ends - weights)[np.minimum(item, len(ends) - 1)] - shift,
-            weights[np.minimum(item, len(ends) - 1)],
-        )
+        inside = np.minimum(item, len(ends) - 1)
+        return item, starts[inside] - shift, weights[inside]
 
-    items, real = _distinct(ends[-1] - (gone[last] - gone[first]), count, locate, generator)
-    return np.where(real, items, 0)
+    _distinct(found, totals, locate, int(ends[-1]), generator)
+
+
+def _shown_by_user(impressions: Impressions, taken: Taken, item_count: int) -> Ragged:
+    """Of each user, different items: what was shown in the part and never taken."""
+    number = taken.who[impressions.user]
+    order = np.argsort(number, kind="stable")
+    count = len(taken.offsets) - 1
+    edges = np.searchsorted(number[order], np.arange(count + 1))
+    starts = impressions.candidates.offsets[order]
+    many = impressions.candidates.offsets[order + 1] - starts
+    values = np.empty(len(impressions.candidates.values), np.int32)
+    lengths, at = np.zeros(count, np.int64), 0
+    for begin, end in _pieces(offsets_of(many)[edges]):
+        here = slice(edges[begin], edges[end])
+        places = flat_positions(starts[here], many[here])
+        user = np.repeat(number[order[here]], many[here])
+        left = impressions.labels[places] <= 0
+        keys = _sorted_once(
+            user[left] * (item_count + 1) + impressions.candidates.values[places[left]].astype(np.int64)
+        )
+        bounds = taken.offsets[begin : end + 1]
+        own = np.repeat(np.arange(begin, end), np.diff(bounds)) * (item_count + 1)
+        own += taken.items[bounds[0] : bounds[-1]]
+        keys = keys[~np.isin(keys, own, assume_unique=True)]
+        values[at : at + len(keys)] = keys % (item_count + 1)
+        lengths[begin:end] = np.bincount(keys // (item_count + 1) - begin, minlength=end - begin)
+        at += len(keys)
+    _cut(values, at)
+    return Ragged.from_lengths(values, lengths)
 
 
 @attrs.frozen(eq=False)
@@ -360,15 +494,13 @@ class Taken:
 
     who: Ints
     """User row → the user's number, the same for all rows of one id."""
-    items: Ints
+    items: NDArray[np.int32]
     offsets: Ints
     """By the user's number."""
-    keys: Ints
-    """number * (item_count + 1) + item, ascending."""
 
 
 def _clicked_by_user(
-    impressions: Impressions, users: Users, impression: Ints, clicked: Ints, item_count: int, *, history: bool
+    impressions: Impressions, users: Users, clicks: _Clicks, item_count: int, *, history: bool
 ) -> Taken:
     """The user's clicks in the part, and with `history` those before, up to the user's last impression of the part."""
     who = flat(pc.dictionary_encode(users.user_ids).indices).astype(np.int64)
@@ -376,11 +508,23 @@ def _clicked_by_user(
     end = begin.copy()
     if history:
         np.maximum.at(end, impressions.user, impressions.stop)
-    past = np.asarray(users.history.values[flat_positions(begin, end - begin)], np.int64)
-    owner = np.concatenate([who[impressions.user[impression]], np.repeat(who, end - begin)])
-    keys = _sorted_once(owner * (item_count + 1) + np.concatenate([clicked, past]))
-    lengths = np.bincount(keys // (item_count + 1), minlength=int(who.max(initial=-1)) + 1)
-    return Taken(who, keys % (item_count + 1), offsets_of(lengths), keys)
+    lengths, at = end - begin, len(clicks.items)
+    keys = np.empty(at + int(lengths.sum()), np.int64)
+    for rows in _slices(at):
+        keys[rows] = who[impressions.user[clicks.impression[rows]]] * (item_count + 1)
+        keys[rows] += clicks.items[rows, 0]
+    for first, last in _pieces(offsets_of(lengths)):
+        there = flat_positions(begin[first:last], lengths[first:last])
+        here = slice(at, at := at + len(there))
+        keys[here] = np.repeat(who[first:last], lengths[first:last]) * (item_count + 1)
+        keys[here] += users.history.values[there]
+    keys = _sorted_once(keys)
+    count = int(who.max(initial=-1)) + 1
+    offsets = np.searchsorted(keys, np.arange(count + 1) * (item_count + 1)).astype(np.int64)
+    items = np.empty(len(keys), np.int32)
+    for rows in _slices(len(keys)):
+        items[rows] = keys[rows] % (item_count + 1)
+    return Taken(who, items, offsets)
 
 
 # --- in a batch ---------------------------------------------------------------------------------------------------------------

@@ -319,7 +319,7 @@ class Batches:
     compiled: Compiled
     train: Impressions
     rows: Rows
-    order: NDArray[np.int64]
+    order: NDArray[np.int32]
 
     @classmethod
     def of_epoch(cls, compiled: Compiled, epoch: int) -> Batches:
@@ -338,7 +338,9 @@ class Batches:
         if not len(rows):
             left = ", ".join(f"{count} {reason}" for reason, count in rows.left_out.items())
             raise DataError(f"The train part gives no training row: {left or 'it is empty'}.")
-        return cls(compiled, train, rows, numpy_generator(seed, "order", epoch).permutation(len(rows)))
+        order = np.arange(len(rows), dtype=np.int32)  # half of what the numbers of a permutation take
+        numpy_generator(seed, "order", epoch).shuffle(order)
+        return cls(compiled, train, rows, order)
 
     def __len__(self) -> int:
         return math.ceil(len(self.rows) / self.compiled.experiment.training.batch_size)
@@ -366,7 +368,7 @@ class Batches:
             each = (self.rows.items[chosen] > 0).sum(1)
         return float(rows[mine].sum() / rows.sum()), float(each[mine].sum() / each.sum())
 
-    def chosen(self, number: int) -> NDArray[np.int64]:
+    def chosen(self, number: int) -> NDArray[np.int32]:
         """The rows of a batch."""
         size = self.compiled.experiment.training.batch_size
         return self.order[number * size : (number + 1) * size]

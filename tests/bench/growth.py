@@ -164,8 +164,8 @@ and an update over the whole of it takes longer than the step. Over rows the upd
 shrink; a model that reads what an item says has no such table. The vectors that a catalogue is ranked or evaluated by are 13 GB
 again, where all items occur, and one user who is ranked by all of them costs 6.4 billion operations; users in batches share the
 reading. Hidden states of a language model 384 wide are half a terabyte in bf16 for titles of 14 tokens, 38 GB where an item has
-one state: on disk, mapped, read as they are needed, so that *the disk* is next. Indices of an epoch, about 56 bytes a training
-row, are 32 GB, since an epoch is drawn at once: a window of time (`split="time"`) or a smaller `core` of users is the way out.
+one state: on disk, mapped, read as they are needed, so that *the disk* is next. Indices of an epoch, about 32 bytes a training
+row, are 18 GB, since an epoch is drawn at once: a window of time (`split="time"`) or a smaller `core` of users is the way out.
 
 **Beyond one machine**: *there is no distributed training*. What can be shared out today is what does not learn: states and
 vectors of items (`lego embed`), seeds and configurations of a sweep, and scores, which `lego evaluate --scores FOLDER` reads from

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 
 import attrs
@@ -154,6 +155,96 @@ def test_negatives_of_an_impression_are_those_of_a_slow_draw(
     impressions, items = slowly(shown, negatives, seed)
     assert rows.impression.tolist() == impressions
     assert [[each for each in row if each] for row in rows.items.tolist()] == items
+
+
+@pytest.mark.parametrize("source", ["user", "uniform", "popularity"])
+@given(world=worlds(), negatives=st.integers(1, 5), seed=st.integers(0, 2**32))
+@settings(max_examples=40, deadline=None)
+def test_negatives_from_elsewhere_are_those_of_a_slow_draw(
+    source: str, world: tuple[Shown, list[list[int]], int], negatives: int, seed: int
+) -> None:
+    """Turn by turn a point on what is left of each row's items, as wide as they weigh, however many rows at a time."""
+    shown, histories, items = world
+    clicks = Counter(item for _, positives, _ in shown for item in positives)
+    rows, left = [], []
+    for impression, (_, positives, _) in enumerate(shown):
+        may = sorted(allowed(source, shown, histories, items, impression))
+        for positive in positives:
+            rows.append([positive])
+            left.append([each for each in may for _ in range(clicks[each] if source == "popularity" else 1)])
+    generator = np.random.default_rng(seed)
+    for _ in range(negatives if rows else 0):
+        points = generator.integers(0, [max(len(each), 1) for each in left]).tolist()
+        for row, point in enumerate(points):
+            if left[row]:
+                drawn = left[row][point]
+                rows[row].append(drawn)
+                left[row] = [each for each in left[row] if each != drawn]
+    expected = [row for row in rows if len(row) > 1]
+    for together, many in ((1, 1), (2, 3), (1 << 13, 1 << 16)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("lego.data.sampling._TOGETHER", together)
+            patch.setattr("lego.data.sampling._MANY", many)
+            found = rows_of(shown, histories, items, seed, negatives=negatives, source=source)
+        assert [[each for each in row if each] for row in found.items.tolist()] == expected
+
+
+@pytest.mark.parametrize(
+    "want",
+    [
+        {"negatives": None},
+        {"negatives": None, "source": "batch"},
+        {"negatives": 2, "source": "impression", "correction": "rate"},
+        {"negatives": 3, "source": "batch", "correction": "frequency"},
+    ],
+)
+@given(world=worlds(), seed=st.integers(0, 2**32))
+@settings(max_examples=30, deadline=None)
+def test_pieces_do_not_change_rows(
+    want: dict[str, object], world: tuple[Shown, list[list[int]], int], seed: int
+) -> None:
+    """However many impressions and rows are looked at together, an epoch is the same."""
+    shown, histories, items = world
+    found = []
+    for together, many in ((1 << 13, 1 << 16), (1, 1), (3, 2)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("lego.data.sampling._TOGETHER", together)
+            patch.setattr("lego.data.sampling._MANY", many)
+            found.append(rows_of(shown, histories, items, seed, **want))
+    for other in found[1:]:
+        for name in ("impression", "items", "labels", "offsets"):
+            np.testing.assert_array_equal(getattr(other, name), getattr(found[0], name))
+        assert other.left_out == found[0].left_out
+        if other.shared is not None:
+            assert found[0].shared is not None
+            np.testing.assert_array_equal(other.shared.taken.items, found[0].shared.taken.items)
+            np.testing.assert_array_equal(other.shared.taken.offsets, found[0].shared.taken.offsets)
+
+
+@pytest.mark.parametrize(
+    ("want", "most"),
+    [
+        ({"negatives": 4}, 50),
+        ({"negatives": 4, "source": "uniform"}, 100),
+        ({"negatives": 4, "source": "popularity"}, 100),
+        ({"negatives": None, "source": "batch"}, 60),
+        ({"negatives": None}, 90),
+    ],
+)
+def test_drawing_takes_little_more_memory_than_what_is_drawn(
+    monkeypatch: pytest.MonkeyPatch, want: dict[str, object], most: int
+) -> None:
+    """Beside the rows there is nothing as long as the candidates are many; bytes for each of the rows, of fifteen candidates."""
+    monkeypatch.setattr("lego.data.sampling._TOGETHER", 32)
+    monkeypatch.setattr("lego.data.sampling._MANY", 64)
+    shown: Shown = [(n % 50, [n % 40 + 1], list(range(50, 64))) for n in range(4000)]
+    impressions, users = part(shown, [[]] * 50)
+    tracemalloc.start()
+    rows = draw(impressions, Candidates(**want), users, 64, np.random.default_rng(0))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(rows) >= 4000
+    assert peak / len(rows) < most
 
 
 @given(world=worlds(), seed=st.integers(0, 2**32))
