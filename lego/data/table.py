@@ -29,7 +29,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lego.data.problems import LIMIT, Problems
-from lego.data.raw.growing import MANY, Growing, blocks, on_disk, one_array, rows_of
+from lego.data.raw.growing import MANY, Growing, blocks, on_disk, one_array, row_stretches, rows_of
 from lego.data.raw.order import sorted_rows
 from lego.data.raw.spool import spooled
 from lego.errors import did_you_mean
@@ -106,9 +106,16 @@ def ragged(column: pa.ChunkedArray | pa.Array) -> Ragged:
         for begin, end in blocks(len(chunk), MANY):
             piece = chunk.slice(begin, end - begin)
             lengths.add(flat(pc.fill_null(pc.list_value_length(piece), 0)))
-        values.append(flat(chunk.flatten()))
-    filled = [each.astype(dtype, copy=False) for each in values if len(each)] or [np.empty(0, dtype)]
+        values.append(_numbers(chunk.flatten(), dtype))
+    filled = [each for each in values if len(each)] or [np.empty(0, dtype)]
     return rows_of(one_array(filled), lengths.array())
+
+
+def _numbers(values: pa.Array, dtype: type) -> NDArray[Any]:
+    """The values of lists; NaN where one is missing, which is made on disk where they are many."""
+    if not values.null_count:
+        return flat(values).astype(dtype, copy=False)
+    return on_disk(len(values), dtype, lambda begin, end: flat(values.slice(begin, end - begin)))
 
 
 def lists(rows: Ragged, value_type: pa.DataType, limit: int = 2**31 - 1) -> pa.ChunkedArray:
@@ -138,13 +145,13 @@ def signal(rows: Ragged) -> pa.ChunkedArray:
     schema = pa.schema([("signal", SIGNAL)])
 
     def pieces() -> Iterator[pa.RecordBatch]:
-        for begin, end in blocks(len(rows), MANY):
+        for begin, end in row_stretches(rows.offsets):
             bounds = rows.offsets[begin : end + 1]
             some = Ragged(rows.values[bounds[0] : bounds[-1]], bounds - bounds[0])
             for chunk in _signal(some).chunks:
                 yield pa.RecordBatch.from_arrays([chunk], schema=schema)
 
-    return spooled(pieces(), schema)["signal"] if len(rows) > MANY else _signal(rows)
+    return spooled(pieces(), schema)["signal"] if len(rows) + len(rows.values) > MANY else _signal(rows)
 
 
 def _signal(rows: Ragged) -> pa.ChunkedArray:

@@ -23,7 +23,7 @@ class GrowingLog:
 
     def __init__(self) -> None:
         self.impressions = 0
-        self._users, self._places = Catalog(pa.array([], pa.string())), Growing(np.int32)
+        self._users = _Users()
         self._impression, self._time = Growing(np.int64), Growing(np.int64)
         self._history, self._candidates = _Rows(), _Rows()
         self._labels = Growing(np.int8)
@@ -45,7 +45,7 @@ class GrowingLog:
         self._impression.add(log.impression)
         self._time.add(log.time)
         self._labels.add(log.labels)
-        add_users(self._users, self._places, log.user)
+        self._users.add(log.user)
         self._history.add(log.history)
         self._candidates.add(log.candidates)
         for grown, signals in (
@@ -60,10 +60,9 @@ class GrowingLog:
 
     def log(self) -> Log:
         """All of them."""
-        users = pa.DictionaryArray.from_arrays(pa.array(self._places.array()), self._users.missing)
         return Log(
             impression=self._impression.array(),
-            user=pa.chunked_array([users]),
+            user=self._users.column(),
             time=self._time.array(),
             history=self._history.rows(),
             candidates=self._candidates.rows(),
@@ -72,6 +71,33 @@ class GrowingLog:
             signals={name: grown.array() for name, grown in self._signals.items()},
             history_signals={name: grown.array() for name, grown in self._history_signals.items()},
         )
+
+
+class _Users:
+    """Those of impressions; so many at a time are looked up that the ids are not gone through for each piece."""
+
+    def __init__(self) -> None:
+        self._ids, self._places = Catalog(pa.array([], pa.string())), Growing(np.int32)
+        self._pending: list[pa.Array] = []
+        self._rows = 0
+
+    def add(self, column: pa.ChunkedArray) -> None:
+        """Some behind those that are there."""
+        self._pending += column.chunks
+        self._rows += len(column)
+        if self._rows > MANY:
+            self._settle()
+
+    def column(self) -> pa.ChunkedArray:
+        """All of them, coded."""
+        self._settle()
+        users = pa.DictionaryArray.from_arrays(pa.array(self._places.array()), self._ids.missing)
+        return pa.chunked_array([users])
+
+    def _settle(self) -> None:
+        if self._pending:
+            add_users(self._ids, self._places, pa.chunked_array(self._pending))
+        self._pending, self._rows = [], 0
 
 
 class _Rows:

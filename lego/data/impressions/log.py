@@ -33,8 +33,6 @@ from lego.ragged import Ragged, flat_positions, offsets_of
 
 _FEW = 1 << 13
 """Rows."""
-_PENDING = 1 << 26
-"""Bytes of histories that are looked at before those that were there before are left out."""
 
 
 @attrs.define(eq=False)
@@ -111,17 +109,15 @@ def users_of(several: list[pa.ChunkedArray]) -> pa.ChunkedArray:
 
 def add_users(users: Catalog, places: Growing, column: pa.ChunkedArray) -> None:
     """The place of each user of the column among the missing of `users`, behind what is there."""
+    if not pa.types.is_dictionary(column.type):
+        for begin, end in blocks(len(column), MANY):
+            coded = one_chunk(column.slice(begin, end - begin)).dictionary_encode()
+            places.add((users.rows(coded.dictionary) - 1)[flat(coded.indices)])
+        return
     for chunk in column.chunks:
-        names: pa.Array | None = chunk.dictionary if pa.types.is_dictionary(chunk.type) else None
-        place = np.full(0 if names is None else len(names), -1, np.int32)
+        names, place = chunk.dictionary, np.full(len(chunk.dictionary), -1, np.int32)
         for begin, end in blocks(len(chunk), MANY):
-            piece = chunk.slice(begin, end - begin)
-            if names is None:
-                piece = piece.dictionary_encode()
-                place = users.rows(piece.dictionary) - 1
-                places.add(place[flat(piece.indices)])
-                continue
-            codes = flat(piece.indices)
+            codes = flat(chunk.slice(begin, end - begin).indices)
             there, first = np.unique(codes, return_index=True)
             new = there[np.argsort(first)]
             new = new[place[new] < 0]
@@ -129,14 +125,9 @@ def add_users(users: Catalog, places: Growing, column: pa.ChunkedArray) -> None:
             places.add(place[codes])
 
 
-def signals_of_shared(logs: list[Log], row: NDArray[np.int32]) -> dict[str, Ragged]:
-    """Numbers of the histories as `share_histories` shares them: those of the impression that has seen most of each."""
-    log = join_logs(logs)
-    order = np.lexsort((log.history.lengths, row))
-    last = order[np.append(np.diff(row[order]) > 0, True)] if len(order) else order
-    return {
-        name: Ragged(values, log.history.offsets).take(last) for name, values in log.history_signals.items()
-    }
+def one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    """A column in one piece."""
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
 def one_after_another(parts: list[Ragged]) -> Ragged:
@@ -218,94 +209,6 @@ def users_where(users: pa.ChunkedArray, mask: NDArray[np.bool_]) -> pa.ChunkedAr
 def _inside(values: NDArray[np.int32], items: int) -> NDArray[np.bool_]:
     """Which values are rows of items there are."""
     return on_disk(len(values), np.bool_, lambda begin, end: values[begin:end] <= items)
-
-
-def share_histories(logs: list[Log]) -> tuple[pa.Table, NDArray[np.int32], NDArray[np.int64]]:
-    """The users; and of each impression, log after log, its row of users and the length of its history.
-
-    User and history of an impression, written as big-endian numbers one after the other, are sorted as bytes. So users stand
-    in the order in which they first appear, and a history that others of its user continue stands right before one of these.
-    """
-    encoded = users_of([log.user for log in logs]).chunk(0)
-    lengths = np.concatenate([log.history.lengths for log in logs])
-    code, keys = _coded(flat(encoded.indices), [log.history for log in logs])
-    order = flat(pc.sort_indices(keys)).astype(np.int64)
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    distinct = _numbers(keys.take(pa.array(order)))
-    last = ~_begins_next(distinct)
-    row: NDArray[np.int64] = np.cumsum(last) - last  # a key that another continues has the row of that one
-    kept = distinct.take(np.flatnonzero(last))
-    inside = np.ones(len(kept.values), bool)
-    inside[kept.offsets[:-1]] = False
-    users = pa.table(
-        {
-            "user_id": encoded.dictionary.take(pa.array(kept.values[kept.offsets[:-1]])),
-            "history": lists(Ragged.from_lengths(kept.values[inside], kept.lengths - 1), pa.int32()),
-        }
-    )
-    return users, row.astype(np.int32)[place[code]], lengths
-
-
-def _coded(
-    first: NDArray[np.int32], histories: list[Ragged]
-) -> tuple[NDArray[np.int32], pa.LargeBinaryArray]:
-    """The big-endian bytes of each row with a number before it, each only once; and which of them each row has."""
-    codes = np.empty(len(first), np.int32)
-    distinct, pending = pa.array([], pa.large_binary()), list[pa.LargeBinaryArray]()
-    done = row = bytes_ = 0
-
-    def settle() -> None:
-        nonlocal distinct, done, bytes_
-        coded = pa.concat_arrays([distinct, *pending]).dictionary_encode()
-        codes[done:row] = flat(coded.indices)[len(distinct) :]
-        distinct, done, bytes_ = coded.dictionary, row, 0
-        pending.clear()
-
-    for history in histories:
-        for begin, end in blocks(
-            len(history), _FEW
-        ):  # few rows at a time stay in the caches of the processor
-            keys = _keys(first[row : row + end - begin], history, begin, end)
-            pending.append(keys)
-            row, bytes_ = row + end - begin, bytes_ + keys.nbytes
-            if bytes_ > max(_PENDING, distinct.nbytes // 2):
-                settle()
-    settle()
-    return codes, distinct
-
-
-def _keys(first: NDArray[np.int32], history: Ragged, begin: int, end: int) -> pa.LargeBinaryArray:
-    """The bytes of some rows."""
-    items = history.values[history.offsets[begin] : history.offsets[end]]
-    offsets = history.offsets[begin : end + 1] - history.offsets[begin] + np.arange(end - begin + 1)
-    inside = np.ones(len(items) + end - begin, bool)
-    inside[offsets[:-1]] = False
-    values = np.empty(len(inside), ">u4")
-    values[offsets[:-1]] = first
-    values[inside] = items
-    buffers = [None, pa.py_buffer(4 * offsets), pa.py_buffer(values)]
-    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), end - begin, buffers)
-
-
-def _numbers(keys: pa.LargeBinaryArray) -> Ragged:
-    """What is written in them."""
-    _, offsets, data = keys.buffers()
-    ends = np.frombuffer(offsets, np.int64)[keys.offset : keys.offset + len(keys) + 1] // 4
-    values = np.frombuffer(data, ">u4")[ends[0] : ends[-1]] if data is not None else np.empty(0, ">u4")
-    return Ragged(values.astype(np.int32), ends - ends[0])
-
-
-def _begins_next(rows: Ragged) -> NDArray[np.bool_]:
-    """Which rows, all different, are the beginning of the row behind them."""
-    begins = np.zeros(len(rows), bool)
-    lengths = rows.lengths
-    short = np.flatnonzero(lengths[:-1] < lengths[1:])
-    here = rows.values[flat_positions(rows.offsets[short], lengths[short])]
-    there = rows.values[flat_positions(rows.offsets[short + 1], lengths[short])]
-    other = np.bincount(np.repeat(np.arange(len(short)), lengths[short])[here != there], minlength=len(short))
-    begins[short] = other == 0
-    return begins
 
 
 def part_of_log(

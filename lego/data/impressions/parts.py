@@ -164,6 +164,11 @@ def latest_as_dev(
     return on_disk(len(time), np.int8, piece)
 
 
+def are_of(part: NDArray[np.int8], number: int) -> NDArray[np.bool_]:
+    """Which rows are of the part of this number."""
+    return on_disk(len(part), np.bool_, lambda begin, end: part[begin:end] == number)
+
+
 def first_time(time: NDArray[np.int64], inside: NDArray[np.bool_]) -> str:
     """The earliest time of the rows of the mask in words; `none` where there is none."""
     found = [

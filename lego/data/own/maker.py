@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -22,15 +21,24 @@ from lego.data.impressions.log import (
     join_logs,
     one_class,
     part_of_log,
-    share_histories,
     side_by_side,
-    signals_of_shared,
     sorted_sets,
     users_of,
 )
-from lego.data.impressions.parts import behind_later_parts, cut, in_words
+from lego.data.impressions.parts import are_of, behind_later_parts, cut, in_words
+from lego.data.impressions.shared_histories import share_histories, signals_of_shared
 from lego.data.own.known_users import KnownUsers
-from lego.data.raw.growing import filtered, gathered, on_disk, one_array, owners_of
+from lego.data.raw.growing import (
+    MANY,
+    Growing,
+    blocks,
+    filtered,
+    gathered,
+    on_disk,
+    one_array,
+    owners_of,
+    places_where,
+)
 from lego.data.raw.order import sorted_rows
 from lego.data.raw.spool import taken
 from lego.data.table import PARTS, lists
@@ -150,11 +158,14 @@ class TableMaker:
             np.broadcast_to(np.int8(-1), len(log.impression)) if part is None else part for log, part in found
         ]
         if spec.missing == "drop" and len(self.read.missing):
-            numbered = [attrs.evolve(log, impression=np.arange(len(log.impression))) for log in logs]
+            numbered = [
+                attrs.evolve(log, impression=on_disk(len(log.impression), np.int64, np.arange))
+                for log in logs
+            ]
             kept_rows = drop_missing(numbered, items.num_rows, len(self.read.missing), self.dropped)
-            parts = [part[log.impression] for part, log in zip(parts, kept_rows, strict=True)]
+            parts = [_at(part, log.impression) for part, log in zip(parts, kept_rows, strict=True)]
             logs = [
-                attrs.evolve(new, impression=old.impression[new.impression])
+                attrs.evolve(new, impression=_at(old.impression, new.impression))
                 for old, new in zip(logs, kept_rows, strict=True)
             ]
         log, part = join_logs(logs), one_array(parts)
@@ -193,8 +204,8 @@ class TableMaker:
         }
         impressions, single = {}, {}
         for number, name in enumerate(PARTS):
-            here = on_disk(len(part), np.bool_, partial(_are, part, number))
-            rows, seen = filtered(on_disk(len(part), np.int64, np.arange), here), filtered(stop, here)
+            here = are_of(part, number)
+            rows, seen = places_where(here), filtered(stop, here)
             impressions[name] = part_of_log(log, rows, filtered(row, here), seen, timed=timed)
             single[name] = one_class(log, rows)
         self.rules["one_class"] = single
@@ -318,16 +329,19 @@ def _with_attributes(made: pa.Table, attributes: pa.Table, of_click: Ragged) -> 
     return made
 
 
-def _are(part: NDArray[np.int8], number: int, begin: int, end: int) -> NDArray[np.bool_]:
-    """Which rows of a stretch are of a part."""
-    return part[begin:end] == number
+def _at(values: NDArray[Any], places: NDArray[np.int64]) -> NDArray[Any]:
+    """The values at ascending places."""
+    return on_disk(len(places), values.dtype, lambda begin, end: values[places[begin:end]])
 
 
 def _lengthened(numbers: Ragged, history: Ragged) -> Ragged:
     """The numbers of the first rows, and missing ones for the rows behind."""
-    more = len(history.values) - len(numbers.values)
-    values = np.concatenate([numbers.values, np.full(more, np.nan, np.float32)])
-    return Ragged(values, history.offsets)
+    made = Growing(np.float32)
+    for begin, end in blocks(len(numbers.values), MANY):
+        made.add(numbers.values[begin:end])
+    for begin, end in blocks(len(history.values) - len(numbers.values), MANY):
+        made.add(np.full(end - begin, np.nan, np.float32))
+    return Ragged(made.array(), history.offsets)
 
 
 def _nothing(where: str, what: str) -> DataError:

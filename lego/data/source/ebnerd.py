@@ -26,7 +26,7 @@ from lego.data.impressions.log import (
     one_class,
     part_of_log,
 )
-from lego.data.impressions.parts import cut, first_time, in_words, latest_as_dev
+from lego.data.impressions.parts import are_of, cut, first_time, in_words, latest_as_dev
 from lego.data.problems import Problems
 from lego.data.raw.growing import filtered, on_disk, places_where
 from lego.data.raw.repeats import Repeats
@@ -235,13 +235,13 @@ class EBNeRD(Source):
         unlabeled = () if all(each.labeled for each in logs) else ("test",)
         impressions, single = {}, {}
         for number, name in enumerate(PARTS):
-            here = on_disk(len(part), np.bool_, partial(_are, part, number))
+            here = are_of(part, number)
             chosen = places_where(here)
             impressions[name] = part_of_log(log, chosen, filtered(row, here), filtered(stop, here))
             if name not in unlabeled:
                 single[name] = one_class(log, chosen)
         later = how_many(on_disk(len(own), np.bool_, lambda begin, end: stop[begin:end] < own[begin:end]))
-        cut_at = first_time(log.time, on_disk(len(part), np.bool_, partial(_are, part, 1)))
+        cut_at = first_time(log.time, are_of(part, 1))
         people = logs[0].people
         for each in logs[1:]:
             people.join(each.people)
@@ -323,11 +323,6 @@ class EBNeRD(Source):
 def _at(values: NDArray[Any], places: NDArray[Any], begin: int, end: int) -> NDArray[Any]:
     """The values at some of the places."""
     return values[places[begin:end]]
-
-
-def _are(part: NDArray[np.int8], number: int, begin: int, end: int) -> NDArray[np.bool_]:
-    """Which rows of a stretch are of a part."""
-    return part[begin:end] == number
 
 
 def _absent(folder: Folder, missing: pa.Array, ways_out: str) -> DataError:

@@ -19,20 +19,21 @@ import pyarrow.compute as pc
 import pyarrow.csv
 from numpy.typing import NDArray
 
+from lego.data.impressions.growing_log import GrowingLog
 from lego.data.impressions.log import (
     Catalog,
     Log,
     drop_missing,
-    join_logs,
     one_class,
     part_of_log,
-    share_histories,
 )
+from lego.data.impressions.shared_histories import share_histories
 from lego.data.problems import LIMIT, Problems
 from lego.data.progress import count
 from lego.data.raw.bounded import lines_of
 from lego.data.raw.raw_file import BROKEN, RawFile, broken
 from lego.data.raw.raw_file import named as named_in_zip
+from lego.data.raw.repeats import Repeats
 from lego.data.raw.times import AMERICAN, seconds_of
 from lego.data.source.mind_lines import read_lines
 from lego.data.table import CATEGORY, PARTS, Tables, flat
@@ -427,12 +428,10 @@ def _read_log(file: RawFile, catalog: Catalog, problems: Problems, *, labeled: b
     try:
         log = read_lines(file, catalog, labeled=labeled)
         if log is None:
-            log = join_logs(
-                [_block(block, catalog, labeled=labeled) for block in _blocks(file, _BEHAVIORS, types)]
+            log = GrowingLog.of(
+                _block(block, catalog, labeled=labeled) for block in _blocks(file, _BEHAVIORS, types)
             )
-        ascending = bool((log.impression[1:] > log.impression[:-1]).all())
-        distinct = ascending or len(np.unique(log.impression)) == len(log.impression)
-        _ensure(distinct, "an impression id stands twice")
+        _ensure(not len(Repeats.of(log.impression).rows), "an impression id stands twice")
     except (pa.ArrowInvalid, _MalformedError) as failure:
         _say(file, _wrong_log(file, labeled=labeled), str(failure), problems)
         return None

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from lego.data.impressions.growing_log import GrowingLog
 from lego.data.impressions.interactions import is_text, path_text
 from lego.data.impressions.log import (
     Catalog,
@@ -23,9 +24,21 @@ from lego.data.impressions.log import (
     join_logs,
     one_class,
     part_of_log,
-    share_histories,
 )
+from lego.data.impressions.parts import are_of, first_time, latest_as_dev
+from lego.data.impressions.shared_histories import share_histories
 from lego.data.problems import LIMIT, Problems
+from lego.data.raw.growing import (
+    MANY,
+    Growing,
+    blocks,
+    filtered,
+    on_disk,
+    one_array,
+    places_where,
+    row_stretches,
+    rows_taken,
+)
 from lego.data.raw.raw_file import RawFile, named
 from lego.data.raw.tab_file import TabFile, ensure
 from lego.data.raw.times import AMERICAN, seconds_of
@@ -39,7 +52,7 @@ from lego.data.source.pens_written import (
 )
 from lego.data.table import CATEGORY, PARTS, Tables, flat, lists, ragged, signal
 from lego.errors import DataError, Problem, SpecError
-from lego.ragged import Ragged, flat_positions
+from lego.ragged import Ragged
 from lego.spec import PATH, Choice, Source, between, field_names, ge, operator, without_later
 
 _NEWS = ("News ID", "Category", "Topic", "Headline", "News body")
@@ -175,37 +188,34 @@ class PENS(Source):
         log = join_logs(logs)
         history = ragged(users["history"])
         # The values beside a row of users are those of the first impression that has all of its history.
-        whole = np.flatnonzero(stop == history.lengths[user])
-        first = np.zeros(len(history), np.int64)
-        first[user[whole[::-1]]] = whole[::-1]
-        places = flat_positions(log.history.offsets[first], history.lengths)
-        dwell = np.concatenate([each.dwell for each in beside])[places]
-        times = Ragged(np.concatenate([each.times for each in beside])[places], history.offsets)
-        users = users.append_column("dwell_time", signal(Ragged(dwell, history.offsets)))
+        first = _first_whole(history, user, stop)
+        columns = {
+            "dwell": one_array([each.dwell for each in beside]),
+            "times": one_array([each.times for each in beside]),
+        }
+        _, taken = rows_taken(log.history.offsets, columns, first)
+        times = Ragged(taken["times"], history.offsets)
+        users = users.append_column("dwell_time", signal(Ragged(taken["dwell"], history.offsets)))
         told = _told(times, log.time, user, stop)
         if told is None:
             users = users.append_column("times", lists(times, pa.int64()))
-        early = len(logs[0].impression)
-        part = np.repeat(
-            np.array([0, 2] if self.test == "valid" else [0, 1, 2], np.int8),
-            [len(each.impression) for each in logs],
-        )
-        if self.test == "valid":
-            count = min(max(int(early * self.dev + 1e-9), 1), early) if self.dev > 0 else 0
-            order = np.lexsort((log.impression[:early], log.time[:early]))
-            part[order[early - count :]] = 1
+        sizes, count = [len(each.impression) for each in logs], 0
+        if self.test == "valid" and self.dev > 0:
+            count = min(max(int(sizes[0] * self.dev + 1e-9), 1), sizes[0])
+        parts = np.array([0, 2] if self.test == "valid" else [0, 1, 2], np.int8)
+        part = latest_as_dev(log.time, log.impression, parts, sizes, count)
         impressions, single = {}, {}
         for number, name in enumerate(PARTS):
-            rows = np.flatnonzero(part == number)
-            impressions[name] = part_of_log(log, rows, user[rows], stop[rows])
+            here = are_of(part, number)
+            rows = places_where(here)
+            impressions[name] = part_of_log(log, rows, filtered(user, here), filtered(stop, here))
             single[name] = one_class(log, rows)
-        moved = log.time[part == 1]
         rules: dict[str, Any] = {
             "click": "an id in pos",
             "split": f"valid.tsv is test; the latest {self.dev:g} of train.tsv, by start and then line, is dev"
             if self.test == "valid"
             else "train.tsv is train, valid.tsv is dev, personalized_test.tsv is test",
-            "dev_begins": str(np.datetime64(int(moved.min()), "s")) + "Z" if len(moved) else "none",
+            "dev_begins": first_time(log.time, are_of(part, 1)),
             "history": "the whole history of the line, in its order",
             "history_times": told or "those of exposure_time",
             "users": "one row per history of a user; a history that is the beginning of another shares its row",
@@ -223,22 +233,38 @@ class PENS(Source):
         return Tables(items=items, users=users, impressions=impressions, dropped=dropped, rules=rules)
 
 
+def _first_whole(history: Ragged, user: NDArray[np.int32], stop: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The first impression that has seen all of each history."""
+    first, lengths = np.full(len(history), -1), history.lengths
+    for begin, end in blocks(len(user), MANY):
+        whole = np.flatnonzero(stop[begin:end] == lengths[user[begin:end]])
+        who, at = np.unique(user[begin:end][whole], return_index=True)
+        first[who] = np.where(first[who] < 0, begin + whole[at], first[who])
+    return first
+
+
 def _told(
     times: Ragged, moment: NDArray[np.int64], user: NDArray[np.int32], stop: NDArray[np.int64]
 ) -> str | None:
     """Why the times of the histories are left out; None where they are kept."""
-    inside = np.ones(len(times.values), bool)
-    inside[times.offsets[:-1][times.lengths > 0]] = False
-    back = (np.diff(times.values) < 0) & inside[1:]
-    unknown = int((times.values < 0).sum())
-    some = stop > 0
-    last = times.values[times.offsets[user[some]] + stop[some] - 1]
-    late = int((last > moment[some]).sum())
+    unknown = backward = late = 0
+    for begin, end in row_stretches(times.offsets):
+        bounds = times.offsets[begin : end + 1]
+        clicks = times.values[bounds[0] : bounds[-1]]
+        inside = np.ones(len(clicks), bool)
+        inside[bounds[:-1][np.diff(bounds) > 0] - bounds[0]] = False
+        unknown += int((clicks < 0).sum())
+        backward += int(((np.diff(clicks) < 0) & inside[1:]).sum())
+    for begin, end in blocks(len(user), MANY):
+        owner, seen = user[begin:end], stop[begin:end]
+        some = seen > 0
+        last = times.values[times.offsets[owner[some]] + seen[some] - 1]
+        late += int((last > moment[begin:end][some]).sum())
     reasons = [
         f"{count} {what}"
         for count, what in (
             (unknown, "clicks have none"),
-            (int(back.sum()), "are earlier than the one before"),
+            (backward, "are earlier than the one before"),
             (late, "impressions are earlier than a click before them"),
         )
         if count
@@ -332,11 +358,17 @@ class _Lines:
 
     def beside(self, left: Log, items: int) -> _Beside:
         """What stands beside the clicks of the impressions and items that are left."""
-        rows = np.searchsorted(self.log.impression, left.impression)
-        history = self.log.history
-        places = flat_positions(history.offsets[rows], history.lengths[rows])
-        places = places[history.values[places] <= items]
-        return _Beside(self.values.dwell[places], self.values.times[places])
+        numbers, history = self.log.impression, self.log.history
+        rows = on_disk(
+            len(left.impression),
+            np.int64,
+            lambda begin, end: np.searchsorted(numbers, left.impression[begin:end]),
+        )
+        columns = {"item": history.values, "dwell": self.values.dwell, "times": self.values.times}
+        _, taken = rows_taken(history.offsets, columns, rows)
+        item = taken["item"]
+        inside = on_disk(len(item), np.bool_, lambda begin, end: item[begin:end] <= items)
+        return _Beside(filtered(taken["dwell"], inside), filtered(taken["times"], inside))
 
 
 def _read_log(
@@ -346,21 +378,17 @@ def _read_log(
     dropped: dict[str, int],
     problems: Problems,
 ) -> _Lines | None:
-    read: list[_Lines] = []
+    read, dwell, times = GrowingLog(), Growing(np.float32), Growing(np.int64)
 
     def take(block: pa.RecordBatch) -> None:
-        base = sum(len(each.log.impression) for each in read)
-        read.append(_lines(block, base, catalog, generator, dropped))
+        lines = _lines(block, read.impressions, catalog, generator, dropped)
+        read.add(lines.log)
+        dwell.add(lines.values.dwell)
+        times.add(lines.values.times)
 
     if not TabFile(file, _LOG).read(take, problems, _wrong):
         return None
-    values = [each.values for each in read]
-    return _Lines(
-        join_logs([each.log for each in read]),
-        _Beside(
-            np.concatenate([each.dwell for each in values]), np.concatenate([each.times for each in values])
-        ),
-    )
+    return _Lines(read.log(), _Beside(dwell.array(), times.array()))
 
 
 def _read_written(

@@ -15,9 +15,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lego.data.impressions.candidates import draw_unseen, show_among
-from lego.data.impressions.log import Catalog, Log, join_logs, sorted_sets
+from lego.data.impressions.growing_log import GrowingLog
+from lego.data.impressions.log import Catalog, Log, sorted_sets
 from lego.data.problems import Problems
+from lego.data.raw.growing import MANY, blocks
 from lego.data.raw.raw_file import RawFile
+from lego.data.raw.spool import spooled
 from lego.data.raw.tab_file import TabFile, ensure
 from lego.data.table import TEXT, flat
 from lego.ragged import Ragged
@@ -37,17 +40,16 @@ def read_written(file: RawFile, catalog: Catalog, dropped: dict[str, int], probl
 
     The headlines of a line that has another number of them than of news are missing, and counted.
     """
-    read: list[Log] = []
+    read = GrowingLog()
     dropped["headlines_without_text"] = 0
 
     def take(block: pa.RecordBatch) -> None:
-        base = sum(len(each.impression) for each in read)
-        log = _block(block, base, catalog)
+        log = _block(block, read.impressions, catalog)
         assert log.attributes is not None
         dropped["headlines_without_text"] += log.attributes[TITLE].null_count
-        read.append(log)
+        read.add(log)
 
-    return join_logs(read) if TabFile(file, COLUMNS).read(take, problems, _wrong) else None
+    return read.log() if TabFile(file, COLUMNS).read(take, problems, _wrong) else None
 
 
 def show_among_unseen(log: Log, items: int, count: int, generator: np.random.Generator) -> Log:
@@ -63,7 +65,12 @@ def show_among_unseen(log: Log, items: int, count: int, generator: np.random.Gen
 
 def without_titles(log: Log) -> Log:
     """A log of people who wrote nothing, with the column all the same."""
-    return attrs.evolve(log, attributes=pa.table({TITLE: pa.nulls(len(log.impression), TEXT)}))
+    schema = pa.schema([(TITLE, TEXT)])
+    pieces = (
+        pa.RecordBatch.from_arrays([pa.nulls(end - begin, TEXT)], schema=schema)
+        for begin, end in blocks(len(log.impression), MANY)
+    )
+    return attrs.evolve(log, attributes=spooled(pieces, schema))
 
 
 def ids_in(row: Mapping[str, str], column: str) -> list[str]:

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import attrs
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from lego.data.impressions import log as module
-from lego.data.impressions.log import Log, drop_missing, part_of_log, share_histories
+from lego.data.impressions import shared_histories
+from lego.data.impressions.growing_log import GrowingLog
+from lego.data.impressions.log import Log, drop_missing, join_logs, part_of_log
+from lego.data.impressions.shared_histories import share_histories, signals_of_shared
 from lego.data.raw import growing
-from lego.data.table import ragged
+from lego.data.table import CATEGORY, ragged
 from lego.ragged import Ragged
 
 
@@ -31,7 +35,9 @@ def sizes(request, monkeypatch):
     rows, values, pending, held = request.param
     monkeypatch.setattr(module, "_FEW", rows)
     monkeypatch.setattr(module, "MANY", values)
-    monkeypatch.setattr(module, "_PENDING", pending)
+    for name, size in (("_FEW", rows), ("MANY", values), ("_PENDING", pending), ("_SHARED", 2 * pending)):
+        monkeypatch.setattr(shared_histories, name, size)
+    monkeypatch.setattr(growing, "MANY", values)
     monkeypatch.setattr(growing, "HELD", held)
 
 
@@ -50,6 +56,50 @@ def test_histories_are_shared_whatever_is_looked_at_at_a_time(sizes):
         for other in range(len(users)):
             same = names[one] == names[other] and one != other
             assert not (same and history[other][: len(history[one])].tolist() == history[one].tolist())
+
+
+def test_numbers_beside_a_shared_history_are_those_of_who_has_seen_most_of_it(sizes):
+    """Of several that have seen all of it the last one."""
+    log, chance = some_log(5), np.random.default_rng(6)
+    numbers = chance.random(len(log.history.values)).astype(np.float32)
+    log = attrs.evolve(log, history_signals={"read": numbers})
+    users, row, stop = share_histories([log])
+    found = signals_of_shared([log], row)["read"]
+    beside = Ragged(numbers, log.history.offsets)
+    for user, length in enumerate(ragged(users["history"]).lengths):
+        last = max(place for place in range(60) if row[place] == user and stop[place] == length)
+        assert found[user].tolist() == beside[last].tolist()
+
+
+def test_a_log_that_grows_is_what_was_added(sizes):
+    """Piece by piece: ids, lists, attributes whose words other pieces lack, numbers, missing ones."""
+    words = (["a", None, "b"], ["c", "a", None], [None, None, None])
+    pieces = [
+        attrs.evolve(
+            some_log(seed, 3),
+            attributes=pa.table(
+                {
+                    "kind": pa.array(each).cast(pa.string()).dictionary_encode().cast(CATEGORY),
+                    "size": pa.array([1.5, None, seed]),
+                }
+            ),
+            signals={"place": np.arange(len(some_log(seed, 3).labels), dtype=np.float32)},
+        )
+        for seed, each in enumerate(words)
+    ]
+    made, whole = GrowingLog.of(pieces), join_logs(pieces)
+    for name in ("impression", "time", "labels"):
+        assert getattr(made, name).tolist() == getattr(whole, name).tolist()
+    for name in ("history", "candidates"):
+        rows, wanted = getattr(made, name), getattr(whole, name)
+        assert (rows.values.tolist(), rows.offsets.tolist()) == (
+            wanted.values.tolist(),
+            wanted.offsets.tolist(),
+        )
+    assert made.user.to_pylist() == whole.user.to_pylist()
+    assert made.attributes.to_pylist() == whole.attributes.to_pylist()
+    assert made.attributes.schema == whole.attributes.schema
+    assert made.signals["place"].tolist() == whole.signals["place"].tolist()
 
 
 def test_parts_have_the_candidates_of_their_rows(sizes):
