@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lego.data.impressions.growing_log import GrowingLog
 from lego.data.impressions.log import Catalog, Log, no_rows
 from lego.data.problems import Problems
-from lego.data.raw.growing import Growing, gathered, places_where
+from lego.data.raw.growing import Growing, on_disk, places_where
 from lego.data.raw.parquet_file import (
     Wanted,
     batches,
@@ -78,7 +78,10 @@ def read_log(
     if len(problems) > before or not read.impressions:
         return None
     log, rows = read.log(), places_where(numbered.array())
-    again = Repeats.of(log.impression if len(rows) == base else gathered(log.impression, rows))
+    numbers = log.impression
+    if len(rows) < base:
+        numbers = on_disk(len(rows), np.int64, lambda begin, end: log.impression[rows[begin:end]])
+    again = Repeats.of(numbers)
     words = [
         f"{log.impression[rows[row]]} is already in row {rows[first] + 1}" for row, first in again.shown()
     ]
