@@ -27,6 +27,7 @@ from lego.runtime.extend import attributes_of, by_rows, extended
 from lego.runtime.items import Asked, asked, nearest
 from lego.runtime.latest import latest_of
 from lego.runtime.progress import Screen
+from lego.runtime.unknown_words import without_known_words
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -282,6 +283,13 @@ def _notes_on_items(loaded: Loaded, candidates: Asked) -> Iterator[str]:
         if without:
             have = "1 new item has" if without == 1 else f"{without:,} new items have"
             yield f"{have} no {' and no '.join(reads)}: the model sees nothing of them."
+        strange = 0 if loaded.compiled is None else without_known_words(loaded.compiled, candidates.new)
+        if strange:
+            have = "has" if strange == 1 else "have"
+            yield (
+                f"{strange:,} of {new:,} new items {have} words in {', '.join(reads)}, and none that the vocabulary of the run "
+                "knows: the model sees how many there are, and not what they say."
+            )
 
 
 def _filled(column: pa.ChunkedArray) -> NDArray[np.bool_]:

@@ -120,6 +120,10 @@ class WordEncoder:
             np.where(place < 0, np.int32(UNKNOWN), place + self._first[attribute]), lengths
         )
 
+    def knows(self, ids: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Which of the ids are words or values that it was fitted on."""
+        return ids >= len(_SPECIAL)
+
     def join(self, parts: list[Ragged]) -> Ragged:
         """Attributes of each item in order, with the separator between those that have tokens."""
         behind = np.zeros(len(parts[0]), np.bool_)

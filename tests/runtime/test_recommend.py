@@ -312,6 +312,27 @@ def test_new_items_beside_old_ones(text):
     assert set(scores_of(text.recommend(history=["fresh"], items=items, k=9))) == set(old)
 
 
+def test_new_items_without_a_known_word_are_told(text):
+    """Once, with counts; one known word is enough, no word at all is told otherwise."""
+    items = [
+        {"item_id": "a", "title": "zyx wvu"},
+        {"item_id": "b", "title": "zyx w1x1"},
+        {"item_id": "c", "title": None},
+        {"item_id": "d", "title": "Ωμέγα"},
+    ]
+    with pytest.warns(UserWarning, match="none that the vocabulary"):
+        table = text.recommend(history=ids_of(text, [1, 2]), items=items, k=4)
+    (note,) = [each for each in notes_of(table) if "vocabulary" in each]
+    assert note.startswith("2 of 4 new items have words in title, and none that the vocabulary")
+    scores = scores_of(table)
+    assert scores["a"] != scores["b"]
+    assert not [
+        each
+        for each in notes_of(text.recommend(history=ids_of(text, [1, 2]), items=items[1:2]))
+        if "vocab" in each
+    ]
+
+
 @pytest.mark.parametrize("form", ["csv", "tsv", "jsonl", "json", "parquet", "arrow", "records"])
 def test_new_items_come_in_any_form(text, tmp_path, form):
     """CSV, JSON lines, a JSON array, Parquet, Arrow, and dicts are the same items; ids that look like numbers stay as written."""
