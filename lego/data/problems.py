@@ -1,54 +1,24 @@
-"""Problems gathered while data is looked at: the first twenty in full, the rest counted."""
+"""Problems gathered while data is looked at: one cause in thousands of lines is told once, and what is left line by line."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import attrs
 
 from lego.errors import DataError, Problem
 
 LIMIT = 20
-
-
-@attrs.define(eq=False)
-class Problems:
-    """What is wrong so far."""
-
-    shown: list[Problem] = attrs.field(factory=list)
-    more: int = 0
-
-    def __len__(self) -> int:
-        return len(self.shown) + self.more
-
-    def add(self, where: str, what: str, fix: str) -> None:
-        """One problem."""
-        if len(self.shown) < LIMIT:
-            self.shown.append(Problem(where, what, fix))
-        else:
-            self.more += 1
-
-    def count_alike(self, like: Problem, count: int) -> None:
-        """More problems like one that was added, which nobody has worded."""
-        self.more += count
-
-    def extend(self, found: Iterable[Problem]) -> None:
-        """Several."""
-        for problem in found:
-            self.add(problem.where, problem.what, problem.fix)
-
-    def raise_any(self) -> None:
-        """DataError with all of them, where there are any."""
-        if self.shown:
-            raise DataError(self.shown, more=self.more)
-
+"""Problems that an error tells."""
 
 _PLACE = re.compile(r"(?P<file>.+?) (?P<unit>line|row) (?P<line>\d+)(?P<column>, column .*)?", re.DOTALL)
 _ALIKE = 3
 """Problems with one way out that are told one by one; of more, the first stands for all."""
 _LINES = 5
 """Further places that are named."""
+_GROUPS = 1000
+"""Causes that are kept apart; what comes behind so many is counted."""
 
 
 @attrs.define(eq=False)
@@ -62,27 +32,47 @@ class _Group:
 
 
 @attrs.define(eq=False)
-class GroupedProblems(Problems):
-    """What is wrong in files that anybody wrote: one cause in thousands of lines is told once, and what is left line by line."""
+class Problems:
+    """What is wrong so far."""
 
+    shown: list[Problem] = attrs.field(factory=list)
+    more: int = 0
     groups: dict[tuple[str, ...], _Group] = attrs.field(factory=dict)
     files: dict[str, int] = attrs.field(factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.shown) + self.more
 
     def add(self, where: str, what: str, fix: str) -> None:
         """One problem."""
         problem = Problem(where, what, fix)
         group = self._group_of(problem)
-        group.count += 1
-        if len(group.first) < LIMIT:
+        if group is not None:
+            group.count += 1
+        if group is not None and len(group.first) < LIMIT:
             group.first.append(problem)
             self.shown.append(problem)
         else:
             self.more += 1
 
+    def add_each(self, count: int, worded: Callable[[int], Problem]) -> None:
+        """`count` problems of one cause, of which `worded` words any by its place; those behind the limit are only counted."""
+        told = [worded(place) for place in range(min(count, LIMIT))]
+        self.extend(told)
+        if count > LIMIT:
+            self.count_alike(told[0], count - LIMIT)
+
     def count_alike(self, like: Problem, count: int) -> None:
         """More problems like one that was added, which nobody has worded."""
-        self._group_of(like).count += count
+        group = self._group_of(like)
+        if group is not None:
+            group.count += count
         self.more += count
+
+    def extend(self, found: Iterable[Problem]) -> None:
+        """Several."""
+        for problem in found:
+            self.add(problem.where, problem.what, problem.fix)
 
     def raise_any(self) -> None:
         """DataError with all of them by file and line, where there are any."""
@@ -92,20 +82,22 @@ class GroupedProblems(Problems):
             (each for group in self.groups.values() for each in _told(group)), key=lambda each: each[:2]
         )
         problems = [problem for *_, problem, _ in told]
-        more = sum(count for *_, count in told[LIMIT:])
         stand_for = sum(count - 1 for *_, count in told[:LIMIT])
+        more = len(self) - len(problems[:LIMIT]) - stand_for
         raise DataError(problems[:LIMIT], more=more, alike=stand_for)
 
-    def _group_of(self, problem: Problem) -> _Group:
+    def _group_of(self, problem: Problem) -> _Group | None:
         place = _PLACE.fullmatch(problem.where)
         file = place["file"] if place else problem.where.partition(", column ")[0]
-        number = self.files.setdefault(file, len(self.files))
-        key = (
-            (file, place["column"] or "", problem.fix)
-            if place
-            else (problem.where, problem.what, problem.fix, "")
-        )
-        return self.groups.setdefault(key, _Group([], 0, number))
+        key: tuple[str, ...] = (problem.where, problem.what, problem.fix)
+        if place:
+            expected, said, _ = problem.what.partition(" expected")
+            key = (file, place["column"] or "", problem.fix, expected if said else "")
+        group = self.groups.get(key)
+        if group is None and len(self.groups) < _GROUPS:
+            number = self.files.setdefault(file, len(self.files))
+            group = self.groups[key] = _Group([], 0, number)
+        return group
 
 
 def _told(group: _Group) -> list[tuple[int, int, Problem, int]]:

@@ -32,7 +32,7 @@ from lego.data.problems import LIMIT, Problems
 from lego.data.raw.growing import MANY, Growing, blocks, on_disk, one_array, row_stretches, rows_of
 from lego.data.raw.order import sorted_rows
 from lego.data.raw.spool import spooled
-from lego.errors import did_you_mean
+from lego.errors import Problem, did_you_mean
 from lego.ragged import Ragged
 
 PARTS = ("train", "dev", "test")
@@ -391,9 +391,7 @@ def _each(
     fix: str = _REPAIR,
 ) -> None:
     """One problem per row; those behind the limit are counted without being worded."""
-    for row in rows[:LIMIT].tolist():
-        problems.add(where(row), what(row), fix)
-    problems.more += max(0, len(rows) - LIMIT)
+    problems.add_each(len(rows), lambda place: Problem(where(int(rows[place])), what(int(rows[place])), fix))
 
 
 def _check_items(items: pa.Table, problems: Problems) -> None:

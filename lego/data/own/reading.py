@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lego.data.impressions.log import Catalog
 from lego.data.own.missing import Met
-from lego.data.problems import GroupedProblems, Problems
+from lego.data.problems import Problems
 from lego.data.raw.frame import Frame
 from lego.data.raw.growing import Growing, on_disk, rows_of
 from lego.data.raw.guess import Roles, looks_like, roles
@@ -39,7 +39,7 @@ class Reading:
     """Of the log of a `Tables`, whose items are known."""
 
     spec: Tables
-    problems: Problems = attrs.field(factory=GroupedProblems)
+    problems: Problems = attrs.field(factory=Problems)
     rules: dict[str, Any] = attrs.field(factory=dict)
     """What the manifest says of it."""
     catalog: Catalog = attrs.field(factory=lambda: Catalog(pa.array([], pa.string())))

@@ -30,7 +30,7 @@ import pyarrow.json
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from lego.data.problems import LIMIT, Problems
+from lego.data.problems import Problems
 from lego.data.progress import count
 from lego.data.raw.growing import blocks
 from lego.data.raw.raw_file import BROKEN
@@ -109,10 +109,12 @@ class Frame:
     ) -> None:
         """A problem for each row that is wrong; those behind the limit are counted without being worded."""
         rows = np.flatnonzero(wrong)
-        for row in rows[:LIMIT].tolist():
-            problems.add(self.where(row, column), what(row), fix)
-        if len(rows) > LIMIT:
-            problems.count_alike(Problem(self.where(int(rows[0]), column), "", fix), len(rows) - LIMIT)
+
+        def worded(place: int) -> Problem:
+            row = int(rows[place])
+            return Problem(self.where(row, column), what(row), fix)
+
+        problems.add_each(len(rows), worded)
 
     @cached_property
     def lines(self) -> Any:

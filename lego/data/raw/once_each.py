@@ -7,8 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lego.data.problems import LIMIT, Problems
+from lego.data.problems import Problems
 from lego.data.table import flat
+from lego.errors import Problem
 
 
 def first_rows(ids: pa.ChunkedArray) -> NDArray[np.int64]:
@@ -24,8 +25,11 @@ def complain_of_repeats(
     codes, known = flat(pc.index_in(ids, value_set=pc.unique(ids))), flat(lines)
     _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
     again = np.flatnonzero(first[inverse] != np.arange(len(codes)))
-    for row in again[:LIMIT].tolist():
+
+    def worded(place: int) -> Problem:
+        row = int(again[place])
         told = f"{what} {ids[row].as_py()} is already in line {known[first[inverse[row]]]}"
-        problems.add(f"{name} line {known[row]}", told, "keep one of the lines")
-    problems.more += max(0, len(again) - LIMIT)
+        return Problem(f"{name} line {known[row]}", told, "keep one of the lines")
+
+    problems.add_each(len(again), worded)
     problems.raise_any()

@@ -11,10 +11,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from lego.data.problems import LIMIT, Problems
+from lego.data.problems import Problems
 from lego.data.progress import count
 from lego.data.raw.raw_file import BROKEN, RawFile, broken
 from lego.data.table import flat
+from lego.errors import Problem
 
 _ROWS = 1 << 16
 """Rows that are read at a time."""
@@ -147,11 +148,13 @@ def complain(
     file: RawFile, rows: NDArray[np.int64], column: str, what: Sequence[str] | str, problems: Problems
 ) -> None:
     """A problem for each of the rows, counted from 0 here and from 1 in the message; those behind the limit are counted."""
-    for place, row in enumerate(rows[:LIMIT].tolist()):
+
+    def worded(place: int) -> Problem:
+        where = f"{file.label} row {int(rows[place]) + 1}, column {column}"
         words = what if isinstance(what, str) else what[place]
-        where = f"{file.label} row {row + 1}, column {column}"
-        problems.add(where, words, "correct the value, or take the row out")
-    problems.more += max(0, len(rows) - LIMIT)
+        return Problem(where, words, "correct the value, or take the row out")
+
+    problems.add_each(len(rows), worded)
 
 
 def refuse_nulls(

@@ -7,8 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lego.data.problems import LIMIT, Problems
+from lego.data.problems import Problems
 from lego.data.table import flat
+from lego.errors import Problem
 
 ISO = (
     r"^\s*(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})"
@@ -90,9 +91,12 @@ def read_times(
     time, known = seconds_of(texts, form)
     written = flat(pc.fill_null(pc.match_substring_regex(texts, r"\S"), fill_value=False))
     wrong = np.flatnonzero(written & ~known)
-    for row in wrong[:LIMIT].tolist():
+
+    def worded(place: int) -> Problem:
+        row = int(wrong[place])
         where = f"{name} line {table['line'][row].as_py()}, column {column}"
         what = f"a date like {example} is expected, {texts[row].as_py()!r} found"
-        problems.add(where, what, "correct the value, or take the line out")
-    problems.more += max(0, len(wrong) - LIMIT)
+        return Problem(where, what, "correct the value, or take the line out")
+
+    problems.add_each(len(wrong), worded)
     return time, known, int((~written).sum())

@@ -20,8 +20,9 @@ import attrs
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from lego.data.problems import LIMIT, Problems
+from lego.data.problems import Problems
 from lego.data.raw.clean import clean
 from lego.data.raw.json_lines import LINE, Field, complain_of_values, read_json_lines
 from lego.data.raw.official import first_of, missing
@@ -243,12 +244,20 @@ class Books:
                 numbers = table[f"{name}_csv"].combine_chunks()
                 place = pc.index_in(piece[name], value_set=numbers)
                 absent = np.flatnonzero(flat(place.is_null()))
-                for row in absent[:LIMIT].tolist():
-                    where = f"{self.log.name} line {begun + row}, column {name}"
-                    problems.add(
-                        where, f"{piece[name][row].as_py()} is not in {path.name}", "use files of one edition"
-                    )
-                problems.more += max(0, len(absent) - LIMIT)
+
+                def worded(
+                    place: int,
+                    rows: NDArray[np.int64] = absent,
+                    name: str = name,
+                    begun: int = begun,
+                    ids: pa.Array = piece[name],
+                    file: str = path.name,
+                ) -> Problem:
+                    where = f"{self.log.name} line {begun + int(rows[place])}, column {name}"
+                    what = f"{ids[int(rows[place])].as_py()} is not in {file}"
+                    return Problem(where, what, "use files of one edition")
+
+                problems.add_each(len(absent), worded)
                 made[own] = table[name].take(place)
             begun += piece.num_rows
             if not len(problems):

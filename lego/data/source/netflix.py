@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from lego.data.impressions.candidates import split_by_share
 from lego.data.impressions.events import Events, gather
 from lego.data.impressions.interactions import Ratings, Raw
-from lego.data.problems import LIMIT, Problems
+from lego.data.problems import Problems
 from lego.data.raw.columns import as_number, as_text, one, seconds
 from lego.data.raw.growing import MANY, Growing, blocks
 from lego.data.raw.official import missing_files
@@ -180,11 +180,15 @@ def _named(path: Path, problems: Problems) -> pa.Table | None:
         return None
     lines = pc.utf8_trim_whitespace(one(pa.concat_tables(pieces)["line"]))
     heads = flat(pc.ends_with(lines, ":"))
-    for number in np.flatnonzero(~flat(pc.match_substring_regex(lines, r"^\d{1,18}:?$")))[:LIMIT].tolist():
-        what = (
-            f"the number of a customer, or a movie like '123:', is expected, {lines[number].as_py()!r} found"
-        )
-        problems.add(f"{path.name} line {number + 1}", what, "compare the line with the official file")
+    wrong = np.flatnonzero(~flat(pc.match_substring_regex(lines, r"^\d{1,18}:?$")))
+
+    def worded(place: int) -> Problem:
+        number = int(wrong[place])
+        found = lines[number].as_py()
+        what = f"the number of a customer, or a movie like '123:', is expected, {found!r} found"
+        return Problem(f"{path.name} line {number + 1}", what, "compare the line with the official file")
+
+    problems.add_each(len(wrong), worded)
     if len(problems) == before and not heads[0]:
         what = "a line like '123:', which names the movie, is expected first"
         problems.add(f"{path.name} line 1", what, "compare the line with the official file")
@@ -283,8 +287,6 @@ def _complain(paths: Sequence[Path], problems: Problems) -> None:
                     movie = True
                 elif line and (what := _wrong(line.split(","), known=movie)):
                     problems.add(f"{path.name} line {number}", what, fix)
-                if problems.more > LIMIT:
-                    return
     if len(problems) == before:
         problems.add(paths[0].name, "the ratings cannot be read", "compare the files with the official ones")
 

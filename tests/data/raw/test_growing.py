@@ -129,11 +129,15 @@ def test_values_at_any_places_are_looked_up_stretch_by_stretch(monkeypatch):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
-def test_a_full_disk_is_told_with_the_folder(monkeypatch, tmp_path):
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_full_disk_is_told_with_the_folder(monkeypatch, tmp_path, elsewhere):
     """What does not fit is an error that names where it should have gone, and what to do."""
+    if not elsewhere:
+        monkeypatch.setenv("LEGO_HOME", str(tmp_path))
     monkeypatch.setattr(growing, "HELD", 8)
     monkeypatch.setattr(growing.tempfile, "TemporaryFile", lambda **_: io.FileIO("/dev/full", "wb"))
     made = growing.Growing(np.int64)
-    with growing.growing_in(tmp_path), pytest.raises(RunError, match="LEGO_HOME") as told:
+    way = "larger disk than that of" if elsewhere else "larger disk in LEGO_HOME"
+    with growing.growing_in(tmp_path), pytest.raises(RunError, match=way) as told:
         made.add(np.arange(4))
     assert str(tmp_path) in str(told.value)
