@@ -7,32 +7,17 @@ from functools import wraps
 import pytest
 
 from lego import catalog
-from lego.data.table import IMPRESSIONS, Tables, kind_of, signals_in
+from lego.data.table import Tables
 from lego.spec import Source
+from tests.data.source.columns import columns_of
 
 
 def undeclared(source: Source, made: Tables) -> list[str]:
     """The columns of the tables that the class of the source does not name, or calls something else."""
-    beside = dict.fromkeys(made.history_signals, "number")
-    beside |= {"time": "time"} if "times" in made.users.column_names else {}
-    told = {
-        field.name: kind_of(field.type) or ""
-        for part in made.impressions.values()
-        for field in part.schema
-        if field.name not in (*IMPRESSIONS.names, *signals_in(part.schema))
-    }
-    found = {
-        "items": made.attributes,
-        "users": made.user_attributes,
-        "impressions": told,
-        "candidates": dict.fromkeys(made.candidate_signals, "number"),
-        "history": beside,
-    }
     return [
-        f"{type(source).__name__}: {kind} has {name}, a {column}"
-        for kind, columns in found.items()
-        for name, column in columns.items()
-        if column not in source.holds.get(kind, {}).get(name, "").split(" or ")
+        f"{type(source).__name__}: {of} has {name}, a {kind}"
+        for of, name, kind in sorted(columns_of(made))
+        if kind not in source.holds.get(of, {}).get(name, "").split(" or ")
     ]
 
 

@@ -158,3 +158,56 @@ MORE_LAYOUTS: dict[str, Factory] = {
     "Steam, library": _of("steam", "Steam", lambda m: m.OWNED, flat=True),
 }
 """Those that are broken where time is no matter."""
+
+
+def _movielens_100k(folder: Path) -> Source:
+    module = _module("movielens")
+    films = "".join(f"{m}|{title}|01-Jan-1995||u|{'|'.join('1' * 19)}\n" for m, title, _ in module.FILMS)
+    data = "".join("\t".join(map(str, row)) + "\n" for row in module.LIKES)
+    people = "1|24|M|technician|85711\n2|53|F|other|T8H1N\n3|23|M|writer|32067\n"
+    path = module.older.__wrapped__(folder)(u_item=films, u_data=data, u_user=people)
+    return catalog.load("source", "MovieLens")(path)  # type: ignore[no-any-return]
+
+
+def _movielens_1m(folder: Path) -> Source:
+    module = _module("movielens")
+    films, likes, people = map(module.dat, (module.FILMS, module.LIKES, module.PEOPLE))
+    path = module.older.__wrapped__(folder)(movies_dat=films, ratings_dat=likes, users_dat=people)
+    return catalog.load("source", "MovieLens")(path)  # type: ignore[no-any-return]
+
+
+def _lastfm_1k(folder: Path) -> Source:
+    path = _module("lastfm").thousand.__wrapped__(folder)()
+    return catalog.load("source", "LastFM")(path, negatives=1)  # type: ignore[no-any-return]
+
+
+def _pog_translated(folder: Path) -> Source:
+    module, path = _module("pog"), _writer("pog", folder)()
+    table = folder / "titles.csv"
+    table.write_text(f"item_id,title_en\n{module.IDS[1]},Dress\n", encoding="utf-8")
+    return catalog.load("source", "POG")(path, negatives=3, translations=table)  # type: ignore[no-any-return]
+
+
+RICH_LAYOUTS: dict[str, Factory] = {
+    "Anime, 2020": _of(
+        "anime",
+        "Anime",
+        lambda m: {"anime": m.LATER, "anime_with_synopsis": m.TOLD, "rating_complete": m.rated(*m.ROWS)},
+        flat=False,
+    ),
+    "BookCrossing, users": _of("book_crossing", "BookCrossing", lambda m: {"users": m.USERS}, flat=False),
+    "Goodreads, whole": _of("goodreads", "Goodreads", lambda m: m.WHOLE, flat=True),
+    "Goodreads, once": _of("goodreads", "Goodreads", lambda m: m.ONCE, flat=True),
+    "HM, customers": _of("hm", "HM", lambda m: {"customers": m.CUSTOMERS}, flat=False),
+    "LastFM, 1K": _lastfm_1k,
+    "MicroLens, views": _of(
+        "microlens",
+        "MicroLens",
+        lambda m: {"pairs_csv": m.PAIRS, "titles_csv": m.TITLES, "likes_and_views_txt": "1\t10\t200\n"},
+        flat=False,
+    ),
+    "MovieLens, 100K": _movielens_100k,
+    "MovieLens, 1M": _movielens_1m,
+    "POG, translated": _pog_translated,
+}
+"""Those that have what the others lack: with these, every column that a source may hold is there in one of them."""
