@@ -55,6 +55,8 @@ _FORMATS = {
 FORMATS = "CSV, TSV, JSON lines, Parquet, or Arrow (.csv, .tsv, .jsonl, .parquet, .arrow, .feather; .csv.gz, .jsonl.gz)"
 _BLOCK = 1 << 26
 """Bytes that a row may have at most, and that are read at a time."""
+_PIECE = 1 << 22
+"""Bytes of a CSV that are read at a time where no row has more: Arrow reads 32 times as many ahead."""
 _KEPT = "tables"
 _AS_UTF8 = "save the file as UTF-8; one of Windows is often Latin-1: iconv -f LATIN1 -t UTF-8 FILE > NEW"
 _ROWS = 1 << 19
@@ -286,18 +288,10 @@ def _read_csv(path: Path, name: str, form: str, problems: Problems) -> Frame | N
     if not _of_names(name, names, problems):
         return None
     try:
-        reader = pyarrow.csv.open_csv(
-            path,
-            read_options=pyarrow.csv.ReadOptions(block_size=_BLOCK),
-            parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()),
-                include_columns=[each for each in names if each],  # an index that was saved along has no name
-                null_values=[],
-            ),
-        )
-        with reader:
-            table = spooled(reader, reader.schema)
+        try:
+            table = _spooled_csv(path, names, delimiter, min(_PIECE, _BLOCK))
+        except pa.ArrowInvalid:  # a row may be longer
+            table = _spooled_csv(path, names, delimiter, _BLOCK)
         # A quote that is never closed swallows the lines behind it, and Arrow does not mind.
         sound = not any(_is_odd(table[each]) for each in table.column_names)
         reason = "a quote is opened and not closed"
@@ -309,6 +303,21 @@ def _read_csv(path: Path, name: str, form: str, problems: Problems) -> Frame | N
             return None
         return Frame(name, table, path, form, delimiter)
     return None
+
+
+def _spooled_csv(path: Path, names: list[str], delimiter: str, size: int) -> pa.Table:
+    """The rows, all of them as text, read so many bytes at a time."""
+    with pyarrow.csv.open_csv(
+        path,
+        read_options=pyarrow.csv.ReadOptions(block_size=size),
+        parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        convert_options=pyarrow.csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()),
+            include_columns=[each for each in names if each],  # an index that was saved along has no name
+            null_values=[],
+        ),
+    ) as reader:
+        return spooled(reader, reader.schema)
 
 
 def _is_odd(column: pa.ChunkedArray) -> bool:

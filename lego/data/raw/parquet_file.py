@@ -85,7 +85,7 @@ class Wanted:
 
 
 def batches(
-    file: RawFile, columns: Mapping[str, Wanted], problems: Problems, rows: int = _ROWS
+    file: RawFile, columns: Mapping[str, Wanted], problems: Problems, rows: int | None = None
 ) -> Iterator[pa.RecordBatch]:
     """The columns that are there, in their order, so many rows at a time; nothing where something is wrong, which is then
     among the problems.
@@ -107,7 +107,7 @@ def batches(
             if len(problems) > wrong:
                 return
             there = [name for name in columns if name in schema.names]
-            for batch in parquet.iter_batches(rows, columns=there):
+            for batch in parquet.iter_batches(rows or _ROWS, columns=there):
                 count(batch.num_rows)
                 yield batch
     except pa.ArrowException as failure:

@@ -32,8 +32,8 @@ _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}Z")
 _INT64 = 2**63
-_BLOCK = 1 << 24
-"""Bytes of a file that are read at a time."""
+_BLOCK = 1 << 22
+"""Bytes of a file that are read at a time, of which Arrow reads 32 ahead; a row has at most this many."""
 
 DAY = pa.date32()
 """The type of a column of days, as 2020-09-16."""

@@ -12,6 +12,7 @@ from lego.data.problems import Problems
 from lego.data.progress import count
 from lego.data.raw.bounded import first_line, lines_of
 from lego.data.raw.guess import plain
+from lego.data.raw.paced import paced_csv
 from lego.data.raw.raw_file import BROKEN, RawFile, broken
 from lego.errors import Problem
 
@@ -146,7 +147,7 @@ class TabFile:
     def _blocks(self, names: list[str]) -> Iterator[pa.RecordBatch]:
         with (
             self.file.open() as opened,
-            pyarrow.csv.open_csv(
+            paced_csv(
                 opened,
                 read_options=pyarrow.csv.ReadOptions(column_names=names, skip_rows=1, block_size=_BLOCK),
                 parse_options=pyarrow.csv.ParseOptions(delimiter="\t", quote_char=False),

@@ -31,6 +31,7 @@ from lego.data.impressions.shared_histories import share_histories
 from lego.data.problems import LIMIT, Problems
 from lego.data.progress import count
 from lego.data.raw.bounded import lines_of
+from lego.data.raw.paced import paced_csv
 from lego.data.raw.raw_file import BROKEN, RawFile, broken
 from lego.data.raw.raw_file import named as named_in_zip
 from lego.data.raw.repeats import Repeats
@@ -374,7 +375,7 @@ def _blocks(
     """The columns of `types`, block after block."""
     with (
         file.open() as opened,
-        pyarrow.csv.open_csv(
+        paced_csv(
             opened,
             read_options=pyarrow.csv.ReadOptions(column_names=list(names), block_size=_BLOCK),
             parse_options=pyarrow.csv.ParseOptions(delimiter="\t", quote_char=False),
