@@ -57,6 +57,8 @@ _BLOCK = 1 << 26
 """Bytes that a row may have at most, and that are read at a time."""
 _PIECE = 1 << 22
 """Bytes of a CSV that are read at a time where no row has more: Arrow reads 32 times as many ahead."""
+_BUFFER = 1 << 20
+"""Bytes of a column of Parquet that are read at a time."""
 _KEPT = "tables"
 _AS_UTF8 = "save the file as UTF-8; one of Windows is often Latin-1: iconv -f LATIN1 -t UTF-8 FILE > NEW"
 _ROWS = 1 << 19
@@ -596,7 +598,7 @@ def _read_folder(folder: Path, files: list[Path], problems: Problems) -> Frame |
 
     def pieces() -> Iterator[pa.RecordBatch]:
         for file, (_, found, _) in zip(files, kinds, strict=True):
-            with pq.ParquetFile(file, read_dictionary=[]) as opened:
+            with pq.ParquetFile(file, read_dictionary=[], buffer_size=_BUFFER, pre_buffer=False) as opened:
                 for batch in opened.iter_batches(_ROWS, columns=_top(found, columns)):
                     yield from pa.Table.from_batches([batch]).select(columns).cast(wanted).to_batches()
 
@@ -636,7 +638,7 @@ def _cannot_join(one: pa.Schema, other: pa.Schema, column: str) -> bool:
 
 def _read_parquet(path: Path) -> pa.Table:
     """In pieces, but where it holds dictionaries, which differ from piece to piece."""
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False) as file:
         schema = file.schema_arrow
         if _coded(schema):
             return file.read()

@@ -91,7 +91,10 @@ def batches(
     among the problems.
     """
     try:
-        with file.seekable() as opened, pq.ParquetFile(opened, buffer_size=_BUFFER) as parquet:
+        with (
+            file.seekable() as opened,
+            pq.ParquetFile(opened, buffer_size=_BUFFER, pre_buffer=False) as parquet,
+        ):
             schema = parquet.schema_arrow
             wrong = len(problems)
             for name, wanted in columns.items():
