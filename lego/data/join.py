@@ -19,8 +19,8 @@ from lego.data.durable import replace_folder, sync, write_durably
 from lego.data.hashes import sha256_of
 from lego.data.prepare import refuse_occupied
 from lego.data.problems import Problems
-from lego.data.raw.frame import read_frame
 from lego.data.raw.guess import kind_by_values, roles
+from lego.data.raw.read_frame import read_frame
 from lego.data.raw.values import attribute_of, ids_of, unique_ids
 from lego.data.store import MANIFEST, SCHEMA_VERSION, Store
 from lego.data.table import USERS, kind_of

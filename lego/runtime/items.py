@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lego.data.problems import Problems
-from lego.data.raw.frame import read_frame
 from lego.data.raw.guess import NAMES, plain
+from lego.data.raw.read_frame import read_frame
 from lego.data.store import Store
 from lego.data.table import KINDS, flat
 from lego.errors import DataError, Problem, did_you_mean

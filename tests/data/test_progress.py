@@ -5,7 +5,7 @@ import pytest
 
 from lego.data.problems import Problems
 from lego.data.progress import Reading, count, watched
-from lego.data.raw.frame import read_frame
+from lego.data.raw.read_frame import read_frame
 from lego.data.raw.reader import Column, read_rows
 
 

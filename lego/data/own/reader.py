@@ -20,8 +20,9 @@ from lego.data.own.missing import complain_of_missing
 from lego.data.own.reading import Reading, in_words
 from lego.data.own.sequences import read_sequences
 from lego.data.problems import Problems
-from lego.data.raw.frame import Frame, read_frame
+from lego.data.raw.frame import Frame
 from lego.data.raw.guess import NAMES, plain, roles
+from lego.data.raw.read_frame import read_frame
 from lego.data.raw.values import unique_ids
 from lego.data.table import PARTS
 from lego.errors import DataError, Problem, did_you_mean

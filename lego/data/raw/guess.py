@@ -11,8 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lego.data.problems import Problems
-from lego.data.raw.frame import Frame, read_frame, table_files
+from lego.data.raw.frame import Frame
 from lego.data.raw.growing import blocks
+from lego.data.raw.read_frame import read_frame
+from lego.data.raw.table_files import table_files
 from lego.data.table import CATEGORY, flat
 from lego.errors import did_you_mean
 

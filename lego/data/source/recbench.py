@@ -20,9 +20,10 @@ from lego.data.impressions.interactions import is_text, path_text
 from lego.data.impressions.log import Catalog, Log, drop_missing, join_logs, no_rows, one_class, part_of_log
 from lego.data.impressions.parts import cut, in_words
 from lego.data.problems import Problems
-from lego.data.raw.frame import Frame, read_frame
+from lego.data.raw.frame import Frame
 from lego.data.raw.growing import Growing, kept, rows_of
 from lego.data.raw.guess import budgets, kind_by_values, plain
+from lego.data.raw.read_frame import read_frame
 from lego.data.raw.values import attribute_of, clicks_of, id_lists, ids_of, unique_ids
 from lego.data.table import PARTS, Tables, flat, lists
 from lego.errors import DataError, Problem, SpecError, did_you_mean

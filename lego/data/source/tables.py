@@ -15,8 +15,10 @@ from lego.data.own.attributes import BESIDE, attributes_in, item_roles
 from lego.data.own.maker import TableMaker
 from lego.data.own.reader import TableReader
 from lego.data.problems import Problems
-from lego.data.raw.frame import kept, read_frame, table_files
 from lego.data.raw.guess import NAMES, budgets
+from lego.data.raw.kept_table import kept
+from lego.data.raw.read_frame import read_frame
+from lego.data.raw.table_files import table_files
 from lego.data.table import KINDS, PARTS
 from lego.errors import SpecError, did_you_mean
 from lego.spec import PATH, Choice, FrozenMap, Source, between, field_names, ge, operator

@@ -16,7 +16,7 @@ from lego import Tables
 from lego.data import table as table_module
 from lego.data.impressions import events, log, parts
 from lego.data.own import beside, impression_rows
-from lego.data.raw import frame, growing, guess, order, spool, values
+from lego.data.raw import arrow_frame, csv_frame, frame, growing, guess, json_frame, order, spool, values
 
 SHAPES = ("shown.csv", "shown.jsonl", "shown.arrow", "shown.parquet", "own.parquet", "grouped.csv")
 
@@ -80,7 +80,9 @@ def _in_pieces(monkeypatch, rows):
         (parts, ("MANY",)),
         (log, ("MANY", "_FEW")),
         (table_module, ("MANY", "_ROWS")),
-        (frame, ("_ROWS",)),
+        (frame, ("ROWS",)),
+        (csv_frame, ("ROWS",)),
+        (arrow_frame, ("ROWS",)),
         (guess, ("_PIECE",)),
         (values, ("MANY",)),
         (beside, ("MANY",)),
@@ -90,7 +92,8 @@ def _in_pieces(monkeypatch, rows):
             monkeypatch.setattr(module, name, rows)
     monkeypatch.setattr(growing, "HELD", 16 * rows)
     monkeypatch.setattr(spool, "HELD", 64 * rows)
-    monkeypatch.setattr(frame, "_BLOCK", 256 * rows)
+    for module in (csv_frame, json_frame):
+        monkeypatch.setattr(module, "BLOCK", 256 * rows)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lego import Tables
-from lego.data.raw import frame, growing, spool
+from lego.data.raw import arrow_frame, csv_frame, frame, growing, json_frame, spool
 from lego.data.raw.values import _middle_is_above
 from lego.errors import DataError
 
@@ -37,8 +37,8 @@ def small(monkeypatch):
 
     def pieces():
         for module, name, value in (
-            (frame, "_ROWS", 7),
-            (frame, "_BLOCK", 1 << 10),
+            *((module, "ROWS", 7) for module in (frame, csv_frame, arrow_frame)),
+            *((module, "BLOCK", 1 << 10) for module in (csv_frame, json_frame)),
             (spool, "HELD", 100),
             (growing, "HELD", 100),
         ):

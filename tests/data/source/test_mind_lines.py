@@ -9,7 +9,7 @@ import pytest
 from lego.data.impressions.log import Catalog
 from lego.data.problems import Problems
 from lego.data.raw.raw_file import RawFile
-from lego.data.source import mind, mind_lines
+from lego.data.source import mind_behaviors, mind_lines
 from lego.errors import DataError
 
 KNOWN = [f"N{row}" for row in range(1, 400)]
@@ -29,9 +29,9 @@ def read(tmp_path, text, known=KNOWN, *, labeled=True):
 
 
 def with_care(tmp_path, monkeypatch, *, labeled=True):
-    monkeypatch.setattr(mind, "read_lines", lambda *_, **__: None)
+    monkeypatch.setattr(mind_behaviors, "read_lines", lambda *_, **__: None)
     catalog, problems = Catalog(pa.array(KNOWN)), Problems()
-    log = mind._read_log(RawFile(tmp_path / "behaviors.tsv"), catalog, problems, labeled=labeled)
+    log = mind_behaviors.read_log(RawFile(tmp_path / "behaviors.tsv"), catalog, problems, labeled=labeled)
     problems.raise_any()
     return log, catalog
 
