@@ -18,10 +18,12 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
+import compiling
 import evaluation
 import factors
 import growth
 import language_models
+import limits
 import metrics
 import overall
 import preparing
@@ -29,22 +31,26 @@ import retrieval
 import rounding
 import start
 import step
+import threads
 import typer
 from measure import machine, regressions
 from rich.console import Console
 
 ROOT = Path(__file__).resolve().parents[2]
 SUITES: dict[str, Any] = {
+    "compiling": compiling,
     "evaluation": evaluation,
     "factors": factors,
     "growth": growth,
     "language_models": language_models,
+    "limits": limits,
     "metrics": metrics,
     "preparing": preparing,
     "retrieval": retrieval,
     "rounding": rounding,
     "start": start,
     "step": step,
+    "threads": threads,
 }
 
 

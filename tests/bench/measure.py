@@ -254,7 +254,7 @@ def _status(name: str) -> int:
     return 0
 
 
-def _cpu() -> float:
+def children_too() -> float:
     """Seconds of this process and of the ones it started and waited for."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + children.ru_utime + children.ru_stime
@@ -278,11 +278,11 @@ def _serve(suite: str) -> None:
             _trim()
             done[name] = 1
         elif asked["do"] == "work":
-            work, cpu, wall = 0, _cpu(), time.perf_counter()
+            work, cpu, wall = 0, children_too(), time.perf_counter()
             while not work or time.perf_counter() - wall < asked["seconds"]:
                 work += steps[name](done[name])
                 done[name] += 1
-            answer = {"work": work, "cpu": _cpu() - cpu, "wall": time.perf_counter() - wall}
+            answer = {"work": work, "cpu": children_too() - cpu, "wall": time.perf_counter() - wall}
             _trim()
         else:
             answer = {"held": held[name], "peak": _status("VmHWM")}

@@ -27,7 +27,7 @@ def suite():
         names = (
             *("measure", "mind_format", "news", "plain", "language_models", "step"),
             *("evaluation", "factors", "growth", "metrics", "preparing", "retrieval", "rounding", "start"),
-            "overall",
+            *("overall", "limits", "threads", "compiling"),
         )
         yield {name: importlib.import_module(name) for name in names}
         for name in names:
@@ -371,3 +371,87 @@ def test_what_was_missed_stands_out(suite):
     assert ["**14%**" in shares[0], "| 16% |" in shares[1]] == [True, True]
     with pytest.raises(ValueError, match=r"speed\.md lacks"):
         module.written("no place", {})
+
+
+def test_every_operation_is_in_one_part(suite, few):
+    """Shares of a step add up to it; a product is none of the sums whose name begins like it."""
+    module = suite["limits"]
+    assert module.part_of("aten::addmm") == "products of matrices"
+    assert module.part_of("aten::add_") == "sums and products by the element"
+    assert module.part_of("aten::div_") == "dropout"
+    assert module.part_of("aten::view") == module.REST
+    step, about = module.prepare(
+        what="profile", model="NRMS", width=16, batch=4, size=SIZE, steps=1, quick=True
+    )
+    assert step(0) == 4
+    assert sum(about["shares"].values()) == pytest.approx(1)
+    for part in ("products of matrices", "attention, both passes", "tanh", "dropout", "the optimiser"):
+        assert about["shares"][part] > 0
+
+
+def test_attention_written_out_is_attention(suite, few):
+    """Both ways give the same numbers, alone and within a model, and torch's own is back behind it."""
+    module = suite["limits"]
+    own = torch.nn.functional.scaled_dot_product_attention
+    query, key, value = torch.randn(3, 2, 8, 5, 4, generator=torch.Generator().manual_seed(0))
+    mask = (torch.arange(5) < torch.tensor([[3], [5]]))[:, None, None, :]
+    torch.testing.assert_close(
+        module.written_out(query, key, value, attn_mask=mask), own(query, key, value, attn_mask=mask)
+    )
+    for what in ("batch", "kernel", "step"):
+        for how in (module.MAKING, module.STEP) if what == "batch" else (module.KERNEL, module.WRITTEN):
+            sizes = {"rows": 2, "length": 3} if what == "kernel" else {"batch": 4, "size": SIZE}
+            step, _ = module.prepare(what=what, how=how, width=16, **sizes)
+            assert step(1) > 0
+    assert torch.nn.functional.scaled_dot_product_attention is own
+
+
+def test_what_limits_is_told(suite):
+    """Each part of each profile, and ratios with their spread."""
+    module = suite["limits"]
+    shares = dict.fromkeys((*module.PARTS, module.REST), 0.05)
+    compared = {"own": 0.001, "written": 0.002, "ratio": [2.0, 1.5, 2.5]}
+    numbers = {
+        "batch": 64,
+        "profiles": {"NRMS, width 64": shares},
+        "making": {"NRMS, width 64": {module.MAKING: 0.001, module.STEP: 0.2}},
+        "kernels": [{"name": "64, 180, 8", **compared}],
+        "steps": {"NRMS, width 64": compared},
+    }
+    text = module.page(numbers, {"processor": "a machine", "torch": torch.__version__})
+    assert text.count("| 5.0% |") == len(shares)
+    assert "| NRMS, width 64 | 1.00 | 200 | 0.50% |" in text
+    assert "| 64, 180, 8 | 1.00 | 2.00 | 2.00 (1.50 to 2.50) |" in text
+
+
+def test_threads_are_those_of_the_row(suite, few):
+    """A row sets how many threads torch has; the page has both clocks."""
+    module, before = suite["threads"], torch.get_num_threads()
+    try:
+        step, about = module.prepare(threads=2, model="NRMS", width=16, batch=4, size=SIZE)
+        assert about["threads"] == torch.get_num_threads() == 2
+        assert step(0) == 4
+    finally:
+        torch.set_num_threads(before)
+    measure = suite["measure"]
+    rows = {
+        name: measure.Row(name=name, turns=[measure.Turn(work=4, cpu=cpu, wall=wall)])
+        for name, cpu, wall in (("1", 4.0, 4.0), ("2", 6.0, 2.0))
+    }
+    numbers = {"batch": 4, "load": 0.0, "steps": {"NRMS": module._compared(rows, 4)}}
+    text = module.page(numbers, {"processor": "a machine", "cores": 2, "torch": torch.__version__})
+    assert "| 4,000 | 4,000 | 2,000 | 6,000 | 2.00 (2.00 to 2.00) | 1.50 (1.50 to 1.50) |" in text
+
+
+def test_what_compiling_costs_is_told(suite, monkeypatch):
+    """How many times as fast, and the seconds of compiling; without a compiler there is nothing to measure."""
+    module = suite["compiling"]
+    each = {"cost": {"as it is": 200, "compiled": 100}, "ratio": (2.0, 1.9, 2.1), "compiling": 40.4}
+    text = module.page(
+        {"batch": 64, "steps": {"NRMS": each}}, {"processor": "a machine", "torch": torch.__version__}
+    )
+    assert "| NRMS | 200 | 100 | 2.00 (1.90 to 2.10) | 40 |" in text
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    said = []
+    assert module.measure(quick=True, seconds=0, rounds=1, say=said.append)["steps"] == {}
+    assert "no-such-compiler" in said[0]
