@@ -94,9 +94,10 @@ def page(numbers: Mapping[str, Any], machine: Mapping[str, Any]) -> str:
     ]
     for name, each in numbers["steps"].items():
         middle, least, most = each["ratio"]
+        spent = each["compiling"]
         lines.append(
             f"| {name} | {each['cost'][AS_IT_IS]:,.0f} | {each['cost'][COMPILED]:,.0f} "
-            f"| {middle:.2f} ({least:.2f} to {most:.2f}) | {each['compiling']:,.0f} |"
+            f"| {middle:.2f} ({least:.2f} to {most:.2f}) | {'–' if spent is None else f'{spent:,.0f}'} |"
         )
     return "\n".join(lines) + "\n"
 
