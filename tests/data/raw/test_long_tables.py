@@ -12,11 +12,23 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 
-from lego import Tables
+from lego import EBNeRD, Tables
 from lego.data import table as table_module
-from lego.data.impressions import events, log, parts
+from lego.data.impressions import events, growing_log, log, parts, shared_histories
 from lego.data.own import beside, impression_rows
-from lego.data.raw import arrow_frame, csv_frame, frame, growing, guess, json_frame, order, spool, values
+from lego.data.raw import (
+    arrow_frame,
+    csv_frame,
+    frame,
+    growing,
+    guess,
+    json_frame,
+    order,
+    parquet_file,
+    spool,
+    values,
+)
+from lego.data.source import ebnerd_histories, ebnerd_people
 
 SHAPES = ("shown.csv", "shown.jsonl", "shown.arrow", "shown.parquet", "own.parquet", "grouped.csv")
 
@@ -87,6 +99,11 @@ def _in_pieces(monkeypatch, rows):
         (values, ("MANY",)),
         (beside, ("MANY",)),
         (impression_rows, ("MANY",)),
+        (growing_log, ("MANY",)),
+        (shared_histories, ("MANY", "_FEW")),
+        (parquet_file, ("_ROWS", "_BUFFER")),
+        (ebnerd_histories, ("MANY", "_ROWS")),
+        (ebnerd_people, ("MANY",)),
     ):
         for name in names:
             monkeypatch.setattr(module, name, rows)
@@ -121,3 +138,43 @@ def test_memory_does_not_grow_with_the_log(tmp_path, monkeypatch, shape):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert (peaks[1] - peaks[0]) / 9_000 < 40
+
+
+def _news(folder, users, clicks):
+    """An edition of EB-NeRD in which each user has so many clicks before their only impression."""
+    times = pa.array(np.tile(np.arange(clicks), users).astype("datetime64[us]"))
+    offsets, lists = pa.array(np.arange(users + 1) * clicks), pa.LargeListArray.from_arrays
+    for part in ("train", "validation"):
+        (folder / part).mkdir(parents=True)
+        items = pa.array(np.arange(users * clicks) % 60 + 1, pa.int32())
+        who = pa.array(np.arange(users), pa.uint32())
+        before = {
+            "user_id": who,
+            "impression_time_fixed": lists(offsets, times),
+            "article_id_fixed": lists(offsets, items),
+        }
+        shown = lists(pa.array(np.arange(users + 1) * 2), items[: users * 2])
+        log = {
+            "impression_id": who,
+            "user_id": who,
+            "impression_time": pa.array(np.full(users, 10**9).astype("datetime64[us]")),
+            "article_ids_inview": shown,
+            "article_ids_clicked": lists(pa.array(np.arange(users + 1)), items[::2][:users]),
+        }
+        pq.write_table(pa.table(before), folder / part / "history.parquet")
+        pq.write_table(pa.table(log), folder / part / "behaviors.parquet")
+    return EBNeRD(str(folder), missing="empty")
+
+
+def test_memory_does_not_grow_with_the_histories(tmp_path, monkeypatch):
+    """Of EB-NeRD: further users with 60 clicks each add a few bytes for a click at most, which has 20 as it is read."""
+    _in_pieces(monkeypatch, 1 << 10)
+    monkeypatch.setattr(ebnerd_histories, "_ROWS", 1 << 6)
+    peaks = []
+    for users in (300, 900):
+        source = _news(tmp_path / str(users), users, 60)
+        tracemalloc.start()
+        source.tables()
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert (peaks[1] - peaks[0]) / (2 * 600 * 60) < 10
