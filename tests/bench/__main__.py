@@ -24,6 +24,7 @@ import factors
 import growth
 import language_models
 import limits
+import memory
 import metrics
 import overall
 import preparing
@@ -44,6 +45,7 @@ SUITES: dict[str, Any] = {
     "growth": growth,
     "language_models": language_models,
     "limits": limits,
+    "memory": memory,
     "metrics": metrics,
     "preparing": preparing,
     "retrieval": retrieval,

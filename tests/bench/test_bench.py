@@ -27,7 +27,7 @@ def suite():
         names = (
             *("measure", "mind_format", "news", "plain", "language_models", "step"),
             *("evaluation", "factors", "growth", "metrics", "preparing", "retrieval", "rounding", "start"),
-            *("overall", "limits", "threads", "compiling"),
+            *("overall", "limits", "memory", "threads", "compiling"),
         )
         yield {name: importlib.import_module(name) for name in names}
         for name in names:
@@ -301,6 +301,26 @@ def test_the_best_of_all_items_are_asked_for(suite, few):
         step, about = module.prepare(how=module.OURS, items=60, users=users)
         assert step(0) == 1
         assert about["users"] == users
+
+
+def test_each_layout_of_a_log_holds_the_clicks_it_says(suite, tmp_path, monkeypatch):
+    """As many clicks, users and candidates in whatever layout; and one is prepared in a process that looks at its memory."""
+    module = suite["memory"]
+    monkeypatch.setenv("LEGO_HOME", str(tmp_path))
+    monkeypatch.setattr(module, "BLOCK", 300)  # a log has several
+    monkeypatch.setattr(module, "ITEMS", 200)
+    for layout in module.LAYOUTS:
+        store = prepare(module.written(layout, 1_000), tmp_path / "data")
+        counts = store.manifest["counts"]
+        assert counts["users"] == 20, layout
+        assert sum(counts["impressions"].values()) == 1_000, layout
+        if layout in ("grouped", "impressions"):
+            assert sum(counts["candidates"].values()) == 1_000 * module.SHOWN, layout
+    monkeypatch.setattr(module, "LAYOUTS", {"rows": "rows"})
+    found = module.measure(quick=True, seconds=0, rounds=1, say=lambda _: None)
+    row = found["layouts"]["rows"]["2000"]
+    assert row["resident"] > row["own"] > row["begun"] > 0
+    assert f"| rows | {row['own'] / 1e6:,.0f} |" in module.page(found, {"processor": "a machine"})
 
 
 def test_a_regression_is_a_ratio_below_all_of_before(suite):
