@@ -7,10 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from lego import catalog
 
 ROOT = Path(__file__).resolve().parents[1]
+
+settings.register_profile("untimed", deadline=None)  # a machine that others use is slow now and then
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -216,7 +216,7 @@ def gathered(values: NDArray[Any], places: NDArray[np.int64]) -> NDArray[Any]:
     order = np.argsort(stretch, kind="stable")
     ends = np.cumsum(np.bincount(stretch, minlength=-(-len(values) // _STRETCH)))
     first = 0
-    for (begin, end), last in zip(blocks(len(values), _STRETCH), ends.tolist(), strict=True):
+    for _, last in zip(blocks(len(values), _STRETCH), ends.tolist(), strict=True):
         here = order[first:last]
         found[here] = values[places[here]]
         first = last

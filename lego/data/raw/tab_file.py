@@ -6,18 +6,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import attrs
 import pyarrow as pa
-import pyarrow.csv
 
 from lego.data.problems import Problems
-from lego.data.progress import count
 from lego.data.raw.bounded import first_line, lines_of
 from lego.data.raw.guess import plain
-from lego.data.raw.paced import paced_csv
 from lego.data.raw.raw_file import BROKEN, RawFile, broken
+from lego.data.raw.tab_blocks import tab_blocks
 from lego.errors import Problem
 
-_BLOCK = 1 << 24
-"""Bytes that are read at a time; a line has at most this many."""
 _COMPARE = "compare the line with the official file, which is tab separated and has no quoting"
 
 Complaints = Callable[[Mapping[str, str]], Iterable[tuple[str, str]]]
@@ -145,22 +141,9 @@ class TabFile:
         }
 
     def _blocks(self, names: list[str]) -> Iterator[pa.RecordBatch]:
-        with (
-            self.file.open() as opened,
-            paced_csv(
-                opened,
-                read_options=pyarrow.csv.ReadOptions(column_names=names, skip_rows=1, block_size=_BLOCK),
-                parse_options=pyarrow.csv.ParseOptions(delimiter="\t", quote_char=False),
-                convert_options=pyarrow.csv.ConvertOptions(
-                    column_types=dict.fromkeys(self.columns, pa.string()),
-                    include_columns=list(self.columns),
-                    null_values=[],
-                ),
-            ) as reader,
-        ):
-            for block in reader:
-                count(block.num_rows, block.nbytes)
-                yield block
+        with self.file.open() as opened:
+            first_line(opened)
+            yield from tab_blocks(opened, names, dict.fromkeys(self.columns, pa.string()))
 
 
 def ensure(holds: bool, reason: str) -> None:  # noqa: FBT001 - it reads as a sentence

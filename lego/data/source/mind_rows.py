@@ -6,17 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 
 from lego.data.problems import Problems
-from lego.data.progress import count
 from lego.data.raw.bounded import lines_of
-from lego.data.raw.paced import paced_csv
 from lego.data.raw.raw_file import BROKEN, RawFile, broken
+from lego.data.raw.tab_blocks import tab_blocks
 from lego.errors import Problem
 
-_BLOCK = 1 << 24
-"""Bytes of a file that are read at a time."""
 WORD = r"^\S+$"
 COMPARE = "compare the line with the official file, which is tab separated and has no header"
 
@@ -29,20 +25,12 @@ def blocks(
     file: RawFile, names: tuple[str, ...], types: Mapping[str, pa.DataType]
 ) -> Iterator[pa.RecordBatch]:
     """The columns of `types`, block after block."""
-    with (
-        file.open() as opened,
-        paced_csv(
-            opened,
-            read_options=pyarrow.csv.ReadOptions(column_names=list(names), block_size=_BLOCK),
-            parse_options=pyarrow.csv.ParseOptions(delimiter="\t", quote_char=False),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types=dict(types), include_columns=list(types), null_values=[]
-            ),
-        ) as reader,
-    ):
-        for block in reader:
-            count(block.num_rows, block.nbytes)
+    some = False
+    with file.open() as opened:
+        for block in tab_blocks(opened, names, types):
+            some = True
             yield block
+    ensure(some, "is empty")
 
 
 def ensure(holds: bool, reason: str) -> None:  # noqa: FBT001 - it reads as a sentence
