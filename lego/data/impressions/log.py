@@ -286,7 +286,7 @@ def _attributes(log: Log, rows: NDArray[np.int64]) -> dict[str, pa.ChunkedArray]
 def one_class(log: Log, rows: NDArray[np.int64]) -> dict[str, int]:
     """How many of these impressions have candidates of one class only."""
     found = {"no_click": 0, "only_clicks": 0}
-    for begin, end in blocks(len(rows), MANY):
+    for begin, end in blocks(len(rows), _FEW):
         places, lengths = _candidates_of(log, rows[begin:end])
         before = offsets_of(log.labels[places] != 0)
         ends = offsets_of(lengths)

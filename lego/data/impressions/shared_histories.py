@@ -17,9 +17,9 @@ from lego.ragged import Ragged, flat_positions, offsets_of
 
 _FEW = 1 << 13
 """Rows that are looked at at a time: so few stay in the caches of the processor."""
-_PENDING = 1 << 26
+_PENDING = 1 << 24
 """Bytes of histories that are looked at before those that were there before are left out."""
-_SHARED = 1 << 28
+_SHARED = 1 << 26
 """Bytes of the histories of all impressions of the users that are looked at together, or those of one user that has more."""
 
 
