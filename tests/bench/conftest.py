@@ -1,4 +1,4 @@
 from __future__ import annotations
 
-collect_ignore_glob = ["[!t]*.py", "__main__.py"]
+collect_ignore_glob = ["[!t]*.py", "t[!e]*.py", "__main__.py"]
 """Scripts, which import each other by their own names."""
