@@ -5,6 +5,7 @@ Arrow's own reader of a stream is ahead by 32 blocks, which may be all of the fi
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO
@@ -31,11 +32,17 @@ def tab_blocks(
     }
 
     def parsed() -> tuple[pa.Table, int] | None:
+        begins = stream.tell() == 0
         data = _lines(stream)
-        while data and not data.strip():  # blank lines alone, of which Arrow would say that they are empty
+        while data and not data.strip(
+            b"\r\n"
+        ):  # blank lines alone, of which Arrow would say that they are empty
+            begins = False
             data = _lines(stream)
         if not data:
             return None
+        if not begins and data.startswith(BOM_UTF8):  # Arrow takes one for the beginning of a file
+            data = b"\n" + data
         read = pyarrow.csv.ReadOptions(column_names=list(names), block_size=len(data) + 1)
         return pyarrow.csv.read_csv(pa.BufferReader(data), read_options=read, **options), len(data)
 

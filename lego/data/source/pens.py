@@ -130,7 +130,7 @@ class PENS(Source):
         """Every option but `path` and `history`; `version` counts changes of the rules above."""
         names = [name for name in field_names(type(self)) if name not in {"path", "history"}]
         later = ("test", "negatives") if self.test == "valid" else ()
-        return without_later({"version": 1, **{name: getattr(self, name) for name in names}}, self, *later)
+        return without_later({"version": 2, **{name: getattr(self, name) for name in names}}, self, *later)
 
     def files(self) -> Iterable[Path]:
         """The files, or the archive, that are read; DataError with where to get them."""
@@ -429,7 +429,9 @@ def _lines(
     key = row * (int(item.max(initial=0)) + 1) + item
     both = (label == 0) & np.isin(key, key[label == 1])
     dropped["unclicked_candidates_that_are_also_clicked"] += int(both.sum())
-    order = np.lexsort((generator.random(len(row)), row))
+    order = np.argsort(row, kind="stable")
+    # Drawn line after line: where a block of the file ends has no part in it.
+    order = order[np.lexsort((generator.random(len(row)), row[order]))]
     order = order[~both[order]]
     numbers = np.arange(block.num_rows, dtype=np.int64) + base + 1
     log = Log(

@@ -26,8 +26,8 @@ class Watched(io.BytesIO):
         return found
 
 
-def read(data: bytes) -> pa.Table:
-    return pa.Table.from_batches(list(tab_blocks.tab_blocks(io.BytesIO(data), NAMES, TYPES)))
+def read(data: bytes, types: dict[str, pa.DataType] = TYPES) -> pa.Table:
+    return pa.Table.from_batches(list(tab_blocks.tab_blocks(io.BytesIO(data), NAMES, types)))
 
 
 @pytest.mark.parametrize("end", [b"", b"N9\tlast\t5", b"N9\tlast\t5\r\n", b"\n\n\n" * 200 + b"N9\tlast\t5\n"])
@@ -43,6 +43,15 @@ def test_rows_are_those_that_arrow_reads_at_once(monkeypatch, block, end):
     )
     monkeypatch.setattr(tab_blocks, "BLOCK", block)
     assert read(text).to_pylist() == whole.select(["number", "id"]).to_pylist()
+
+
+@pytest.mark.parametrize("block", [1, 5, 30, 1 << 20])
+def test_empty_values_and_marks_of_order_are_values_wherever_a_block_ends(monkeypatch, block):
+    """A line of tabs alone is a row; a byte order mark is one at the beginning of the file alone."""
+    monkeypatch.setattr(tab_blocks, "BLOCK", block)
+    text = "\ufeffN1\tx\ty\n" + "\t\t\n" * 4 + "\n\n\ufeffN2\tx\ty\n"
+    found = read(text.encode(), dict.fromkeys(NAMES, pa.string()))
+    assert found["id"].to_pylist() == ["N1", "", "", "", "", "\ufeffN2"]
 
 
 def test_no_more_is_read_than_is_soon_used(monkeypatch):

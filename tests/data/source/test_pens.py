@@ -5,6 +5,7 @@ import zipfile
 
 import pytest
 
+from lego.data.raw import tab_blocks
 from lego.data.source.pens import PENS
 from lego.errors import DataError, SpecError
 from tests.data.source.trial import trial
@@ -110,6 +111,16 @@ def test_the_order_of_candidates_is_chance(raw):
     assert (
         not raw({"train.tsv": many}, seed=1).tables().impressions["train"].equals(tables.impressions["train"])
     )
+
+
+def test_the_order_of_candidates_is_that_of_the_seed_wherever_blocks_end(raw, monkeypatch):
+    """A file that is read in many pieces gives what one that is read at once gives."""
+    many = HEADER + "".join(line(f"U{n}", "N6", "N1", "N2 N3 N4 N5") for n in range(60))
+    whole = raw({"train.tsv": many}).tables()
+    monkeypatch.setattr(tab_blocks, "BLOCK", 400)
+    pieces = raw({"train.tsv": many}).tables()
+    for part, table in whole.impressions.items():
+        assert pieces.impressions[part].equals(table), part
 
 
 def test_absent_news_are_skipped_and_counted(raw):
