@@ -231,3 +231,11 @@ class RunError(LegoError):
             f"{path} cannot be written: {reason}. What was kept before is whole. Free some room or {ways}, "
             "and give the command again (`lego run` with --resume)."
         )
+
+    @classmethod
+    def too_many_open(cls, path: object) -> RunError:
+        """The system lets the process open no more files."""
+        return cls(
+            f"{path}: no more files can be open at once. Each column of long data is several: name fewer columns, or allow more "
+            "files (`ulimit -n 10240`), and give the command again."
+        )

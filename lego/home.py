@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,13 +25,16 @@ def home() -> Path:
 def written(path: Path) -> Iterator[None]:
     """Around what writes below the folder: RunError that names `path` and the way out where the disk does not take it.
 
-    What is below `home()` goes elsewhere by LEGO_HOME; anything else was named by who asked for it.
+    Where the process has too many files open, that is what it says: room on the disk would be of no use. What is below `home()`
+    goes elsewhere by LEGO_HOME; anything else was named by who asked for it.
     """
     try:
         yield
     except BrokenPipeError:  # whoever is told of the progress went away
         raise
     except OSError as problem:
+        if problem.errno in {errno.EMFILE, errno.ENFILE}:
+            raise RunError.too_many_open(path) from problem
         fix = f"name a folder on a larger disk than that of {path.parent}"
         if path.resolve().is_relative_to(home().resolve()):
             fix = "name a folder on a larger disk in LEGO_HOME"

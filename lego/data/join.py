@@ -103,10 +103,7 @@ def _attributes(store: Store, table: Path, of: str, columns: Mapping[str, str]) 
     known = roles(frame, "table", (role,), (), _own_id(columns, role, problems), problems, own_id=role)
     # Who calls from the command line sets no columns=.
     way = f"name it with --columns {role}=COLUMN (in Python columns={{{role!r}: 'COLUMN'}})"
-    reworded = Problems()
-    for each in problems.shown:
-        reworded.add(each.where, each.what, way if "columns={" in each.fix else each.fix)
-    reworded.raise_any()
+    problems.reworded(lambda fix: way if "columns={" in fix else fix).raise_any()
     ids = ids_of(frame, known.columns[role], problems)
     problems.raise_any()
     assert ids is not None

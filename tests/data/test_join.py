@@ -115,3 +115,12 @@ def test_the_column_of_ids_can_be_named(prepared, tmp_path):
         with pytest.raises(DataError) as caught:
             join(prepared.path, table, tmp_path / "other", columns=columns)
         assert sentence in str(caught.value)
+
+
+def test_every_wrong_name_is_counted(prepared, tmp_path):
+    """Also those behind the thousand that are kept apart."""
+    table = _table(tmp_path / "codes.parquet", item=["a"], stars=[1.0])
+    with pytest.raises(DataError, match="1100 problems"):
+        join(
+            prepared.path, table, tmp_path / "made", columns={f"n{number}": "item" for number in range(1100)}
+        )

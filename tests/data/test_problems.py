@@ -100,3 +100,16 @@ def test_of_many_only_some_are_worded():
     assert worded == list(range(LIMIT))
     (only,) = raised(problems).problems
     assert only.what == "is wrong; 999 more like it, lines 2, 3, 4, 5, 6 …"
+
+
+def test_other_words_change_no_count():
+    """Lines behind those that are told, and causes behind those that are kept apart, are still counted."""
+    problems = Problems()
+    problems.add_each(45, lambda place: Problem(f"a.tsv line {place + 1}", "is wrong", "set columns={}"))
+    for place in range(1200):
+        problems.add(f"--columns n{place}=x", "there is none", "keep it")
+    told = problems.reworded(lambda fix: fix.replace("columns={}", "--columns"))
+    assert len(told) == len(problems) == 1245
+    assert raised(told).problems[0].fix == "set --columns"
+    assert raised(told).problems[0].what == raised(problems).problems[0].what
+    assert "1245 problems" in str(raised(told))

@@ -97,11 +97,6 @@ def counts_of(codes: NDArray[Any], count: int, kept: NDArray[np.bool_] | None = 
     return found
 
 
-def looked_up(values: NDArray[np.bool_], codes: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """The value of each code."""
-    return on_disk(len(codes), np.bool_, lambda begin, end: values[codes[begin:end]])
-
-
 def all_of(first: NDArray[np.bool_], *others: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Where all of the masks hold."""
     return on_disk(

@@ -16,10 +16,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lego.data.impressions.candidates import draw_listed, draw_unseen, impressions_of_clicks, split_by_share
-from lego.data.impressions.events import Events, all_of, counts_of, how_many, looked_up, stretches
+from lego.data.impressions.events import Events, all_of, counts_of, how_many, stretches
 from lego.data.impressions.parts import cut, in_words
 from lego.data.problems import Problems
-from lego.data.raw.growing import MANY, Growing, blocks, filtered, on_disk, owners_of
+from lego.data.raw.growing import MANY, Growing, blocks, filtered, looked_up, on_disk, owners_of
 from lego.data.table import TEXT, Tables, flat, lists
 from lego.errors import DataError, Problem, SpecError
 from lego.ragged import Ragged
@@ -439,8 +439,7 @@ class _Maker:
 
 def _with_items(events: Events, ids: pa.Array, place_of: NDArray[np.int32]) -> Events:
     """The events with the place of each item among other ids."""
-    places = on_disk(len(events), np.int32, lambda begin, end: place_of[events.item[begin:end]])
-    return attrs.evolve(events, item_ids=ids, item=places)
+    return attrs.evolve(events, item_ids=ids, item=looked_up(place_of, events.item))
 
 
 def _rows(events: Events) -> NDArray[np.int32]:

@@ -21,6 +21,7 @@ from lego.data.raw.growing import (
     forget,
     kept,
     lengths_of,
+    looked_up,
     on_disk,
     one_array,
     owners_of,
@@ -195,8 +196,7 @@ def _some(lengths: NDArray[np.int64], begin: int, end: int) -> NDArray[np.bool_]
 
 def _of_rows(rows: Ragged, left: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Which values are of rows of the mask."""
-    owner = owners_of(rows)
-    return on_disk(len(owner), np.bool_, lambda begin, end: left[owner[begin:end]])
+    return looked_up(left, owners_of(rows))
 
 
 def users_where(users: pa.ChunkedArray, mask: NDArray[np.bool_]) -> pa.ChunkedArray:
@@ -218,7 +218,7 @@ def part_of_log(
     shown, labels, signals = _chosen(log, rows)
     count = len(rows)
     columns = {
-        "impression": pa.array(on_disk(count, np.int64, lambda begin, end: log.impression[rows[begin:end]])),
+        "impression": pa.array(looked_up(log.impression, rows)),
         "user": pa.array(on_disk(count, np.int32, lambda begin, end: user[begin:end])),
         "start": pa.array(on_disk(count, np.int32, lambda begin, end: np.zeros(end - begin, np.int32))),
         "stop": pa.array(on_disk(count, np.int32, lambda begin, end: stop[begin:end])),
@@ -332,12 +332,7 @@ class Clicks:
         }
         return cls(
             names=names,
-            user=one_array(
-                [
-                    on_disk(len(each), np.int32, partial(_looked_up, place, each.user))
-                    for each, place in zip(logs, places, strict=True)
-                ]
-            ),
+            user=one_array([looked_up(place, each.user) for each, place in zip(logs, places, strict=True)]),
             **made,
             attributes=None
             if logs[0].attributes is None
@@ -357,7 +352,7 @@ class Clicks:
         place[there] = np.arange(len(there))
         return Clicks(
             names=self.names.take(pa.array(there)),
-            user=on_disk(len(user), np.int32, lambda begin, end: place[user[begin:end]]),
+            user=looked_up(place, user),
             item=filtered(self.item, mask),
             click=filtered(self.click, mask),
             time=filtered(self.time, mask),
@@ -365,11 +360,6 @@ class Clicks:
             attributes=None if self.attributes is None else filtered_table(self.attributes, mask),
             signals={name: filtered(values, mask) for name, values in self.signals.items()},
         )
-
-
-def _looked_up(values: NDArray[Any], codes: NDArray[np.int32], begin: int, end: int) -> NDArray[Any]:
-    """The value of each of some codes."""
-    return values[codes[begin:end]]
 
 
 def no_rows(count: int) -> Ragged:
@@ -428,10 +418,7 @@ def clicks_before(
     row = filtered(owners_of(log.candidates), clicked)
     columns: dict[str, NDArray[Any]] = {"user": user, "time": time, "part": part}
     keys = ("user", "time", "part")
-    of_clicks = {
-        name: on_disk(len(row), values.dtype, partial(_looked_up, values, row))
-        for name, values in columns.items()
-    }
+    of_clicks = {name: looked_up(values, row) for name, values in columns.items()}
     made = sorted_rows({**of_clicks, "item": filtered(log.candidates.values, clicked)}, keys)
     clicks = Ragged.from_lengths(made["item"], counts_of(made["user"], len(before)))
     ordered = sorted_rows(

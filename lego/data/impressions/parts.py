@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lego.data.raw.growing import MANY, blocks, on_disk
+from lego.data.raw.growing import MANY, blocks, looked_up, on_disk
 from lego.data.raw.order import sorted_rows
 
 _STREAM = 9
@@ -39,7 +39,7 @@ def _cut_users(user: NDArray[Any], dev: float, test: float, seed: int) -> NDArra
     part = np.zeros(len(counts), np.int8)
     part[drawn[:tests]] = 2
     part[drawn[tests : tests + devs]] = 1
-    return on_disk(len(user), np.int8, lambda begin, end: part[user[begin:end]])
+    return looked_up(part, user)
 
 
 def _cut_latest(time: NDArray[np.int64], dev: float, test: float) -> NDArray[np.int8]:

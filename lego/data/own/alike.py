@@ -8,6 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lego.data.impressions.log import Clicks, Log
+from lego.data.raw.growing import on_disk
 
 
 def alike(logs: list[Log | Clicks | None]) -> list[Log | Clicks | None]:
@@ -22,7 +23,10 @@ def alike(logs: list[Log | Clicks | None]) -> list[Log | Clicks | None]:
 
     def filled(log: Log | Clicks, option: str, count: int) -> dict[str, NDArray[np.float32]]:
         found = getattr(log, option)
-        return {name: found.get(name, np.full(count, np.nan, np.float32)) for name in names[option]}
+        return {
+            name: found[name] if name in found else on_disk(count, np.float32, _nothing)
+            for name in names[option]
+        }
 
     made: list[Log | Clicks | None] = []
     for log in logs:
@@ -44,3 +48,7 @@ def alike(logs: list[Log | Clicks | None]) -> list[Log | Clicks | None]:
             before = filled(log, "history_signals", len(log.history.values))
             made.append(attrs.evolve(log, attributes=attributes, signals=signals, history_signals=before))
     return made
+
+
+def _nothing(begin: int, end: int) -> NDArray[np.float32]:
+    return np.full(end - begin, np.nan, np.float32)

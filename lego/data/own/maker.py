@@ -34,6 +34,7 @@ from lego.data.raw.growing import (
     blocks,
     filtered,
     gathered,
+    looked_up,
     on_disk,
     one_array,
     owners_of,
@@ -163,9 +164,9 @@ class TableMaker:
                 for log in logs
             ]
             kept_rows = drop_missing(numbered, items.num_rows, len(self.read.missing), self.dropped)
-            parts = [_at(part, log.impression) for part, log in zip(parts, kept_rows, strict=True)]
+            parts = [looked_up(part, log.impression) for part, log in zip(parts, kept_rows, strict=True)]
             logs = [
-                attrs.evolve(new, impression=_at(old.impression, new.impression))
+                attrs.evolve(new, impression=looked_up(old.impression, new.impression))
                 for old, new in zip(logs, kept_rows, strict=True)
             ]
         log, part = join_logs(logs), one_array(parts)
@@ -327,11 +328,6 @@ def _with_attributes(made: pa.Table, attributes: pa.Table, of_click: Ragged) -> 
     for name in chosen.column_names:
         made = made.append_column(name, chosen[name])
     return made
-
-
-def _at(values: NDArray[Any], places: NDArray[np.int64]) -> NDArray[Any]:
-    """The values at ascending places."""
-    return on_disk(len(places), values.dtype, lambda begin, end: values[places[begin:end]])
 
 
 def _lengthened(numbers: Ragged, history: Ragged) -> Ragged:

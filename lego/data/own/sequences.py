@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from lego.data.impressions.log import Clicks
 from lego.data.own.reading import Reading
 from lego.data.raw.frame import Frame
-from lego.data.raw.growing import Growing, on_disk, owners_of, rows_of
+from lego.data.raw.growing import Growing, looked_up, on_disk, owners_of, rows_of
 from lego.data.raw.guess import Roles
 from lego.data.raw.values import ids_of, unique_ids
 from lego.data.table import flat
@@ -42,15 +39,13 @@ def read_sequences(reading: Reading, frame: Frame) -> tuple[Clicks | None, NDArr
     owner, moments = owners_of(history), time
     places = flat(user.chunk(0).indices)
     count = len(owner)
-    parts = None
-    if part is not None:
-        parts = on_disk(count, np.int8, partial(_of_owners, part, owner))
+    parts = None if part is None else looked_up(part, owner)
     clicks = Clicks(
         names=user.chunk(0).dictionary,
-        user=on_disk(count, np.int32, partial(_of_owners, places, owner)),
+        user=looked_up(places, owner),
         item=history.values,
         click=on_disk(count, np.bool_, lambda begin, end: np.ones(end - begin, bool)),
-        time=on_disk(count, np.int64, partial(_of_owners, moments, owner)),
+        time=looked_up(moments, owner),
         part=np.broadcast_to(np.int8(-1), count) if parts is None else parts,
     )
     return clicks, parts
@@ -68,8 +63,3 @@ def _one_each(reading: Reading, frame: Frame, column: str) -> Ragged | None:
     if len(reading.problems) > before:
         return None
     return rows_of(values.array(), np.broadcast_to(np.int64(1), frame.table.num_rows))
-
-
-def _of_owners(values: NDArray[Any], owner: NDArray[np.int32], begin: int, end: int) -> NDArray[Any]:
-    """The value of the owner of each of some places."""
-    return values[owner[begin:end]]

@@ -1,4 +1,4 @@
-"""A table in a CSV or TSV: read by Arrow in one go, every column as text, and walked through only where that fails."""
+"""A table in a CSV or TSV: read by Arrow piece by piece, every column as text, and walked through only where that fails."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from lego.data.raw.text_bytes import BLOCK
 
 _PIECE = 1 << 22
 """Bytes of a CSV that are read at a time where no row has more: Arrow reads 32 times as many ahead."""
+_LONGER = ("straddles two block boundaries", "Empty CSV file or block")
+"""What Arrow says of a row, and of the line of names, that does not fit into a piece."""
 
 
 def read_csv(path: Path, name: str, form: str, problems: Problems) -> Frame | None:
@@ -38,7 +40,9 @@ def read_csv(path: Path, name: str, form: str, problems: Problems) -> Frame | No
     try:
         try:
             table = _spooled_csv(path, names, delimiter, min(_PIECE, BLOCK))
-        except pa.ArrowInvalid:  # a row may be longer
+        except pa.ArrowInvalid as failure:
+            if not any(each in str(failure) for each in _LONGER):
+                raise
             table = _spooled_csv(path, names, delimiter, BLOCK)
         # A quote that is never closed swallows the lines behind it, and Arrow does not mind.
         sound = not any(_is_odd(table[each]) for each in table.column_names)

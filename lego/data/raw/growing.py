@@ -8,12 +8,14 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
-from weakref import WeakSet
+from weakref import ref
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -27,9 +29,12 @@ HELD = 1 << 22
 """Bytes of an array that are in memory before it is put on disk."""
 _STRETCH = 1 << 22
 """Values of an array on disk that are in memory while some of them are looked up."""
+_OPEN = 10240
+"""Files that the process may have open at once, where its system lets it: macOS allows no more."""
 
 _FOLDER: ContextVar[Path | None] = ContextVar("folder", default=None)
-_MAPPED: WeakSet[mmap.mmap] = WeakSet()
+_MAPPED: list[ref[mmap.mmap]] = []
+_MAPPING = threading.Lock()
 
 
 @contextmanager
@@ -69,11 +74,14 @@ class Growing:
             return whole
         self._put_away()
         with self._file as file:
+            access = mmap.ACCESS_WRITE if writeable else mmap.ACCESS_READ
             with self._written():
                 file.flush()
-            access = mmap.ACCESS_WRITE if writeable else mmap.ACCESS_READ
-            mapped = mmap.mmap(file.fileno(), 0, access=access)
-        _MAPPED.add(mapped)
+                mapped = mmap.mmap(
+                    file.fileno(), 0, access=access
+                )  # it opens the file once more, and keeps it open
+        with _MAPPING:
+            _MAPPED.append(ref(mapped))
         return np.frombuffer(mapped, self._dtype)
 
     def __del__(self) -> None:
@@ -85,6 +93,7 @@ class Growing:
     def _put_away(self) -> None:
         with self._written():
             if self._file is None:
+                _open_many()
                 self._file = tempfile.TemporaryFile(dir=self._folder())  # noqa: SIM115 - closed when it is mapped
             try:
                 for piece in self._held:
@@ -97,15 +106,35 @@ class Growing:
         self._bytes = 0
 
     def _folder(self) -> Path:
-        return _FOLDER.get() or self._begun_in or _folder_of_caches()
+        return _FOLDER.get() or self._begun_in or growing_folder()
 
     def _written(self) -> AbstractContextManager[None]:
         """RunError, with the folder and the way out, where the disk does not take it."""
         return written(self._folder())
 
 
-def _folder_of_caches() -> Path:
-    """For what grows while data are read: that of the system, which may be memory, only where the other cannot be written to."""
+@cache
+def _open_many() -> None:
+    """Lets the process have many files open: each array on disk is one, wide data have hundreds, and some systems allow 256."""
+    try:
+        import resource
+    except ImportError:  # there is no such limit
+        return
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN if most == resource.RLIM_INFINITY else min(_OPEN, most)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        with suppress(ValueError, OSError):  # it has to do with what there is
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
+def growing_folder() -> Path:
+    """For what grows while data are read: the one that was named with `growing_in`, or that of caches.
+
+    That of the system, which may be memory, only where the other cannot be written to.
+    """
+    named = _FOLDER.get()
+    if named is not None:
+        return named
     folder = home()
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
@@ -177,6 +206,11 @@ def owners_of(rows: Ragged) -> NDArray[np.int32]:
 def filtered(values: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[Any]:
     """The values where the mask holds."""
     return on_disk(len(values), values.dtype, lambda begin, end: values[begin:end][mask[begin:end]])
+
+
+def looked_up(values: NDArray[Any], places: NDArray[Any]) -> NDArray[Any]:
+    """The values at any places, on disk if they are many; `gathered` is for values on disk whose places are mixed."""
+    return on_disk(len(places), values.dtype, lambda begin, end: values[places[begin:end]])
 
 
 def places_where(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -254,6 +288,10 @@ def kept(rows: Ragged, inside: NDArray[np.bool_]) -> Ragged:
 
 def forget() -> None:
     """Pages of arrays on disk leave memory, and come back when they are looked at again."""
-    if hasattr(mmap, "MADV_DONTNEED"):
-        for each in list(_MAPPED):
-            each.madvise(mmap.MADV_DONTNEED)
+    if not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    with _MAPPING:  # another thread may map one meanwhile
+        there = [(each, mapped) for each in _MAPPED if (mapped := each()) is not None]
+        _MAPPED[:] = [each for each, _ in there]
+    for _, mapped in there:
+        mapped.madvise(mmap.MADV_DONTNEED)

@@ -207,14 +207,6 @@ def _between(mark: str) -> str:
     return rf"\S{re.escape(mark)}\S"
 
 
-def mark_of(values: pa.Array, marks: str) -> str:
-    """What stands between the values of a list that is written as text: the first of the marks that occurs, else the last."""
-    for mark in marks:
-        if pc.any(pc.match_substring(values, mark), min_count=0).as_py():
-            return mark
-    return marks[-1]
-
-
 def budgets(columns: Mapping[str, pa.ChunkedArray]) -> dict[str, int]:
     """The attributes a model reads unless it says otherwise, with room for the tokens of 19 of 20 items.
 

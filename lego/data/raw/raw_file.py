@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import zipfile
 import zlib
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 import attrs
 
 from lego.data.problems import Problems
+from lego.data.raw.growing import growing_folder
+from lego.home import written
 
 BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
 """What reading a damaged, cut or locked archive raises."""
@@ -57,17 +59,26 @@ class RawFile:
             return archive.open(self.member)
 
     def seekable(self) -> IO[bytes]:
-        """Its bytes in any order: one that is packed is copied to a file without a name, which is gone when it is closed."""
+        """Its bytes in any order: one that is packed is copied to a file without a name, which is gone when it is closed.
+
+        RunError, with the folder and the way out, where the disk does not take the copy.
+        """
         if not self.member:
             return self.path.open("rb")
-        copy = tempfile.TemporaryFile()  # noqa: SIM115 - it is handed on
+        folder = growing_folder()
+        with written(folder):
+            copy = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it is handed on
         try:
             with self.open() as packed:
-                shutil.copyfileobj(packed, copy, 1 << 20)
+                while piece := packed.read(1 << 20):
+                    with written(folder):  # only this: what cannot be read is another matter
+                        copy.write(piece)
+            with written(folder):
+                copy.seek(0)  # which writes the rest
         except BaseException:
-            copy.close()
+            with suppress(OSError):  # what is left in the buffer does not fit either
+                copy.close()
             raise
-        copy.seek(0)
         return copy
 
 

@@ -15,7 +15,10 @@ HELD = 1 << 26
 
 
 class Spool:
-    """`add` puts a piece behind those that are there; `table` gives all of them and ends it."""
+    """`add` puts a piece behind those that are there; `table` gives all of them and ends it.
+
+    A column of categories has one dictionary in all pieces: the file holds one.
+    """
 
     def __init__(self, schema: pa.Schema) -> None:
         self._schema = schema
@@ -55,6 +58,7 @@ def spooled(pieces: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
 
 def filtered_table(table: pa.Table, mask: NDArray[np.bool_]) -> pa.Table:
     """The rows where the mask holds, on disk if they are many."""
+    table = _one_dictionary(table)
 
     def pieces() -> Iterator[pa.RecordBatch]:
         for begin, end in blocks(table.num_rows, MANY):
@@ -66,6 +70,7 @@ def filtered_table(table: pa.Table, mask: NDArray[np.bool_]) -> pa.Table:
 
 def taken(table: pa.Table, places: NDArray[np.int64]) -> pa.Table:
     """The rows at any places, on disk if they are many; a stretch of the table at a time is looked at."""
+    table = _one_dictionary(table)
     if table.num_rows <= MANY and len(places) <= MANY:
         return table.take(pa.array(places))
 
@@ -84,6 +89,16 @@ def taken(table: pa.Table, places: NDArray[np.int64]) -> pa.Table:
             yield from piece.combine_chunks().take(pa.array(back)).combine_chunks().to_batches()
 
     return spooled(pieces(), table.schema)
+
+
+def _one_dictionary(table: pa.Table) -> pa.Table:
+    """The table with one dictionary in all chunks of a column; where that is so already nothing is copied."""
+    for column in table.columns:
+        if pa.types.is_dictionary(column.type):
+            first, *others = [chunk.dictionary for chunk in column.chunks] or [None]
+            if not all(each.equals(first) for each in others):
+                return table.unify_dictionaries()
+    return table
 
 
 class _Sink:

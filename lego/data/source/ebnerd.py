@@ -6,7 +6,6 @@ Reads the official archives (demo, small, large) in place, or the folders that t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -28,7 +27,7 @@ from lego.data.impressions.log import (
 )
 from lego.data.impressions.parts import are_of, cut, first_time, in_words, latest_as_dev
 from lego.data.problems import Problems
-from lego.data.raw.growing import filtered, on_disk, places_where
+from lego.data.raw.growing import filtered, looked_up, on_disk, places_where
 from lego.data.raw.repeats import Repeats
 from lego.data.source.ebnerd_articles import ARTICLES, merge_articles, read_articles
 from lego.data.source.ebnerd_behaviors import Behaviors, read_log
@@ -61,15 +60,17 @@ class EBNeRD(Source):
     - `test="test"` reads the test part, whose ranks the leaderboard measures: that of the edition, or `ebnerd_testset`, archive
       or folder, beside it. `train` is then train, all of it, and `validation` dev. What was clicked is not told, so the part can
       be scored, and not measured: `lego evaluate RUN --submission predictions.zip`. Its rows stay in their order, those for what
-      is measured beside accuracy among them, whose impression ids are all 0. Where it has clicks, they are read. Articles that
-      the edition lacks are those of the test part's articles.parquet.
+      is measured beside accuracy among them, whose impression ids are all 0. Where it has clicks, they are read, and the rows
+      for what is beside accuracy left out and counted. Articles that the edition lacks are those of the test part's
+      articles.parquet.
     - The history of an impression is that of its user in history.parquet of its folder, in the order of time, up to the time of
       the impression: what is later is not seen, and counted in the rules. A user whose two histories are not the beginning of one
       another is two rows of users. One without a history has an empty one; one without impressions is left out and counted.
     - The items are all of articles.parquet. Its counters (`total_inviews`, `total_pageviews`, `total_read_time`) are not read:
-      they were counted after the impressions, and tell the future. An id that it lacks is an error (`missing="error"`), is left
-      out of histories and candidates and counted (`"drop"`), or makes an item without attributes (`"empty"`), also where the file
-      is not there at all. An impression that is left without candidates is left out and counted.
+      they were counted after the impressions, and tell the future. An id that it lacks is an error (`missing="error"`), is
+      left out of histories and candidates and counted (`"drop"`; as a candidate of a test part without clicks it is an error
+      still, for whoever ranks them is asked for all), or makes an item without attributes (`"empty"`), also where the file is
+      not there at all. An impression that is left without candidates is left out and counted.
     - Beside each click of a history stand `read_time` (seconds) and `scroll` (percent), beside each candidate its `position`,
       from 1. An impression has `device`, `page` (`front page`, or `article`), `read_time` and `scroll` of the page it was on,
       which are known when the user leaves it, `subscriber` and `sso`. What the user read next (`next_read_time`,
@@ -222,7 +223,7 @@ class EBNeRD(Source):
         used = np.flatnonzero(counts_of(row, len(users.history)))
         place = np.zeros(len(users.history), np.int64)
         place[used] = np.arange(len(used))
-        row = on_disk(len(row), np.int64, partial(_at, place, row))
+        row = looked_up(place, row)
         named = len(pc.unique(users.user))
         users = users.take(used)
         dropped["users_without_impressions"] = named - len(pc.unique(users.user))
@@ -283,7 +284,10 @@ class EBNeRD(Source):
         self, cut_at: str, single: Mapping[str, Mapping[str, int]], later: int, moved: int
     ) -> dict[str, Any]:
         if self.test == "test":
-            told = {"split": "each folder is a part, validation dev", "submission": "predictions.txt"}
+            told = {
+                "split": "each folder is a part, validation dev",
+                "rows_beside_accuracy": "left out of a test part with clicks, ranked in one without",
+            }
         elif self.split == "official":
             dev = f"the latest {self.dev:g} of train, by time and then impression id, is dev"
             told = {"split": f"the folder validation is test; {dev}"}
@@ -292,6 +296,7 @@ class EBNeRD(Source):
         return {
             "click": "an id in view that is among those clicked",
             **told,
+            "submission": "predictions.txt",
             "dev_begins": cut_at,
             "history": "that of the user in history.parquet of the folder, up to the time of the impression",
             "impressions_whose_history_is_cut_at_their_time": later,
@@ -318,11 +323,6 @@ class EBNeRD(Source):
             )
             raise DataError([Problem(str(folder.root / "articles.parquet"), "there is no such file", fix)])
         return folder
-
-
-def _at(values: NDArray[Any], places: NDArray[Any], begin: int, end: int) -> NDArray[Any]:
-    """The values at some of the places."""
-    return values[places[begin:end]]
 
 
 def _absent(folder: Folder, missing: pa.Array, ways_out: str) -> DataError:

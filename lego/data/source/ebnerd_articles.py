@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lego.data.problems import Problems
+from lego.data.problems import LIMIT, Problems
 from lego.data.raw.growing import kept
 from lego.data.raw.parquet_file import (
     Wanted,
@@ -77,7 +77,7 @@ def read_articles(file: RawFile, problems: Problems) -> pa.Table:
     codes = flat(items["item_id"].combine_chunks().dictionary_encode(null_encoding="encode").indices)
     _, first = np.unique(codes, return_index=True)
     again = np.flatnonzero((first[codes] != np.arange(len(codes))) & ~missing)
-    words = [f"{items['item_id'][row]} is already in row {first[codes[row]] + 1}" for row in again[:20]]
+    words = [f"{items['item_id'][row]} is already in row {first[codes[row]] + 1}" for row in again[:LIMIT]]
     complain(file, again, "article_id", words, problems)
     return items
 

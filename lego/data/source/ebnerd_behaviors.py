@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lego.data.impressions.growing_log import GrowingLog
 from lego.data.impressions.log import Catalog, Log, no_rows
 from lego.data.problems import Problems
-from lego.data.raw.growing import Growing, on_disk, places_where
+from lego.data.raw.growing import Growing, looked_up, places_where
 from lego.data.raw.parquet_file import (
     Wanted,
     batches,
@@ -46,7 +46,7 @@ _BEHAVIORS = {
 }
 
 _BEYOND = "is_beyond_accuracy"
-"""Rows for what is measured beside accuracy, which the test part has: all of them have impression id 0."""
+"""Rows for what is measured beside accuracy, which the test part has: all of them have impression id 0, and none has a click."""
 _TEST = {**_BEHAVIORS, _CLICKED: Wanted("wholes", needed=False), _BEYOND: Wanted("flag", needed=False)}
 
 
@@ -63,7 +63,11 @@ class Behaviors:
 def read_log(
     file: RawFile, catalog: Catalog, problems: Problems, dropped: dict[str, int], *, hidden: bool
 ) -> Behaviors | None:
-    """Those of behaviors.parquet; None where something is wrong. Those of a `hidden` part need not tell what was clicked."""
+    """Those of behaviors.parquet; None where something is wrong. Those of a `hidden` part need not tell what was clicked.
+
+    Rows for what is measured beside accuracy are left out and counted where it is told, for there accuracy is measured; where it
+    is not they are ranked like all others.
+    """
     before, base, read, people = len(problems), 0, GrowingLog(), People()
     labeled, numbered = True, Growing(np.bool_)
     for batch in batches(file, _TEST if hidden else _BEHAVIORS, problems):
@@ -74,17 +78,17 @@ def read_log(
             read.add(log)
             people.add(said)
             labeled = _CLICKED in batch.schema.names
-            numbered.add(np.ones(batch.num_rows, bool) if labeled else _numbered(batch))
+            numbered.add(_numbered(batch))
+    if base and len(problems) == before and not read.impressions:
+        what = "every row is for what is measured beside accuracy, and is left out where it is told what was clicked"
+        problems.add(file.label, what, "put the complete file in its place")
     if len(problems) > before or not read.impressions:
         return None
+    # Rows of the file; the others are not in a log with clicks.
     log, rows = read.log(), places_where(numbered.array())
-    numbers = log.impression
-    if len(rows) < base:
-        numbers = on_disk(len(rows), np.int64, lambda begin, end: log.impression[rows[begin:end]])
+    numbers = log.impression if len(rows) == read.impressions else looked_up(log.impression, rows)
     again = Repeats.of(numbers)
-    words = [
-        f"{log.impression[rows[row]]} is already in row {rows[first] + 1}" for row, first in again.shown()
-    ]
+    words = [f"{numbers[row]} is already in row {rows[first] + 1}" for row, first in again.shown()]
     complain(file, rows[again.rows], "impression_id", words, problems)
     return Behaviors(log, people, labeled)
 
@@ -107,11 +111,14 @@ def _log(
     before = len(problems)
     labeled = _CLICKED in batch.schema.names
     needed = ("impression_id", "impression_time", "user_id", "article_ids_inview")
-    refuse_nulls(file, batch, (*needed, _CLICKED) if labeled else needed, base, problems)
+    refuse_nulls(file, batch, needed, base, problems)
     shown, lengths = list_values(batch["article_ids_inview"])
     clicked, clicks = pa.array([], pa.int64()), np.zeros(batch.num_rows, np.int64)
+    left = _numbered(batch)
     if labeled:
         clicked, clicks = list_values(batch[_CLICKED])
+        absent = np.flatnonzero(flat(batch[_CLICKED].is_null()) & left)
+        complain(file, absent + base, _CLICKED, "a value is expected, nothing found", problems)
     for column, values, count in (
         ("article_ids_inview", shown, lengths),
         (_CLICKED, clicked, clicks),
@@ -123,8 +130,14 @@ def _log(
     )
     if len(problems) > before:
         return None
+    if labeled and not left.all():
+        beside = "rows_beside_accuracy"
+        dropped[beside] = dropped.get(beside, 0) + int((~left).sum())
+        batch = batch.filter(pa.array(left))
+        shown, lengths = list_values(batch["article_ids_inview"])
+        clicked, clicks = list_values(batch[_CLICKED])
     rows = catalog.rows(pc.cast(shown, pa.int64()))
-    size = int(rows.max()) + 1
+    size = int(rows.max(initial=0)) + 1
     row = np.repeat(np.arange(len(lengths)), lengths)
     # An id that was clicked and is not in view must not become an item by being looked up.
     place = flat(

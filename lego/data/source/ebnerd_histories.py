@@ -14,13 +14,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lego.data.impressions.log import Catalog, no_rows, one_after_another, users_of
-from lego.data.problems import Problems
+from lego.data.problems import LIMIT, Problems
 from lego.data.raw.growing import (
     MANY,
     Growing,
     blocks,
     filtered,
     kept,
+    looked_up,
     on_disk,
     one_array,
     row_stretches,
@@ -198,7 +199,7 @@ def _history(
             signals[name] = np.full(len(ids), np.nan, np.float32)
     for column, count in columns.items():
         uneven = np.flatnonzero(count != lengths)
-        words = [f"{count[row]} values for {lengths[row]} articles" for row in uneven[:20]]
+        words = [f"{count[row]} values for {lengths[row]} articles" for row in uneven[:LIMIT]]
         complain(file, uneven + base, column, words, problems)
     for column, values, count in (
         ("article_id_fixed", ids, lengths),
@@ -264,19 +265,10 @@ def share(
         every.append(whole)
     joined = Histories.joined(every)
     lengths = joined.history.lengths
-    own = one_array(
-        [on_disk(len(codes), np.int64, partial(_of, lengths[place], codes)) for place, codes in places]
-    )
+    own = one_array([looked_up(lengths[place], codes) for place, codes in places])
     instead = _instead(joined, every)
-    rows = one_array(
-        [on_disk(len(codes), np.int64, partial(_of, instead[place], codes)) for place, codes in places]
-    )
+    rows = one_array([looked_up(instead[place], codes) for place, codes in places])
     return joined, rows, own
-
-
-def _of(values: NDArray[np.int64], codes: NDArray[np.int32], begin: int, end: int) -> NDArray[np.int64]:
-    """The value of each of some codes."""
-    return values[codes[begin:end]]
 
 
 def _instead(joined: Histories, every: list[Histories]) -> NDArray[np.int64]:

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import errno
 import io
+import os
+import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -141,3 +144,72 @@ def test_a_full_disk_is_told_with_the_folder(monkeypatch, tmp_path, elsewhere):
     with growing.growing_in(tmp_path), pytest.raises(RunError, match=way) as told:
         made.add(np.arange(4))
     assert str(tmp_path) in str(told.value)
+
+
+@pytest.fixture
+def few_files(monkeypatch, tmp_path):
+    """Leaves room for 20 open files, until the limit is raised; every array goes to disk."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with Path(os.devnull).open() as highest:
+        limit = highest.fileno() + 20
+    monkeypatch.setattr(growing, "HELD", 0)
+    growing._open_many.cache_clear()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, before[1]))
+    with growing_in(tmp_path):
+        yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def _arrays(count):
+    made = []
+    for number in range(count):
+        grown = Growing(np.int32)
+        grown.add(np.full(3, number, np.int32))
+        made.append(grown.array())
+    return made
+
+
+def test_more_arrays_than_files_that_the_process_may_open_at_first(few_files):
+    """Each array on disk is an open file; the limit is raised to what the system lets it."""
+    assert [each[0] for each in _arrays(60)] == list(range(60))
+
+
+def test_too_many_open_files_are_told_as_such(few_files, monkeypatch):
+    """Where the limit cannot be raised; free room on the disk would be of no use."""
+    monkeypatch.setattr(growing, "_open_many", lambda: None)
+    with pytest.raises(RunError, match=r"fewer columns(.|\n)*ulimit -n") as told:
+        _arrays(60)
+    assert "room" not in str(told.value)
+
+
+def test_pages_are_forgotten_beside_a_thread_that_maps(monkeypatch, tmp_path):
+    """What is mapped meanwhile, or let go, hinders nobody."""
+    monkeypatch.setattr(growing, "HELD", 0)
+    before, done = sys.getswitchinterval(), threading.Event()
+
+    def forget_often():
+        while not done.is_set():
+            forget()
+
+    sys.setswitchinterval(1e-6)
+    try:
+        with growing_in(tmp_path), ThreadPoolExecutor(1) as pool:
+            kept, other = _arrays(50), pool.submit(forget_often)
+            for _ in range(20):
+                _arrays(20)
+            done.set()
+            other.result()
+    finally:
+        done.set()
+        sys.setswitchinterval(before)
+    assert [each[0] for each in kept] == list(range(50))
+
+
+def test_values_are_looked_up_in_stretches(monkeypatch):
+    """Those of any places, of their own type."""
+    monkeypatch.setattr(growing, "MANY", 4)
+    values, places = np.arange(10, 20, dtype=np.int16), np.array([3, 0, 9, 9, 1, 7], np.int32)
+    found = growing.looked_up(values, places)
+    assert found.dtype == np.int16
+    assert found.tolist() == [13, 10, 19, 19, 11, 17]

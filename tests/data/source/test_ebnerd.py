@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from lego import Dot, Experiment, ItemID, Mean, Recommender, Training
+from lego.data import problems
 from lego.data.prepare import prepare
+from lego.data.source import ebnerd_articles, ebnerd_histories
 from lego.data.source.ebnerd import EBNeRD
 from lego.errors import DataError, SpecError
 from tests.data.source.trial import trial
@@ -358,6 +360,54 @@ def test_a_test_part_with_clicks_is_measured(raw):
     tables = raw(changes, test="test").tables()
     assert rows_of(tables, "test")[90][3] == [0, 1]
     assert tables.unlabeled == ()
+
+
+MEASURED = [
+    (90, 7, 200, [14, 11], [11]),
+    (0, 7, 201, [11, 12, 13], []),
+    (0, 6, 201, [11, 12, 77], None),
+    (80, 8, 199, [12, 11], []),
+    (0, 9, 201, [11, 12], [11]),
+]
+
+
+def test_rows_beside_accuracy_are_left_out_of_a_part_with_clicks(raw):
+    """They share an id, and accuracy is measured there; how many they are is counted, and the rules say it."""
+    told = behaviors(MEASURED).append_column("is_beyond_accuracy", [[row[0] == 0 for row in MEASURED]])
+    changes = {**HIDDEN, "test/behaviors.parquet": told, "articles.parquet": EVERY_ARTICLE}
+    tables = raw(changes, test="test").tables()
+    assert tables.impressions["test"]["impression"].to_pylist() == [90, 80]
+    assert [row[3] for row in rows_of(tables, "test").values()] == [[0, 1], [0, 0]]
+    assert tables.dropped["rows_beside_accuracy"] == 3
+    assert "left out" in tables.rules["rows_beside_accuracy"]
+    assert "77" not in tables.items["item_id"].to_pylist()
+    assert set(tables.users["user_id"].to_pylist()) == {"6", "7", "8"}
+    twice = pa.concat_tables([told, told.slice(3, 1)])
+    with pytest.raises(DataError, match="row 6, column impression_id: 80 is already in row 4"):
+        raw({**changes, "test/behaviors.parquet": twice}, test="test").tables()
+    untold = bad_list(told, "article_ids_clicked", [None] * 5)
+    with pytest.raises(DataError, match="2 problems"):
+        raw({**changes, "test/behaviors.parquet": untold}, test="test").tables()
+    with pytest.raises(DataError, match="every row is for what is measured beside accuracy"):
+        raw({**changes, "test/behaviors.parquet": told.slice(1, 2)}, test="test").tables()
+
+
+@pytest.mark.parametrize("options", [{}, {"split": "time"}])
+def test_a_submission_of_every_split_has_the_name_of_its_challenge(raw, options):
+    """A ranking of validation is written as that of the test part is."""
+    assert raw(**options).tables().rules["submission"] == "predictions.txt"
+
+
+def test_all_that_an_error_tells_is_worded(raw, monkeypatch):
+    """However many problems that are, in histories and articles."""
+    for module in (problems, ebnerd_articles, ebnerd_histories):
+        monkeypatch.setattr(module, "LIMIT", 25)
+    uneven = histories(dict.fromkeys(range(30), EARLY))
+    uneven = bad_list(uneven, "read_time_fixed", [[1.0, 2.0]] * 30)
+    with pytest.raises(DataError, match="30 problems"):
+        raw({"train/history.parquet": uneven}).tables()
+    with pytest.raises(DataError, match="30 problems"):
+        raw({"articles.parquet": pa.concat_tables([ARTICLES.slice(0, 1)] * 31)}, folder="b").tables()
 
 
 ABSENT = {
