@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -159,6 +160,7 @@ def few_files(monkeypatch, tmp_path):
     with growing_in(tmp_path):
         yield
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    growing._open_many.cache_clear()
 
 
 def _arrays(count):
@@ -177,7 +179,7 @@ def test_more_arrays_than_files_that_the_process_may_open_at_first(few_files):
 
 def test_too_many_open_files_are_told_as_such(few_files, monkeypatch):
     """Where the limit cannot be raised; free room on the disk would be of no use."""
-    monkeypatch.setattr(growing, "_open_many", lambda: None)
+    monkeypatch.setattr(growing, "_open_many", cache(lambda: None))
     with pytest.raises(RunError, match=r"fewer columns(.|\n)*ulimit -n") as told:
         _arrays(60)
     assert "room" not in str(told.value)
@@ -195,15 +197,15 @@ def test_pages_are_forgotten_beside_a_thread_that_maps(monkeypatch, tmp_path):
     sys.setswitchinterval(1e-6)
     try:
         with growing_in(tmp_path), ThreadPoolExecutor(1) as pool:
-            kept, other = _arrays(50), pool.submit(forget_often)
-            for _ in range(20):
+            kept, other = _arrays(200), pool.submit(forget_often)
+            for _ in range(100):
                 _arrays(20)
             done.set()
             other.result()
     finally:
         done.set()
         sys.setswitchinterval(before)
-    assert [each[0] for each in kept] == list(range(50))
+    assert [each[0] for each in kept] == list(range(200))
 
 
 def test_values_are_looked_up_in_stretches(monkeypatch):
