@@ -106,6 +106,6 @@ HEAD = """# What compiling gives
 
 `make bench ONLY=compiling` on one thread of {processor}, torch {torch}: a training step ({batch} impressions, made-up news with
 the statistics of MIND) as it is and with `Training(compile=True)`, CPU time, the median of the rounds. The two take turns, the
-brackets are the spread of the ratio, whose median is not the ratio of the medians. To compile is what the first {first} steps cost
-above as many later ones, the C++ compiler included, with nothing kept from an earlier run.
+brackets are the spread of the ratio, whose median is not the ratio of the medians. To compile is what the first {first} steps
+cost above as many later ones, the C++ compiler included, with nothing kept from an earlier run.
 """
