@@ -2,13 +2,13 @@
 
 Of each size: preparing an impression, drawing an epoch, a training step (of words, of item ids over whole tables, of item ids
 over the rows looked up), and scoring a pair, with the peak of memory of each. LEGO_BENCH_SHARE scales the impressions: 1 is 0.1,
-1 and 10 million of them, which takes hours on one core, most of them to write the files.
+1 and 10 million of them, which takes most of an hour and 20 GB of disk, first of all to write the files.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +91,8 @@ def measure(*, quick: bool, seconds: float, rounds: int, say: Callable[[str], No
     with Pool("growth") as pool:
         for work in WORK:
             jobs = {
-                f"{items:,} items, {rows:,} impressions": {"work": work, "items": items, "impressions": rows}
-                for items, rows in sizes
+                name: {"work": work, "items": items, "impressions": rows}
+                for name, (items, rows) in zip(_names(sizes), sizes, strict=True)
             }
             rows_of = pool.interleave(jobs, rounds=rounds, seconds=seconds, say=say)
             first = rows_of[next(iter(jobs))]
@@ -110,9 +110,13 @@ def measure(*, quick: bool, seconds: float, rounds: int, say: Callable[[str], No
 
 def page(numbers: Mapping[str, Any], machine: Mapping[str, Any]) -> str:
     """As Markdown."""
-    names = list(next(iter(numbers["work"].values())))
+    names = _names(numbers["sizes"])
     lines = [
-        HEAD.format(processor=machine["processor"], torch=machine["torch"]),
+        HEAD.format(
+            processor=machine["processor"],
+            torch=machine["torch"],
+            rounds="1 round" if numbers["rounds"] == 1 else f"{numbers['rounds']} rounds",
+        ),
         f"| µs of CPU for | {' | '.join(names)} |",
         "|---|" + "---:|" * len(names),
     ]
@@ -127,9 +131,14 @@ def page(numbers: Mapping[str, Any], machine: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n" + TAIL.format(**_far(numbers))
 
 
+def _names(sizes: Iterable[tuple[int, int]]) -> list[str]:
+    """What the columns are called: those of the last run, for a release keeps those of other sizes too."""
+    return [f"{items:,} items, {rows:,} impressions" for items, rows in sizes]
+
+
 def _far(numbers: Mapping[str, Any]) -> dict[str, str]:
     """What the largest size says of larger ones, where cost is in proportion."""
-    last = {work: rows[list(rows)[-1]]["cost"] for work, rows in numbers["work"].items()}
+    last = {work: rows[_names(numbers["sizes"])[-1]]["cost"] for work, rows in numbers["work"].items()}
     return {
         "prepare_large": f"{2.2e6 * last['prepare'] / 60:,.1f}",
         "epoch_large": f"{3.4e6 * last['words'] / 3600:,.1f}",
@@ -141,9 +150,10 @@ def _far(numbers: Mapping[str, Any]) -> dict[str, str]:
 
 HEAD = """# How cost grows
 
-`make bench ONLY=growth` on one thread of {processor}, torch {torch}: made-up news of three sizes, CPU time, the median of the
-rounds, sizes taking turns. A cost that is in proportion has the same number in each column. `LEGO_BENCH_SHARE=1` takes 0.1, 1
-and 10 million impressions; what is below was measured with the impressions that stand above its columns.
+`make bench ONLY=growth` on one thread of {processor}, torch {torch}: made-up news of three sizes, CPU time, the median of
+{rounds}, sizes taking turns. A cost that is in proportion has the same number in each column. `LEGO_BENCH_SHARE=1` takes 0.1, 1
+and 10 million impressions; what is below was measured with the impressions that stand above its
+columns. Pages of mapped files count into a peak.
 """
 TAIL = """
 Scoring encodes the items of its part, so that where few pairs meet many items, a pair pays for more of them. Over whole tables a
