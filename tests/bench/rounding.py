@@ -95,13 +95,7 @@ def page(numbers: Mapping[str, Any], machine: Mapping[str, Any]) -> str:
         lines.append(
             f"| {TOLD[way]} | {mean(values.values()):.4f} ± {_spread([*values.values()]):.4f} | {told} | {ends} |"
         )
-    earlier = numbers.get(
-        "earlier", {}
-    )  # of a release whose numbers were not all kept: cells, and what they were measured beside
-    lines += [f"| {TOLD[way]} * | {' | '.join(cells)} |" for way, cells in earlier.get("ways", {}).items()]
-    if earlier:
-        lines += ["", f"\\* {earlier['note']}"]
-    absent = [TOLD[way] for way in WAYS if way not in found and way not in earlier.get("ways", {})]
+    absent = [TOLD[way] for way in WAYS if way not in found]
     if absent:
         lines += ["", f"Not measured here: {'; '.join(absent)}."]
     return "\n".join(lines) + "\n"
